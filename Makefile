@@ -1,0 +1,125 @@
+# Containers from scratch, one layer at a time.
+#
+# The lines that begin with two # are what `make` prints.
+
+##   make run         set up, build, and open a shell in the finished container
+##   make test        set up, build, and run every test
+##
+##   make 03          a shell in step 03 (01 to 08; COMMAND="ps" runs that instead)
+##   make diff-03     what step 03 adds to step 02: the lesson
+##   make build       build all programs, into build/
+##   make rootfs      make the root filesystem they run in, build/rootfs
+##   make setup       install what is missing, and say what
+##   make lint        check format and style
+##   make mutants     break each layer in turn, and see its test fail
+##   make reset       remove what killed containers left: mounts, links, cgroups
+##   make clean       remove everything built
+##
+##   SANITIZE=address,undefined with any of these builds apart, in
+##   build/sanitize; CXX=clang++ chooses the compiler.
+
+STEPS    := $(sort $(notdir $(wildcard steps/*)))
+BUILD    := build$(if $(SANITIZE),/sanitize)
+ROOTFS   := build/rootfs
+SUDO     := $(if $(filter-out 0,$(shell id -u)),sudo)
+COMMAND  ?=
+
+CXXFLAGS ?= -O2
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion \
+            -Wold-style-cast -Wnon-virtual-dtor -Wno-missing-field-initializers
+BASE     := -std=c++20 -I. -DFMT_HEADER_ONLY
+INSTRUMENT := $(if $(SANITIZE),-g -fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
+# A dynamic program spends more time in the loader than the kernel needs to make
+# the container. The sanitizers' libraries exist only as shared ones.
+LINK     := $(if $(SANITIZE),,-static)
+
+COMMON   := $(filter-out %_test.cpp,$(wildcard common/*.cpp))
+LAYERS   := $(filter-out %/main.cpp %/enter.cpp %/test.cpp %/probe.cpp, \
+              $(wildcard steps/08-all/*.cpp))
+TESTS    := $(wildcard common/*_test.cpp steps/*/test.cpp)
+PROGRAMS := $(STEPS:%=$(BUILD)/%) $(BUILD)/enter
+SOURCES  := $(wildcard common/*.cpp steps/*/*.cpp)
+objects   = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
+
+help:
+	@sed -n 's/^## \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+
+# ---- Programs ---------------------------------------------------------------
+
+build: $(PROGRAMS)
+
+$(STEPS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/steps/%/main.o $(BUILD)/common.a
+$(BUILD)/08-all: $(call objects,$(LAYERS))
+$(BUILD)/enter: $(BUILD)/steps/08-all/enter.o $(call objects,$(LAYERS)) \
+                $(BUILD)/common.a
+$(BUILD)/tests: $(call objects,$(TESTS)) $(BUILD)/common.a
+
+$(PROGRAMS):
+	$(CXX) $(INSTRUMENT) $(LINK) -s -o $@ $(filter %.o,$^) $(filter %.a,$^)
+
+$(BUILD)/tests:
+	$(CXX) $(INSTRUMENT) -o $@ $(filter %.o,$^) $(filter %.a,$^)
+
+$(BUILD)/common.a: $(call objects,$(COMMON))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(BASE) $(WARNINGS) $(CXXFLAGS) $(INSTRUMENT) -MMD -MP -c -o $@ $<
+
+# Never made as root for somebody else: an ordinary user's container needs files
+# that belong to that user.
+rootfs: $(ROOTFS)
+$(ROOTFS): rootfs/build
+	rootfs/build $@
+	@touch $@
+
+# ---- What people type -------------------------------------------------------
+
+setup:
+	@scripts/setup test
+
+# Each is its own make, for the tools come before anything that needs them.
+run:
+	@scripts/setup run
+	@$(MAKE) --no-print-directory build rootfs
+	@scripts/run $(BUILD)/08-all $(ROOTFS)
+
+test:
+	@scripts/setup test
+	@$(MAKE) --no-print-directory build $(BUILD)/tests rootfs
+	@scripts/test $(BUILD)/tests
+
+# 03 to 05 need no root. Of 06 on, an ordinary user has the inner half only.
+01 02 06 07 08: AS := $(SUDO)
+$(patsubst %,0%,1 2 3 4 5 6 7 8): %: build rootfs
+	@$(AS) $(filter $(BUILD)/$*-%,$(PROGRAMS)) $(ROOTFS) $(COMMAND)
+
+diff-%:
+	@git --no-pager diff --no-index --stat=72 -p \
+	  $$(ls -d steps/*/ | grep -B1 '/$*-' | sed 's,$$,main.cpp,') || true
+
+lint:
+	@scripts/setup lint
+	clang-format --dry-run --Werror $(SOURCES) $(wildcard common/*.hpp steps/*/*.hpp)
+	clang-tidy --quiet $(SOURCES) -- $(BASE)
+	shellcheck $(wildcard scripts/*) rootfs/build .ci/run
+
+mutants: build rootfs
+	@scripts/mutants
+
+reset:
+	@$(SUDO) scripts/reset
+
+# A mount that leaked into build/ would let rm reach the host through it.
+clean:
+	@! grep -F ' $(CURDIR)/build/' /proc/self/mountinfo || \
+	  { echo 'still mounted: make reset removes that' >&2; exit 1; }
+	rm -rf build
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: help build rootfs setup run test lint mutants reset clean \
+        01 02 03 04 05 06 07 08
+-include $(patsubst %.o,%.d,$(call objects,$(SOURCES)))

@@ -1,0 +1,254 @@
+#include "common/arguments.hpp"
+
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <limits>
+#include <stdexcept>
+
+#include "common/error.hpp"
+
+namespace sys {
+
+namespace {
+
+[[noreturn]] void invalid(const std::string& text) {
+  throw std::invalid_argument{text};
+}
+
+// ---- The options -----------------------------------------------------------
+
+struct Option {
+  std::string_view name;
+  std::string_view value;  // What --help calls it; empty for a plain flag.
+  std::string_view help;
+  void (*use)(Arguments& args, std::string_view value);
+};
+
+std::string parse_network(std::string_view text) {
+  constexpr std::array<std::string_view, 4> kKnown{"veth", "nat", "none",
+                                                   "host"};
+  if (std::find(kKnown.begin(), kKnown.end(), text) == kKnown.end())
+    invalid(fmt::format("--net takes one of {}, not '{}'",
+                        fmt::join(kKnown, ", "), text));
+  return std::string{text};
+}
+
+std::string parse_variable(std::string_view text) {
+  const auto equals = text.find('=');
+  if (equals == text.npos || equals == 0)
+    invalid(fmt::format("--env wants NAME=VALUE, not '{}'", text));
+  return std::string{text};
+}
+
+// The 65536 ids of the map: see step 03.
+void parse_user(Arguments& args, std::string_view text) {
+  const auto colon = text.find(':');
+  const auto user = parse_number(text.substr(0, colon), 0, 65535);
+  const auto group = colon == text.npos
+                         ? user
+                         : parse_number(text.substr(colon + 1), 0, 65535);
+  args.user = static_cast<uid_t>(user);
+  args.group = static_cast<gid_t>(group);
+}
+
+constexpr std::array<Option, 10> kOptions{{
+    {"--hostname", "NAME", "its host name (box)",
+     [](Arguments& args, std::string_view value) {
+       args.hostname = parse_host_name(value);
+     }},
+    {"--bind", "SRC:DST[:ro]", "show the host's SRC inside as DST",
+     [](Arguments& args, std::string_view value) {
+       args.binds.push_back(parse_bind(value));
+     }},
+    {"--read-only", "", "no writing, but to /tmp, /dev/shm and binds",
+     [](Arguments& args, std::string_view) { args.read_only = true; }},
+    {"--net", "veth|nat|none|host", "its network (root: veth; else none)",
+     [](Arguments& args, std::string_view value) {
+       args.network = parse_network(value);
+     }},
+    {"--memory", "SIZE", "at most that much: K, M, G, none (64M)",
+     [](Arguments& args, std::string_view value) {
+       args.memory = parse_size(value);
+       args.memory_was_said = true;
+     }},
+    {"--pids", "N", "at most that many processes (256)",
+     [](Arguments& args, std::string_view value) {
+       args.pids = parse_number(value, 1, 4194304);
+     }},
+    {"--cpus", "X", "at most that many processors, 0.5 say (all)",
+     [](Arguments& args, std::string_view value) {
+       args.cpus = parse_cpus(value);
+     }},
+    {"--env", "NAME=VALUE", "a variable of its environment",
+     [](Arguments& args, std::string_view value) {
+       args.environment.push_back(parse_variable(value));
+     }},
+    {"--user", "UID[:GID]", "the ids of the command inside (0:0)",
+     [](Arguments& args, std::string_view value) { parse_user(args, value); }},
+    {"-v", "", "tell every system call",
+     [](Arguments&, std::string_view) { verbose = true; }},
+}};
+
+bool takes(const Usage& usage, std::string_view name) {
+  return name == "-v" || std::find(usage.options.begin(), usage.options.end(),
+                                   name) != usage.options.end();
+}
+
+[[noreturn]] void print_help(const Usage& usage) {
+  auto text = fmt::format(
+      "usage: {} [OPTIONS] [ROOTFS [COMMAND [ARG...]]]\n\n"
+      "Runs COMMAND (/bin/sh) in ROOTFS (build/rootfs) with {}.\n\n",
+      ::program_invocation_short_name, usage.gives);
+  for (const auto& option : kOptions)
+    if (takes(usage, option.name))
+      text += fmt::format("  {:<26} {}\n",
+                          fmt::format("{} {}", option.name, option.value),
+                          option.help);
+  text += fmt::format(
+      "  --help                     print this\n\n"
+      "Exit status: the command's own, or 128+N if signal N ended it; 127 if\n"
+      "it was not found, 126 if it cannot run, 125 for failures of ours.\n\n"
+      "Read {}.\n",
+      usage.man_pages);
+  check(::write(STDOUT_FILENO, text.data(), text.size()), "print the help");
+  std::exit(EXIT_SUCCESS);
+}
+
+// Takes `--name value` or `--name=value`; returns how many words that was.
+int parse_option(Arguments& args, char** words, const Usage& usage) {
+  const std::string_view word{words[0]};
+  const auto equals = word.find('=');
+  const auto name = word.substr(0, equals);
+  if (name == "--help" || name == "-h") print_help(usage);
+  const auto* const option =
+      std::find_if(kOptions.begin(), kOptions.end(), [&](const Option& known) {
+        return known.name == name && takes(usage, name);
+      });
+  if (option == kOptions.end())
+    invalid(fmt::format("unknown option {}; see --help", name));
+  if (option->value.empty() != (equals == word.npos) && option->value.empty())
+    invalid(fmt::format("{} takes no value", name));
+  if (option->value.empty() || equals != word.npos) {
+    option->use(args, option->value.empty() ? "" : word.substr(equals + 1));
+    return 1;
+  }
+  if (words[1] == nullptr) invalid(fmt::format("{} wants a value", name));
+  option->use(args, words[1]);
+  return 2;
+}
+
+// Where `make rootfs` puts it: next to the program, whatever directory we are
+// called from.
+std::string default_rootfs() {
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? "build/rootfs" : program.parent_path() / "rootfs";
+}
+
+}  // namespace
+
+Arguments parse_arguments(int argc, char** argv, const Usage& usage) {
+  static std::array<char, 8> shell{"/bin/sh"};
+  static std::array<char, 3> login{"-l"};
+  static std::array<char*, 3> default_command{shell.data(), login.data(),
+                                              nullptr};
+  Arguments args;
+  int at = 1;
+  while (at < argc && argv[at][0] == '-' && std::string_view{argv[at]} != "--")
+    at += parse_option(args, argv + at, usage);
+  if (at < argc && argv[at][0] == '-') ++at;  // The "--".
+  args.rootfs = at < argc ? argv[at] : default_rootfs();
+  args.command = at + 1 < argc ? argv + at + 1 : default_command.data();
+  return args;
+}
+
+// ---- Values ----------------------------------------------------------------
+
+Bind parse_bind(std::string_view text) {
+  Bind bind;
+  auto rest = text;
+  if (rest.ends_with(":ro")) {
+    bind.read_only = true;
+    rest.remove_suffix(3);
+  }
+  const auto colon = rest.rfind(":/");
+  if (colon == rest.npos || colon == 0)
+    invalid(
+        fmt::format("--bind wants SRC:DST or SRC:DST:ro, DST absolute, "
+                    "not '{}'",
+                    text));
+  bind.source = std::filesystem::absolute(rest.substr(0, colon));
+  bind.target = rest.substr(colon + 1);
+  if (bind.target.find_first_not_of("/.") == std::string::npos)
+    invalid("--bind cannot cover / itself: that is what ROOTFS is for");
+  if ((bind.target + "/").find("/../") != std::string::npos)
+    invalid(fmt::format("--bind takes no '..' in DST, as in '{}'", text));
+  return bind;
+}
+
+std::int64_t parse_number(std::string_view text, std::int64_t least,
+                          std::int64_t most) {
+  std::int64_t value = 0;
+  const auto* const end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, value);
+  if (result.ec != std::errc{} || result.ptr != end || value < least ||
+      value > most)
+    invalid(fmt::format("'{}' is not a whole number from {} to {}", text, least,
+                        most));
+  return value;
+}
+
+std::int64_t parse_size(std::string_view text) {
+  if (text == "none") return kNoLimit;
+  const auto unit =
+      text.empty() ? text.npos : std::string_view{"KMG"}.find(text.back());
+  const auto shift = unit == text.npos ? 0U : 10U * (1U + unsigned(unit));
+  const auto digits = text.substr(0, text.size() - (shift == 0 ? 0 : 1));
+  try {
+    const auto most = std::numeric_limits<std::int64_t>::max() >> shift;
+    return parse_number(digits, 1, most) << shift;
+  } catch (const std::invalid_argument&) {
+    invalid(fmt::format(
+        "'{}' is not a size: a whole number of bytes, or of K, M or G; or none",
+        text));
+  }
+}
+
+double parse_cpus(std::string_view text) {
+  const auto point = text.find('.');
+  const auto whole = text.substr(0, point);
+  auto thousandths =
+      std::string{point == text.npos ? "0" : text.substr(point + 1)};
+  try {
+    const auto most = parse_number(whole, 0, 8192) * 1000;
+    if (thousandths.size() > 3) invalid("too fine");
+    thousandths.resize(3, '0');
+    const auto value = most + parse_number(thousandths, 0, 999);
+    if (value < 10) invalid("too small for the kernel");
+    return static_cast<double>(value) / 1000;
+  } catch (const std::invalid_argument&) {
+    invalid(
+        fmt::format("'{}' is not a number of processors, 0.01 to 8192", text));
+  }
+}
+
+std::string parse_host_name(std::string_view text) {
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c >= '0' && c <= '9') || c == '-' || c == '.';
+  };
+  if (text.empty() || text.size() > 64 || text.front() == '-' ||
+      text.back() == '-' || !std::all_of(text.begin(), text.end(), fits))
+    invalid(fmt::format(
+        "'{}' is not a host name: 1 to 64 letters, digits, dots, inner dashes",
+        text));
+  return std::string{text};
+}
+
+}  // namespace sys

@@ -1,0 +1,52 @@
+// Control groups: finding where one may be made, on v1, v2 and hybrid hosts.
+
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sys {
+
+/// A cgroup: a directory of a cgroup file system.
+struct Cgroup {
+  int version = 0;                       ///< 1 or 2
+  std::string directory;                 ///< Without a slash at the end.
+  std::vector<std::string> controllers;  ///< What can be limited there.
+};
+
+/// Finds where mkdir(2) makes cgroups that obey `controllers`, "memory" say:
+/// one place on v2, one for each controller on v1. Each is the nearest to our
+/// own cgroup in which we may, so that what binds us binds the new one too.
+/// Throws Error with a hint if there is none: see cgroups(7), and
+/// /proc/PID/cgroup and /proc/PID/mountinfo in proc(5).
+std::vector<Cgroup> find_cgroup_parents(
+    const std::vector<std::string>& controllers);
+
+/// The same, for given contents of /proc/self/cgroup and /proc/self/mountinfo.
+std::vector<Cgroup> find_cgroup_parents(
+    const std::vector<std::string>& controllers, std::string_view cgroup,
+    std::string_view mountinfo);
+
+/// The directories of the cgroups, made by us or not, that these contents of
+/// /proc/PID/cgroup and /proc/self/mountinfo name.
+std::vector<std::string> cgroup_directories(std::string_view cgroup,
+                                            std::string_view mountinfo);
+
+/// The one of `groups` that has `controller`, or nullptr.
+const Cgroup* find_cgroup(const std::vector<Cgroup>& groups,
+                          std::string_view controller);
+
+/// The value behind `key` in a flat keyed file such as memory.events, or 0 if
+/// the key is not there. Throws Error if the file cannot be read.
+long read_keyed_value(const std::string& path, std::string_view key);
+
+/// Names a cgroup of ours, box-PID, in each place that find_cgroup_parents
+/// finds. It makes nothing yet. Throws Error.
+std::vector<Cgroup> name_cgroups(const std::vector<std::string>& controllers);
+
+/// rmdir(2) of cgroups whose last process has just been reaped: the kernel
+/// answers EBUSY for a moment. One that is not there is fine. Throws Error.
+void remove_cgroups(const std::vector<Cgroup>& groups);
+
+}  // namespace sys

@@ -1,0 +1,71 @@
+#include "common/error.hpp"
+
+#include <unistd.h>
+
+#include <cstring>
+
+namespace sys {
+
+namespace {
+
+// One write(2), so that lines of two processes never mix. A lost line is no
+// reason to fail: stderr may be closed, or full.
+void print_line(const std::string& line) noexcept {
+  [[maybe_unused]] const auto n =
+      ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+std::string line_about(const std::exception& error) {
+  const auto* failure = dynamic_cast<const Error*>(&error);
+  if (failure == nullptr)
+    return fmt::format("{}: {}\n", ::program_invocation_short_name,
+                       error.what());
+  const int errnum = failure->code().value();
+  auto line =
+      fmt::format("{}: cannot {}: {} ({})", ::program_invocation_short_name,
+                  failure->doing(), std::strerror(errnum), errno_name(errnum));
+  std::string hint = failure->hint();
+  if (hint.empty() && errnum == EPERM && ::geteuid() != 0)
+    hint = "this needs root: run it with sudo";
+  return hint.empty() ? line + "\n" : fmt::format("{}; hint: {}\n", line, hint);
+}
+
+}  // namespace
+
+Error::Error(int errnum, const std::string& doing, std::string hint, int status)
+    : std::system_error{errnum, std::generic_category(), doing},
+      doing_{doing},
+      hint_{std::move(hint)},
+      status_{status} {}
+
+void fail(int errnum, fmt::string_view doing, fmt::format_args args) {
+  throw Error{errnum, fmt::vformat(doing, args)};
+}
+
+int report(const std::exception& error) noexcept {
+  try {
+    print_line(line_about(error));
+  } catch (const std::exception&) {  // Out of memory: then without the words.
+    print_line("cannot even report an error\n");
+  }
+  const auto* failure = dynamic_cast<const Error*>(&error);
+  return failure == nullptr ? kOurFailure : failure->status();
+}
+
+std::string errno_name(int errnum) {
+#ifdef __GLIBC__  // Alpine's musl has no strerrorname_np(3).
+  if (const char* name = ::strerrorname_np(errnum)) return name;
+#endif
+  return fmt::format("errno {}", errnum);
+}
+
+void vnarrate(fmt::string_view text, fmt::format_args args) {
+  print_line(
+      fmt::format("[pid {}] {}\n", ::getpid(), fmt::vformat(text, args)));
+}
+
+void note(const std::string& text) {
+  print_line(fmt::format("{}: {}\n", ::program_invocation_short_name, text));
+}
+
+}  // namespace sys

@@ -1,0 +1,88 @@
+// Errors and narration: how every step says what it did and what failed.
+//
+// What may live in common/: plumbing, never policy. A helper may hide how an
+// error travels or who closes a descriptor. It may not hide a flag, a path, or
+// the order of two system calls, for those are the lessons.
+
+#pragma once
+
+#include <cerrno>
+#include <concepts>
+#include <string>
+#include <system_error>
+
+#include <fmt/format.h>
+
+namespace sys {
+
+/// What our own failures exit with, as env(1), timeout(1) and `docker run` do.
+inline constexpr int kOurFailure = 125;
+/// The command was found and could not be run.
+inline constexpr int kNotExecutable = 126;
+/// The command was not found.
+inline constexpr int kNotFound = 127;
+
+/// A failed system call: what we were about to do, and the errno it left.
+class Error : public std::system_error {
+ public:
+  /// `doing` completes "cannot ...", `hint` is one sentence or empty, `status`
+  /// is what the program should exit with.
+  Error(int errnum, const std::string& doing, std::string hint = {},
+        int status = kOurFailure);
+
+  /// What was attempted, as in "mount proc on /proc".
+  [[nodiscard]] const std::string& doing() const noexcept { return doing_; }
+  /// What would mend it, where one thing surely would.
+  [[nodiscard]] const std::string& hint() const noexcept { return hint_; }
+  /// The exit status it deserves.
+  [[nodiscard]] int status() const noexcept { return status_; }
+
+ private:
+  std::string doing_;
+  std::string hint_;
+  int status_;
+};
+
+/// Throws Error{errnum, <formatted text>}.
+[[noreturn]] void fail(int errnum, fmt::string_view doing,
+                       fmt::format_args args);
+
+/// Prints one line about `error` on stderr: the program, what it could not do,
+/// the errno in words and by name, and the hint. Returns the exit status.
+int report(const std::exception& error) noexcept;
+
+/// The name of an errno, as in "EPERM": see errno(3).
+std::string errno_name(int errnum);
+
+// ---- Narration -------------------------------------------------------------
+
+/// Whether narrate and check speak: the option -v.
+inline bool verbose = false;
+
+/// Prints "[pid N] text" on stderr in a single write(2), whatever `verbose`
+/// says. N comes fresh from getpid(2), so the prefix itself shows which side of
+/// a PID namespace is talking.
+void vnarrate(fmt::string_view text, fmt::format_args args);
+
+/// Tells, under -v, what has just been done.
+template <typename... Args>
+void narrate(fmt::format_string<Args...> text, const Args&... args) {
+  if (verbose) vnarrate(text, fmt::make_format_args(args...));
+}
+
+/// Prints "PROGRAM: text" on stderr: what the user must know even without -v.
+void note(const std::string& text);
+
+/// Passes on the result of a system call and narrates it, or throws Error if
+/// it is -1.
+///
+///   sys::check(::chdir(path), "chdir to {}", path);
+template <std::signed_integral Result, typename... Args>
+Result check(Result result, fmt::format_string<Args...> doing,
+             const Args&... args) {
+  if (result == -1) fail(errno, doing, fmt::make_format_args(args...));
+  if (verbose) vnarrate(doing, fmt::make_format_args(args...));
+  return result;
+}
+
+}  // namespace sys

@@ -1,0 +1,38 @@
+#include "common/file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "common/owned.hpp"
+
+namespace sys {
+
+std::string read_file(const std::string& path) {
+  const Fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.get() == -1) throw Error{errno, "open " + path};
+  std::string text;
+  std::array<char, 4096> chunk{};
+  for (;;) {
+    const auto n = ::read(file.get(), chunk.data(), chunk.size());
+    if (n == -1) throw Error{errno, "read " + path};
+    if (n == 0) return text;
+    text.append(chunk.data(), static_cast<std::size_t>(n));
+  }
+}
+
+void write_file(const std::string& path, const std::string& text,
+                const std::string& hint) {
+  const auto doing = fmt::format("write '{}' to {}", text, path);
+  const Fd file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+  if (file.get() == -1 || ::write(file.get(), text.data(), text.size()) == -1)
+    throw Error{errno, doing, hint};
+  narrate("{}", doing);
+}
+
+void write_file_if_there(const std::string& path, const std::string& text) {
+  if (::access(path.c_str(), F_OK) == 0) write_file(path, text);
+}
+
+}  // namespace sys

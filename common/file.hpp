@@ -1,0 +1,21 @@
+// Small files: the kernel's own, mostly, in /proc and /sys.
+
+#pragma once
+
+#include <string>
+
+namespace sys {
+
+/// All of a file, which may be one of those in /proc that say they have no
+/// size. Throws Error: see open(2), read(2).
+std::string read_file(const std::string& path);
+
+/// Writes `text` to an existing file, in one write(2): the files of /proc and
+/// of cgroups take a value whole or not at all. Throws Error with `hint`.
+void write_file(const std::string& path, const std::string& text,
+                const std::string& hint = {});
+
+/// The same, unless there is no such file: not every kernel has every one.
+void write_file_if_there(const std::string& path, const std::string& text);
+
+}  // namespace sys

@@ -1,0 +1,47 @@
+// Mounts: mount(2) with its errors told, and mounts that are in no table yet.
+
+#pragma once
+
+#include <sys/mount.h>  // MS_*, MOUNT_ATTR_*
+#ifndef MOUNT_ATTR_RDONLY
+#include <linux/mount.h>  // The C library has had them only since glibc 2.36.
+#endif
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/arguments.hpp"
+#include "common/owned.hpp"
+
+namespace sys {
+
+/// mount(2) with the same arguments, checked and narrated. Throws Error.
+void mount(const char* source, const std::string& target, const char* type,
+           unsigned long flags, const char* data);
+
+/// Makes an empty file as a mount point and binds `source` on it, with
+/// MS_BIND: see mount(2). Throws Error.
+void bind_file(const std::string& source, const std::string& target);
+
+/// mkdir(2) with mode 0755, checked and narrated. Throws Error.
+void make_directory(const std::string& path);
+
+/// Adds MOUNT_ATTR_* to one mount, by path: mount_setattr(2). Throws Error.
+void set_mount_attributes(const std::string& path, std::uint64_t attributes);
+
+/// A copy of the mount at `path` and of what is mounted below it, in no mount
+/// table: open_tree(2) with OPEN_TREE_CLONE. Throws Error.
+Fd copy_mount(const std::string& path);
+
+/// Puts a copied mount in place: move_mount(2). Throws Error.
+void place_mount(const Fd& copy, const std::string& target);
+
+/// Copies the sources of binds, nosuid, nodev, and read-only where asked.
+std::vector<Fd> copy_binds(const std::vector<Bind>& binds);
+
+/// Puts the copies in place, and makes the last part of a target if there is
+/// none. Call it with the container as `/`: then no link leads out of it.
+void place_binds(const std::vector<Bind>& binds, const std::vector<Fd>& copies);
+
+}  // namespace sys

@@ -1,0 +1,72 @@
+#include "common/nat.hpp"
+
+#include <fmt/ranges.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <stdexcept>
+
+#include "common/error.hpp"
+#include "common/file.hpp"
+
+namespace sys {
+
+namespace {
+
+using Command = std::vector<std::string>;
+
+// 127 if there is no such program, as in a shell. It inherits our mask, so that
+// no ^C can end it half-way.
+int run(const Command& command) {
+  std::vector<char*> words;
+  for (const auto& word : command)
+    words.push_back(const_cast<char*>(word.c_str()));
+  words.push_back(nullptr);
+  pid_t pid = 0;
+  if (::posix_spawnp(&pid, words[0], nullptr, nullptr, words.data(),
+                     ::environ) != 0)
+    return kNotFound;
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  narrate("run {}", fmt::join(command, " "));
+  return WIFEXITED(status) ? WEXITSTATUS(status) : kOurFailure;
+}
+
+}  // namespace
+
+Nat::Nat(const std::string& link, const std::string& address) {
+  if (!read_file("/proc/sys/net/ipv4/ip_forward").starts_with('1'))
+    throw std::runtime_error{
+        "cannot let the container out: the host forwards no packets; hint: "
+        "sudo sysctl -w net.ipv4.ip_forward=1"};
+
+  const auto table = fmt::format(
+      "table ip {0}; delete table ip {0}; table ip {0} {{ chain out {{ "
+      "type nat hook postrouting priority 100; "
+      "ip saddr {1} oifname != \"{0}\" masquerade; }}; }}",
+      link, address);
+  const int nft = run({"nft", table});
+  if (nft == 0) undo_.push_back({"nft", "delete table ip " + link});
+  if (nft != kNotFound) {
+    if (nft == 0) return;
+    throw std::runtime_error{"cannot let the container out: nft failed"};
+  }
+  const Command rule{"POSTROUTING", "-s", address, "!",
+                     "-o",          link, "-j",    "MASQUERADE"};
+  Command add{"iptables", "-w", "-t", "nat", "-A"};
+  Command remove{"iptables", "-w", "-t", "nat", "-D"};
+  add.insert(add.end(), rule.begin(), rule.end());
+  remove.insert(remove.end(), rule.begin(), rule.end());
+  if (run(add) != 0)
+    throw std::runtime_error{
+        "cannot let the container out: it takes nft or iptables"};
+  undo_.push_back(remove);
+}
+
+Nat::~Nat() {
+  for (const auto& command : undo_)
+    if (run(command) != 0)
+      note(fmt::format("could not undo: {}", fmt::join(command, " ")));
+}
+
+}  // namespace sys

@@ -1,0 +1,222 @@
+#include "common/netlink.hpp"
+
+#include <arpa/inet.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstring>
+#include <stdexcept>
+#include <string_view>
+
+namespace sys {
+
+namespace {
+
+// One request: a header, a fixed struct, and attributes that may nest. All are
+// aligned to four bytes: see rtnetlink(7).
+class Request {
+ public:
+  template <typename Body>
+  Request(std::uint16_t type, unsigned flags, const Body& body) {
+    nlmsghdr header{};
+    header.nlmsg_type = type;
+    header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+    append(&header, sizeof header);
+    append(&body, sizeof body);
+  }
+
+  void add(std::uint16_t type, const void* data, std::size_t size) {
+    const rtattr header{static_cast<std::uint16_t>(sizeof header + size), type};
+    append(&header, sizeof header);
+    append(data, size);
+  }
+  void add(std::uint16_t type, const std::string& text) {
+    add(type, text.c_str(), text.size() + 1);
+  }
+  void add(std::uint16_t type, std::uint32_t value) {
+    add(type, &value, sizeof value);
+  }
+
+  // Opens an attribute that holds others (and `body`); close it with end().
+  template <typename Body>
+  std::size_t begin(std::uint16_t type, const Body& body) {
+    const auto at = begin(type);
+    append(&body, sizeof body);
+    return at;
+  }
+  std::size_t begin(std::uint16_t type) {
+    const auto at = bytes_.size();
+    add(type, nullptr, 0);
+    return at;
+  }
+  void end(std::size_t at) {
+    const auto size = static_cast<std::uint16_t>(bytes_.size() - at);
+    std::memcpy(bytes_.data() + at, &size, sizeof size);
+  }
+
+  std::string_view finish() {
+    const auto size = static_cast<std::uint32_t>(bytes_.size());
+    std::memcpy(bytes_.data(), &size, sizeof size);
+    return bytes_;
+  }
+
+ private:
+  void append(const void* data, std::size_t size) {
+    if (size != 0) bytes_.append(static_cast<const char*>(data), size);
+    bytes_.resize(NLMSG_ALIGN(bytes_.size()));
+  }
+  std::string bytes_;
+};
+
+using Answer = std::array<char, 8192>;
+
+// Sends one request and reads the answer. Returns 0, or the kernel's errno.
+int exchange(const Fd& socket, Request& request, Answer& answer) {
+  const auto bytes = request.finish();
+  if (::send(socket.get(), bytes.data(), bytes.size(), 0) == -1) return errno;
+  const auto n = ::recv(socket.get(), answer.data(), answer.size(), 0);
+  if (n == -1) return errno;
+  nlmsghdr header{};
+  std::memcpy(&header, answer.data(), sizeof header);
+  if (header.nlmsg_type != NLMSG_ERROR) return 0;
+  nlmsgerr result{};
+  std::memcpy(&result, answer.data() + NLMSG_HDRLEN, sizeof result);
+  return -result.error;
+}
+
+// Throws if the kernel says no.
+void require(const Fd& socket, Request& request, const std::string& doing) {
+  Answer answer{};
+  const int errnum = exchange(socket, request, answer);
+  if (errnum != 0) throw Error{errnum, doing};
+  narrate("{}", doing);
+}
+
+unsigned index_of(const std::string& name) {
+  const unsigned index = ::if_nametoindex(name.c_str());
+  if (index == 0) throw Error{errno, "find the link " + name};
+  return index;
+}
+
+ifinfomsg link_info(unsigned index, unsigned flags) {
+  ifinfomsg info{};
+  info.ifi_family = AF_UNSPEC;
+  info.ifi_index = static_cast<int>(index);
+  info.ifi_flags = flags;
+  info.ifi_change = flags;
+  return info;
+}
+
+}  // namespace
+
+std::string to_string(Ipv4 address) {
+  return fmt::format("{}.{}.{}.{}", address >> 24U, (address >> 16U) & 0xffU,
+                     (address >> 8U) & 0xffU, address & 0xffU);
+}
+
+Netlink::Netlink()
+    : socket_{
+          check(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE),
+                "open a netlink socket")} {}
+
+bool Netlink::add_veth(const std::string& name, const std::string& peer,
+                       pid_t pid) {
+  Request request{RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK,
+                  link_info(0, IFF_UP)};
+  request.add(IFLA_IFNAME, name);
+  const auto info = request.begin(IFLA_LINKINFO);
+  request.add(IFLA_INFO_KIND, "veth");
+  const auto data = request.begin(IFLA_INFO_DATA);
+  const auto other = request.begin(VETH_INFO_PEER, link_info(0, 0));
+  request.add(IFLA_IFNAME, peer);
+  request.add(IFLA_NET_NS_PID, static_cast<std::uint32_t>(pid));
+  request.end(other);
+  request.end(data);
+  request.end(info);
+  const auto doing = fmt::format(
+      "make a veth pair: {} here, {} in the network namespace of PID {}", name,
+      peer, pid);
+  Answer answer{};
+  const int errnum = exchange(socket_, request, answer);
+  if (errnum == EEXIST) return false;
+  if (errnum != 0) throw Error{errnum, doing, "--net none does without"};
+  narrate("{}", doing);
+  return true;
+}
+
+void Netlink::delete_link(const std::string& name) {
+  Request request{RTM_DELLINK, NLM_F_ACK, link_info(0, 0)};
+  request.add(IFLA_IFNAME, name);
+  Answer answer{};
+  const int errnum = exchange(socket_, request, answer);
+  if (errnum == ENODEV) return;
+  if (errnum != 0) throw Error{errnum, "delete the link " + name};
+  narrate("delete the link {}", name);
+}
+
+void Netlink::set_up(const std::string& name) {
+  Request request{RTM_NEWLINK, NLM_F_ACK, link_info(index_of(name), IFF_UP)};
+  require(socket_, request, fmt::format("set the link {} up", name));
+}
+
+void Netlink::add_address(const std::string& name, Ipv4 address,
+                          unsigned prefix) {
+  ifaddrmsg info{};
+  info.ifa_family = AF_INET;
+  info.ifa_prefixlen = static_cast<std::uint8_t>(prefix);
+  info.ifa_index = index_of(name);
+  Request request{RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, info};
+  request.add(IFA_LOCAL, ::htonl(address));
+  request.add(IFA_ADDRESS, ::htonl(address));
+  require(socket_, request,
+          fmt::format("give {} the address {}/{}", name, to_string(address),
+                      prefix));
+}
+
+void Netlink::add_default_route(Ipv4 gateway) {
+  rtmsg info{};
+  info.rtm_family = AF_INET;
+  info.rtm_table = RT_TABLE_MAIN;
+  info.rtm_protocol = RTPROT_BOOT;
+  info.rtm_scope = RT_SCOPE_UNIVERSE;
+  info.rtm_type = RTN_UNICAST;
+  Request request{RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, info};
+  request.add(RTA_GATEWAY, ::htonl(gateway));
+  require(socket_, request, "add a default route via " + to_string(gateway));
+}
+
+unsigned Netlink::route_prefix(Ipv4 address) {
+  rtmsg info{};
+  info.rtm_family = AF_INET;
+  info.rtm_dst_len = 32;
+  info.rtm_flags = RTM_F_FIB_MATCH;  // The table's entry, not the path.
+  Request request{RTM_GETROUTE, 0, info};
+  request.add(RTA_DST, ::htonl(address));
+  Answer answer{};
+  const int errnum = exchange(socket_, request, answer);
+  if (errnum == ENETUNREACH) return 0;
+  if (errnum != 0) return 32;  // A blackhole, say: somebody's in any case.
+  rtmsg route{};
+  std::memcpy(&route, answer.data() + NLMSG_HDRLEN, sizeof route);
+  return route.rtm_dst_len;
+}
+
+Ipv4 Netlink::find_free_subnet(unsigned number) {
+  // A prefix of less than 8 bits is a default route, or a VPN's stand-in.
+  const auto is_free = [&](Ipv4 address) { return route_prefix(address) < 8; };
+  for (const Ipv4 block : {0x0ac7'0000U,     // 10.199.0.0/18
+                           0xac1d'0000U,     // 172.29.0.0/18
+                           0xc0a8'c000U}) {  // 192.168.192.0/18
+    const Ipv4 subnet = block + 4 * number;
+    if (is_free(subnet + 1) && is_free(subnet + 2)) return subnet;
+  }
+  throw std::runtime_error{
+      "cannot find a free subnet: the host has routes to all three blocks; "
+      "hint: --net none does without"};
+}
+
+}  // namespace sys

@@ -1,0 +1,56 @@
+// A little of rtnetlink(7): what ip(8) does, asked of the kernel directly.
+
+#pragma once
+
+#include <sys/types.h>  // pid_t
+
+#include <cstdint>
+#include <string>
+
+#include "common/owned.hpp"
+
+namespace sys {
+
+/// An IPv4 address in host byte order: 10.0.0.1 is 0x0a000001.
+using Ipv4 = std::uint32_t;
+
+/// "10.0.0.1".
+std::string to_string(Ipv4 address);
+
+/// The socket to the network configuration of the network namespace it is made
+/// in. Each call is one request and its answer; all throw Error.
+class Netlink {
+ public:
+  Netlink();
+
+  /// ip link add NAME up type veth peer name PEER netns PID
+  /// False if there is a link NAME already.
+  bool add_veth(const std::string& name, const std::string& peer, pid_t pid);
+
+  /// ip link delete NAME, unless it is gone already: the other end of a veth
+  /// pair goes with the one.
+  void delete_link(const std::string& name);
+
+  /// ip link set NAME up
+  void set_up(const std::string& name);
+
+  /// ip address add ADDRESS/PREFIX dev NAME
+  void add_address(const std::string& name, Ipv4 address, unsigned prefix);
+
+  /// ip route add default via GATEWAY
+  void add_default_route(Ipv4 gateway);
+
+  /// ip route get fibmatch ADDRESS: how long the prefix is of the route that
+  /// packets to it would take. 0 for a default route, or for none at all.
+  unsigned route_prefix(Ipv4 address);
+
+  /// The `number`-th /30 (up to 4095) of the first of a few private blocks in
+  /// which no route leads to it yet: its first address, which nobody may have.
+  /// Throws std::runtime_error if there is none.
+  Ipv4 find_free_subnet(unsigned number);
+
+ private:
+  Fd socket_;
+};
+
+}  // namespace sys

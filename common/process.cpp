@@ -1,0 +1,270 @@
+#include "common/process.hpp"
+
+#include <linux/sched.h>  // clone_args, CLONE_*
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "common/file.hpp"
+
+namespace sys {
+
+// ---- Signals ---------------------------------------------------------------
+
+namespace {
+
+// What Child::wait deals with. SIGTTOU is here so that it cannot stop us when
+// we take the terminal back.
+constexpr std::array kHeld{SIGINT,  SIGQUIT, SIGTERM, SIGHUP, SIGUSR1,
+                           SIGUSR2, SIGTSTP, SIGTTOU, SIGCHLD};
+
+sigset_t held_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : kHeld) ::sigaddset(&set, signal);
+  return set;
+}
+
+// The mask that a child gets back, and with it the command.
+sigset_t callers_mask() {
+  sigset_t mask;
+  ::sigprocmask(SIG_SETMASK, nullptr, &mask);
+  return mask;
+}
+
+sigset_t mask_for_children = callers_mask();
+
+// Whether bit `signal` is set in the line of /proc/PID/status that `name`
+// begins: see proc_pid_status(5).
+bool in_mask(std::string_view status, std::string_view name, int signal) {
+  const auto at = status.find(name);
+  if (at == std::string_view::npos) return false;
+  const std::string digits{status.substr(at + name.size(), 17)};
+  const auto mask = std::strtoull(digits.c_str(), nullptr, 16);
+  return ((mask >> (signal - 1)) & 1U) != 0;
+}
+
+}  // namespace
+
+Signals::Signals() : in_foreground_{::tcgetpgrp(STDIN_FILENO) == ::getpgrp()} {
+  std::signal(SIGCHLD,
+              SIG_DFL);  // Ignored, it would leave nothing to wait for.
+  const auto held = held_signals();
+  ::sigprocmask(SIG_BLOCK, &held, &before_);
+  mask_for_children = before_;
+}
+
+Signals::~Signals() {
+  if (in_foreground_) ::tcsetpgrp(STDIN_FILENO, ::getpgrp());
+  ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+}
+
+// ---- Failures travel from the child to its parent --------------------------
+
+namespace {
+
+// Well under PIPE_BUF bytes, so that write(2) delivers all of it or nothing:
+// see pipe(7).
+struct Failure {
+  int errnum;  // 0: not a system call
+  int status;
+  std::array<char, 1024> doing;
+  std::array<char, 512> hint;
+};
+
+template <std::size_t Size>
+void copy_text(std::array<char, Size>& to, std::string_view from) {
+  const auto length = from.copy(to.data(), Size - 1);
+  to.at(length) = '\0';
+}
+
+[[noreturn]] void fail_to(const Fd& parent, const std::exception& error) {
+  Failure failure{};
+  failure.status = kOurFailure;
+  if (const auto* call = dynamic_cast<const Error*>(&error)) {
+    failure.errnum = call->code().value();
+    failure.status = call->status();
+    copy_text(failure.doing, call->doing());
+    copy_text(failure.hint, call->hint());
+  } else {
+    copy_text(failure.doing, error.what());
+  }
+  // If this fails, our parent is gone, and there is nobody to tell.
+  [[maybe_unused]] const auto n =
+      ::write(parent.get(), &failure, sizeof failure);
+  ::_exit(failure.status);
+}
+
+// Has us killed when our parent dies. If it died before we asked, nobody reads
+// our pipe any more.
+void die_with_parent(const Fd& parent) {
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) == -1)
+    throw Error{errno, "ask to die with the parent"};
+  pollfd pipe{.fd = parent.get(), .events = 0, .revents = 0};
+  if (::poll(&pipe, 1, 0) == 1) ::_exit(kOurFailure);
+}
+
+// The child's whole life. It leaves by exec or _exit, never by unwinding into
+// a copy of the parent's stack, where it would run the parent's destructors.
+[[noreturn]] void live(const std::function<void()>& body, const Fd& parent) {
+  try {
+    die_with_parent(parent);
+    ::sigprocmask(SIG_SETMASK, &mask_for_children, nullptr);
+    body();
+  } catch (const std::exception& error) {
+    fail_to(parent, error);
+  }
+  ::_exit(EXIT_SUCCESS);
+}
+
+std::string flag_names(std::uint64_t flags) {
+  constexpr std::array<std::pair<std::uint64_t, const char*>, 8> kNames{{
+      {CLONE_NEWUSER, "CLONE_NEWUSER"},
+      {CLONE_NEWPID, "CLONE_NEWPID"},
+      {CLONE_NEWUTS, "CLONE_NEWUTS"},
+      {CLONE_NEWNS, "CLONE_NEWNS"},
+      {CLONE_NEWNET, "CLONE_NEWNET"},
+      {CLONE_NEWIPC, "CLONE_NEWIPC"},
+      {CLONE_NEWCGROUP, "CLONE_NEWCGROUP"},
+      {CLONE_INTO_CGROUP, "CLONE_INTO_CGROUP"},
+  }};
+  std::string text;
+  for (const auto& [flag, name] : kNames)
+    if ((flags & flag) != 0)
+      text += (text.empty() ? " with " : "|") + std::string{name};
+  return text;
+}
+
+std::string clone_hint(int errnum, std::uint64_t flags) {
+  if (errnum == ENOSYS)
+    return "clone3 needs Linux 5.3; Docker's default seccomp profile forbids "
+           "it, so inside Docker use --privileged";
+  if (errnum == ENOSPC)
+    return "a limit in /proc/sys/user is reached, or 0 to forbid namespaces";
+  if (errnum == EPERM && ::geteuid() == 0)
+    return "root without CAP_SYS_ADMIN: inside Docker use --privileged";
+  if (errnum == EPERM && (flags & CLONE_NEWUSER) != 0)
+    return "this host forbids user namespaces to ordinary users, or you are "
+           "in a chroot: run it with sudo, outside";
+  return {};
+}
+
+}  // namespace
+
+Child clone(std::uint64_t flags, const std::function<void()>& body) {
+  return clone(flags, Fd{}, body);
+}
+
+Child clone(std::uint64_t flags, const Fd& cgroup,
+            const std::function<void()>& body) {
+  Pipe failure;  // Closed by a successful exec.
+
+  // The child starts with none of our signal handlers, as after an exec.
+  clone_args args{};
+  args.flags = flags | CLONE_CLEAR_SIGHAND;
+  args.exit_signal = SIGCHLD;
+  if (cgroup.get() != -1) args.cgroup = static_cast<__u64>(cgroup.get());
+  const auto pid = ::syscall(SYS_clone3, &args, sizeof args);
+  if (pid == -1)
+    throw Error{errno, "clone a child" + flag_names(flags),
+                clone_hint(errno, flags)};
+  if (pid == 0) {
+    failure.read_end.reset();
+    live(body, failure.write_end);
+  }
+  narrate("clone a child{}: it is PID {} out here", flag_names(flags), pid);
+  return Child{static_cast<pid_t>(pid), std::move(failure.read_end)};
+}
+
+void exec_failed(const char* command) {
+  const int errnum = errno;
+  const bool exists = ::access(command, F_OK) == 0;
+  std::string hint;
+  if (errnum == ENOENT && exists)
+    hint = "its interpreter or loader is not in the rootfs";
+  throw Error{errnum, fmt::format("run {}", command), hint,
+              errnum == ENOENT ? kNotFound : kNotExecutable};
+}
+
+// ---- Waiting ---------------------------------------------------------------
+
+Child::Child(pid_t pid, Fd failure) noexcept
+    : pid_{pid}, failure_{std::move(failure)} {}
+
+Child::~Child() {
+  if (!running_) return;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+}
+
+int Child::wait() {
+  const auto held = held_signals();
+  int status = 0;
+  for (;;) {
+    const auto ended = ::waitpid(pid_, &status, WNOHANG);
+    if (ended == -1) throw Error{errno, fmt::format("wait for PID {}", pid_)};
+    if (ended == pid_) break;
+    siginfo_t signal{};
+    if (::sigwaitinfo(&held, &signal) != -1) pass_on(signal);
+  }
+  running_ = false;
+  throw_its_failure();
+  if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
+  const int signal = WTERMSIG(status);
+  return 128 + (signal == SIGKILL && ended_by_ != 0 ? ended_by_ : signal);
+}
+
+namespace {
+
+std::string status_of(pid_t pid) {
+  try {
+    return read_file(fmt::format("/proc/{}/status", pid));
+  } catch (const Error&) {  // No /proc here: then nobody can know.
+    return {};
+  }
+}
+
+}  // namespace
+
+// A signal with a default action does nothing to PID 1 of a PID namespace, and
+// would be ignored for ever: see pid_namespaces(7). So look what it does with
+// it. A terminal has already sent its signals to the whole foreground group.
+void Child::pass_on(const siginfo_t& signal) {
+  const int number = signal.si_signo;
+  if (number == SIGCHLD || number == SIGTTOU) return;
+  if (number == SIGTSTP) {
+    ::kill(pid_, SIGSTOP);
+    ::raise(SIGSTOP);  // Here we stand until the shell's fg or bg.
+    ::kill(pid_, SIGCONT);
+    return;
+  }
+  const auto status = status_of(pid_);
+  const bool wanted =
+      in_mask(status, "SigCgt:", number) || in_mask(status, "SigBlk:", number);
+  const bool ignored = in_mask(status, "SigIgn:", number);
+  if (wanted && signal.si_code != SI_KERNEL) ::kill(pid_, number);
+  if (wanted || (ignored && (number == SIGINT || number == SIGQUIT))) return;
+  ended_by_ = number;
+  ::kill(pid_, SIGKILL);
+}
+
+void Child::throw_its_failure() const {
+  Failure failure{};
+  // A daemon that outlived the child may still hold the other end: do not wait.
+  pollfd pipe{.fd = failure_.get(), .events = POLLIN, .revents = 0};
+  if (::poll(&pipe, 1, 0) != 1 ||
+      ::read(failure_.get(), &failure, sizeof failure) != sizeof failure)
+    return;
+  if (failure.errnum == 0) throw std::runtime_error{failure.doing.data()};
+  throw Error{failure.errnum, failure.doing.data(), failure.hint.data(),
+              failure.status};
+}
+
+}  // namespace sys

@@ -1,0 +1,98 @@
+// Processes: a child made with clone3(2), its failures, its end, its signals.
+
+#pragma once
+
+#include <sys/types.h>  // pid_t
+#include <unistd.h>     // read, write
+
+#include <csignal>
+#include <cstdint>
+#include <functional>
+#include <type_traits>
+
+#include "common/owned.hpp"
+
+namespace sys {
+
+/// Holds signals back, from its making to its end, so that none can come
+/// between an acquire and its undo: they wait until Child::wait hears them.
+/// At its end the terminal is ours again, if it was: an interactive shell makes
+/// itself the terminal's foreground group and may die so (tcsetpgrp(3)).
+class Signals {
+ public:
+  Signals();
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+  ~Signals();
+
+ private:
+  sigset_t before_{};
+  bool in_foreground_;
+};
+
+/// A child made by sys::clone. Left behind un-waited, it is killed and reaped.
+class Child {
+ public:
+  /// `failure` is the read end of the pipe on which the child reports one.
+  Child(pid_t pid, Fd failure) noexcept;
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  ~Child();
+
+  /// Its PID, in the caller's PID namespace.
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+
+  /// Waits for the end, and returns the exit status, or 128+N for death by
+  /// signal N, as a shell would. Throws Error if the child failed before its
+  /// exec. While it waits, a signal that Signals held back goes on to the
+  /// child if it has a use for it, and ends it if not: see signal(7).
+  int wait();
+
+ private:
+  void pass_on(const siginfo_t& signal);
+  void throw_its_failure() const;
+
+  pid_t pid_;
+  Fd failure_;        // Has something to read if the child failed.
+  int ended_by_ = 0;  // The signal for which we ended it.
+  bool running_ = true;
+};
+
+/// Runs `body` in a child made with clone3(2) and `flags`, CLONE_NEWPID say; 0
+/// makes a plain fork(2). The child has a copy of our memory, ends when `body`
+/// does, and is killed when we die. Throws Error: see clone(2).
+Child clone(std::uint64_t flags, const std::function<void()>& body);
+
+/// The same, and if `cgroup` holds a cgroup v2 directory, the child starts in
+/// it, with CLONE_INTO_CGROUP: not one instruction runs outside.
+Child clone(std::uint64_t flags, const Fd& cgroup,
+            const std::function<void()>& body);
+
+/// Throws the Error for an execvp(3) that came back, with status 126 or 127.
+[[noreturn]] void exec_failed(const char* command);
+
+/// Where a child waits for its parent's word, a plain value. Make it before the
+/// clone; the parent opens it, the child waits at it.
+template <typename Word = char>
+requires std::is_trivially_copyable_v<Word>
+class Gate {
+ public:
+  /// Parent: lets the child go on. Throws Error.
+  void open(const Word& word = {}) {
+    check(::write(pipe_.write_end.get(), &word, sizeof word), "open the gate");
+  }
+
+  /// Child: waits for the word. Ends the child if the parent is gone.
+  Word wait() {
+    pipe_.write_end.reset();  // Ours: with the parent's gone, read says so.
+    Word word{};
+    if (::read(pipe_.read_end.get(), &word, sizeof word) != sizeof word)
+      ::_exit(kOurFailure);
+    return word;
+  }
+
+ private:
+  Pipe pipe_;
+};
+
+}  // namespace sys

@@ -1,0 +1,43 @@
+// Step 01: chroot. The container gets a root directory of its own.
+//
+//   usage   sudo build/01-chroot [ROOTFS [COMMAND [ARG...]]]
+//   new     chdir(2), chroot(2), execvp(3)
+//   try     ls /            busybox and little else
+//           echo $$         but a process number of the host's
+//   open    every process of the host is in reach, and root can walk back out
+
+#include <unistd.h>  // chdir, chroot, execvp
+
+#include "common/arguments.hpp"
+#include "common/process.hpp"
+
+// Makes the working directory the `/` of this process, and of its children. It
+// does nothing else: what is open stays open, what runs stays in sight.
+void change_root() {
+  sys::check(::chroot("."), "make the working directory our /");
+}
+
+int main(int argc, char** argv) try {
+  const auto args = sys::parse_arguments(
+      argc, argv,
+      {.gives = "a root directory of its own",
+       .man_pages = "chroot(2), path_resolution(7), execvp(3)",
+       .options = {}});
+
+  const sys::Signals signals;
+  // The child inherits it. Later the child will have fewer rights than we have,
+  // and could not walk to a rootfs below a private directory such as /root.
+  sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
+
+  sys::Child child = sys::clone(0, [&] {
+    change_root();
+
+    sys::narrate("execvp {}", args.command[0]);
+    ::execvp(args.command[0], args.command);
+    sys::exec_failed(args.command[0]);  // execvp returns only if it failed.
+  });
+
+  return child.wait();
+} catch (const std::exception& error) {
+  return sys::report(error);
+}

@@ -1,0 +1,64 @@
+// Step 02: PID namespaces. The container gets process numbers of its own.
+//
+//   usage   sudo build/02-pidns [ROOTFS [COMMAND [ARG...]]]
+//   new     clone(2) with CLONE_NEWPID, and a /proc that matches it
+//   try     ps              only the container's processes are left
+//           kill -9 $$      PID 1 shrugs off its own SIGKILL
+//   open    while it runs, the host's mount table shows our /proc; and root in
+//           here is root out there
+
+#include <fcntl.h>      // open, O_PATH
+#include <sched.h>      // CLONE_NEWPID
+#include <sys/mount.h>  // mount, umount2
+#include <unistd.h>     // chdir, chroot, execvp
+
+#include "common/arguments.hpp"
+#include "common/process.hpp"
+
+// Makes the working directory the `/` of this process, and of its children. It
+// does nothing else: what is open stays open, what runs stays in sight.
+void change_root() {
+  sys::check(::chroot("."), "make the working directory our /");
+}
+
+// ps(1) only reads files under /proc, and a procfs shows the PID namespace of
+// the process that mounted it: so it is the child's to mount.
+void mount_proc() {
+  sys::check(::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                     nullptr),
+             "mount proc on /proc");
+}
+
+int main(int argc, char** argv) try {
+  const auto args = sys::parse_arguments(
+      argc, argv,
+      {.gives = "a root directory and process numbers of its own",
+       .man_pages = "pid_namespaces(7), clone(2), proc(5)",
+       .options = {}});
+
+  const sys::Signals signals;
+  // The child inherits it. Later the child will have fewer rights than we have,
+  // and could not walk to a rootfs below a private directory such as /root.
+  sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
+  // A link in its place would send the mount somewhere else.
+  const sys::Fd mount_point{
+      sys::check(::open("proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+                 "find a directory proc in {}", args.rootfs)};
+
+  // It has two numbers: the one that clone(2) returns out here, and 1.
+  sys::Child child = sys::clone(CLONE_NEWPID, [&] {
+    change_root();
+    mount_proc();
+
+    sys::narrate("execvp {}", args.command[0]);
+    ::execvp(args.command[0], args.command);
+    sys::exec_failed(args.command[0]);  // execvp returns only if it failed.
+  });
+  // The child's mount is in the host's table, and stays when the child is gone.
+  const sys::Defer unmount{
+      [] { ::umount2("proc", MNT_DETACH | UMOUNT_NOFOLLOW); }};
+
+  return child.wait();
+} catch (const std::exception& error) {
+  return sys::report(error);
+}

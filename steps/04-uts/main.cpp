@@ -1,0 +1,108 @@
+// Step 04: UTS namespaces. The container gets a host name of its own.
+//
+//   usage   build/04-uts [--hostname NAME] [ROOTFS [COMMAND [ARG...]]]
+//   new     CLONE_NEWUTS, sethostname(2)
+//   try     hostname        box, and still the old name outside
+//           hostname foo    in 03 refused, and in 02 it renames the host
+//   open    it owns no mount table, so it cannot mount; and the host's network
+//           and memory are still everybody's
+
+#include <grp.h>        // setgroups
+#include <sched.h>      // CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS
+#include <sys/mount.h>  // mount
+#include <sys/prctl.h>  // prctl, PR_SET_PDEATHSIG
+#include <unistd.h>     // chdir, chroot, execvp, sethostname, setresuid
+
+#include <csignal>  // SIGKILL
+#include <string>
+
+#include "common/arguments.hpp"
+#include "common/file.hpp"
+#include "common/process.hpp"
+
+// Makes the working directory the `/` of this process, and of its children. It
+// does nothing else: what is open stays open, what runs stays in sight.
+void change_root() {
+  sys::check(::chroot("."), "make the working directory our /");
+}
+
+// ps(1) only reads files under /proc, and a procfs shows the PID namespace of
+// the process that mounted it: so it is the child's to mount.
+void mount_proc() {
+  sys::check(::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                     nullptr),
+             "mount proc on /proc");
+}
+
+// Tells the kernel which of our ids the child's ids are. The parent does it,
+// once and for all. Root hands out 65536 ids that nobody owns; anybody else has
+// one to give, and must first give up setgroups(2): a group can also be what
+// denies access. See user_namespaces(7).
+void map_ids(pid_t child) {
+  const auto proc = fmt::format("/proc/{}", child);
+  if (::geteuid() == 0) {
+    sys::write_file(proc + "/uid_map", "0 100000 65536");
+    sys::write_file(proc + "/gid_map", "0 100000 65536");
+  } else {
+    sys::write_file(proc + "/uid_map", fmt::format("0 {} 1", ::geteuid()));
+    sys::write_file(proc + "/setgroups", "deny");
+    sys::write_file(proc + "/gid_map", fmt::format("0 {} 1", ::getegid()));
+  }
+}
+
+// Becomes id 0 of the namespace. For an ordinary user, the map has done it.
+void become_root() {
+  if (::geteuid() == 0) return;
+  sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
+  sys::check(::setresgid(0, 0, 0), "become group 0");
+  sys::check(::setresuid(0, 0, 0), "become user 0");
+  // Changing ids cleared it: see prctl(2).
+  sys::check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "ask to die with the parent");
+}
+
+// A new UTS namespace starts with a copy of the name of the old one.
+void set_host_name(const std::string& name) {
+  sys::check(::sethostname(name.data(), name.size()), "set the host name {}",
+             name);
+}
+
+int main(int argc, char** argv) try {
+  const auto args = sys::parse_arguments(
+      argc, argv,
+      {.gives = "a host name, root user and processes of its own",
+       .man_pages = "uts_namespaces(7), sethostname(2)",
+       .options = {"--hostname"}});
+
+  const sys::Signals signals;
+  // The child inherits it. Soon the child has fewer rights than we have, and
+  // could not walk to a rootfs below a private directory such as /root.
+  sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
+
+  // It has two numbers: the one that clone(2) returns out here, and 1.
+  sys::Gate gate;
+  const auto flags = CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS;
+  sys::Child child = sys::clone(flags, [&] {
+    gate.wait();  // Until we have ids: exec without them ends all capabilities.
+    become_root();
+    set_host_name(args.hostname);
+    change_root();
+    try {
+      mount_proc();
+    } catch (const sys::Error& error) {
+      sys::note(fmt::format(
+          "no /proc ({}), so ps is blind: root in here rules what its user "
+          "namespace owns, and the mount table is still the host's (step 05)",
+          sys::errno_name(error.code().value())));
+    }
+
+    sys::narrate("execvp {}", args.command[0]);
+    ::execvp(args.command[0], args.command);
+    sys::exec_failed(args.command[0]);  // execvp returns only if it failed.
+  });
+  map_ids(child.pid());
+  gate.open();
+
+  return child.wait();
+} catch (const std::exception& error) {
+  return sys::report(error);
+}

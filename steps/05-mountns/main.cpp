@@ -1,0 +1,153 @@
+// Step 05: mount namespaces. The container gets a mount table of its own, and
+// in it a root that it can write to without changing the image.
+//
+//   usage   build/05-mountns [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
+//   new     CLONE_NEWNS; overlay, proc, a small /dev; pivot_root(2)
+//   try     touch /new; cat /proc/self/mountinfo
+//   open    the host's network, its abstract sockets and its memory
+
+#include <grp.h>          // setgroups
+#include <sched.h>        // CLONE_NEW*
+#include <sys/mount.h>    // mount, umount2
+#include <sys/prctl.h>    // prctl, PR_SET_PDEATHSIG
+#include <sys/syscall.h>  // SYS_pivot_root
+#include <unistd.h>       // chdir, execvp, sethostname, setresuid, symlink
+
+#include <csignal>  // SIGKILL
+#include <string>
+#include <vector>
+
+#include "common/arguments.hpp"
+#include "common/file.hpp"
+#include "common/mount.hpp"
+#include "common/process.hpp"
+
+// ps(1) only reads files under /proc, and a procfs shows the PID namespace of
+// the process that mounted it: so it is the child's to mount.
+void mount_proc() {
+  sys::check(::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                     nullptr),
+             "mount proc on /proc");
+}
+
+// Tells the kernel which of our ids the child's ids are. The parent does it,
+// once and for all. Root hands out 65536 ids that nobody owns; anybody else has
+// one to give, and must first give up setgroups(2): a group can also be what
+// denies access. See user_namespaces(7).
+void map_ids(pid_t child) {
+  const auto proc = fmt::format("/proc/{}", child);
+  if (::geteuid() == 0) {
+    sys::write_file(proc + "/uid_map", "0 100000 65536");
+    sys::write_file(proc + "/gid_map", "0 100000 65536");
+  } else {
+    sys::write_file(proc + "/uid_map", fmt::format("0 {} 1", ::geteuid()));
+    sys::write_file(proc + "/setgroups", "deny");
+    sys::write_file(proc + "/gid_map", fmt::format("0 {} 1", ::getegid()));
+  }
+}
+
+// Becomes id 0 of the namespace. For an ordinary user, the map has done it.
+void become_root() {
+  if (::geteuid() == 0) return;
+  sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
+  sys::check(::setresgid(0, 0, 0), "become group 0");
+  sys::check(::setresuid(0, 0, 0), "become user 0");
+  // Changing ids cleared it: see prctl(2).
+  sys::check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "ask to die with the parent");
+}
+
+// A new UTS namespace starts with a copy of the name of the old one.
+void set_host_name(const std::string& name) {
+  sys::check(::sethostname(name.data(), name.size()), "set the host name {}",
+             name);
+}
+
+// Lays a tmpfs over the image, our working directory, and goes to the result:
+// what is read comes from the image, what is written stays in the tmpfs. Its
+// upper layer wins, so with these directories made in it a hostile image cannot
+// have a link to the host in a place where we mount.
+void mount_overlay() {
+  // Neither may our mounts spread to the host, nor the host's to us.
+  sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+  sys::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
+  for (const char* const path :
+       {"/tmp/work", "/tmp/root", "/tmp/upper", "/tmp/upper/dev",
+        "/tmp/upper/proc", "/tmp/upper/sys", "/tmp/upper/tmp"})
+    sys::make_directory(path);
+  sys::mount("overlay", "/tmp/root", "overlay", MS_NODEV,
+             "lowerdir=.,upperdir=/tmp/upper,workdir=/tmp/work,userxattr");
+  sys::check(::chdir("/tmp/root"), "enter the new root");
+}
+
+// A user namespace may not make device nodes, so lend it the harmless ones of
+// the host. Terminals and shared memory are its own.
+void mount_dev() {
+  sys::mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755");
+  for (const std::string name :
+       {"null", "zero", "full", "random", "urandom", "tty"})
+    sys::bind_file("/dev/" + name, "dev/" + name);
+  sys::make_directory("dev/pts");
+  sys::mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+             "newinstance,ptmxmode=0666,mode=0620");
+  sys::make_directory("dev/shm");
+  for (const char* const path : {"dev/shm", "tmp"})
+    sys::mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+  sys::check(::symlink("pts/ptmx", "dev/ptmx"), "link /dev/ptmx");
+  sys::check(::symlink("/proc/self/fd", "dev/fd"), "link /dev/fd");
+  sys::check(::symlink("fd/0", "dev/stdin"), "link /dev/stdin");
+  sys::check(::symlink("fd/1", "dev/stdout"), "link /dev/stdout");
+  sys::check(::symlink("fd/2", "dev/stderr"), "link /dev/stderr");
+}
+
+// Makes the working directory the root of all mounts, and drops what was there.
+// chroot(2) only moves a process; after this there is no outside to walk to.
+// The old root ends up on top of the new one: see pivot_root(2), NOTES.
+void pivot_root() {
+  sys::check(::syscall(SYS_pivot_root, ".", "."), "make this the root mount");
+  sys::check(::umount2(".", MNT_DETACH), "unmount the old root");
+  sys::check(::chdir("/"), "enter the root");
+}
+
+int main(int argc, char** argv) try {
+  const auto args = sys::parse_arguments(
+      argc, argv,
+      {.gives = "mounts, host name, root user and processes of its own",
+       .man_pages = "mount_namespaces(7), mount(2), pivot_root(2)",
+       .options = {"--hostname", "--bind", "--read-only"}});
+
+  const sys::Signals signals;
+  // The child inherits it. Soon the child has fewer rights than we have, and
+  // could not walk to a rootfs below a private directory such as /root.
+  sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
+
+  // Who may walk there takes them: root out here, an ordinary user in there,
+  // for only in there it has a mount namespace of its own.
+  std::vector<sys::Fd> copies;
+  if (::geteuid() == 0) copies = sys::copy_binds(args.binds);
+
+  // It has two numbers: the one that clone(2) returns out here, and 1.
+  const auto flags = CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWNS;
+  sys::Gate gate;
+  sys::Child child = sys::clone(flags, [&] {
+    gate.wait();  // Until we have ids: exec without them ends all capabilities.
+    if (copies.empty()) copies = sys::copy_binds(args.binds);
+    become_root();
+    set_host_name(args.hostname);
+    mount_overlay();
+    mount_proc();  // The kernel wants to see the old one while we do.
+    mount_dev();
+    pivot_root();
+    sys::place_binds(args.binds, copies);
+    if (args.read_only) sys::set_mount_attributes("/", MOUNT_ATTR_RDONLY);
+
+    sys::narrate("execvp {}", args.command[0]);
+    ::execvp(args.command[0], args.command);
+    sys::exec_failed(args.command[0]);  // execvp returns only if it failed.
+  });
+  map_ids(child.pid());
+  gate.open();
+
+  return child.wait();
+} catch (const std::exception& error) {
+  return sys::report(error);
+}

@@ -1,0 +1,115 @@
+// enter: joins a running container, as `docker exec` does.
+//
+//   usage   build/enter PID [COMMAND [ARG...]]
+//   new     setns(2) on a pidfd: see pidfd_open(2), namespaces(7)
+//   try     build/08-all -v prints a PID; build/enter PID ps
+
+#include <fcntl.h>        // open, O_WRONLY
+#include <grp.h>          // setgroups
+#include <sched.h>        // setns, CLONE_NEW*
+#include <sys/prctl.h>    // prctl
+#include <sys/syscall.h>  // SYS_pidfd_open
+#include <unistd.h>       // chdir, setresuid
+
+#include <csignal>
+#include <limits>
+
+#include "common/file.hpp"
+#include "common/process.hpp"
+#include "steps/08-all/layers.hpp"
+
+// Becomes id 0 of the namespace. For an ordinary user, the map has done it.
+void become_root() {
+  if (::geteuid() == 0) return;
+  sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
+  sys::check(::setresgid(0, 0, 0), "become group 0");
+  sys::check(::setresuid(0, 0, 0), "become user 0");
+  // Changing ids cleared it: see prctl(2).
+  sys::check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "ask to die with the parent");
+}
+
+// The first child of a process, or -1: see proc_tid_children(5).
+pid_t first_child(pid_t pid) {
+  const auto children =
+      sys::read_file(fmt::format("/proc/{0}/task/{0}/children", pid));
+  return children.empty() ? -1 : std::stoi(children);
+}
+
+// The files through which the container's cgroups are joined, opened while we
+// may. Those of ours are named box-PID.
+std::vector<sys::Fd> open_cgroups(pid_t pid) {
+  std::vector<sys::Fd> files;
+  const auto cgroup = sys::read_file(fmt::format("/proc/{}/cgroup", pid));
+  const auto mounts = sys::read_file("/proc/self/mountinfo");
+  for (const auto& directory : sys::cgroup_directories(cgroup, mounts)) {
+    if (directory.find("/box-") == std::string::npos) continue;
+    const auto path = directory + "/cgroup.procs";
+    files.emplace_back(sys::check(::open(path.c_str(), O_WRONLY | O_CLOEXEC),
+                                  "open {}", path));
+  }
+  return files;
+}
+
+// Joins all the namespaces of the process, or of the first below it that has
+// its own: who has the PID of 08-all itself means its container.
+std::vector<sys::Fd> join_namespaces(pid_t pid) {
+  constexpr int kAll = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWUTS |
+                       CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |
+                       CLONE_NEWCGROUP;
+  for (pid_t next = pid;;) {
+    const sys::Fd process{static_cast<int>(sys::check(
+        ::syscall(SYS_pidfd_open, next, 0), "find process {}", next))};
+    auto cgroups = open_cgroups(next);
+    if (::setns(process.get(), kAll) == 0) return cgroups;
+    // EINVAL: they are our own. EPERM: an ordinary user may not look into
+    // PID 1.
+    const int errnum = errno;
+    next = first_child(next);
+    if (next == -1 || (errnum != EINVAL && errnum != EPERM))
+      throw sys::Error{errnum,
+                       fmt::format("join the namespaces of process {}", pid),
+                       "is it a container of yours?"};
+  }
+}
+
+int main(int argc, char** argv) try {
+  if (argc < 2 || std::string{argv[1]} == "--help") {
+    fmt::print(
+        "usage: enter PID [COMMAND [ARG...]]\n\n"
+        "Runs COMMAND (/bin/sh) in the container that process PID of\n"
+        "the host belongs to, or that 08-all runs with that PID.\n\n"
+        "Read setns(2), pidfd_open(2), namespaces(7).\n");
+    return argc < 2 ? sys::kOurFailure : 0;
+  }
+  const auto pid = static_cast<pid_t>(
+      sys::parse_number(argv[1], 1, std::numeric_limits<pid_t>::max()));
+  std::string shell = "/bin/sh";
+  std::string login = "-l";
+  char* by_default[] = {shell.data(), login.data(), nullptr};
+  sys::Arguments args;
+  args.command = argc > 2 ? argv + 2 : by_default;
+
+  const sys::Signals signals;
+  const auto cgroups = join_namespaces(pid);
+  sys::Gate gate;
+  // A process never changes its own PID namespace, only that of its children.
+  sys::Child child = sys::clone(0, [&] {
+    gate.wait();  // Until we are in the cgroups, under the container's limits.
+    become_root();
+    sys::check(::chdir("/"), "enter the root");
+    leave_descriptors();
+    drop_capabilities();
+    sys::check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
+    filter_system_calls();
+    execute(args);
+  });
+  const auto number = fmt::format("{}", child.pid());
+  for (const auto& file : cgroups)
+    sys::check(::write(file.get(), number.data(), number.size()),
+               "put PID {} into a cgroup of the container", number);
+  gate.open();
+
+  return child.wait();
+} catch (const std::exception& error) {
+  return sys::report(error);
+}

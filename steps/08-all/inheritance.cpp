@@ -1,0 +1,95 @@
+// What a child inherits from its caller, past all namespaces: keys, open
+// descriptors, signal dispositions, groups, the environment.
+
+#include <grp.h>
+#include <linux/close_range.h>
+#include <linux/keyctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <string_view>
+
+#include "common/process.hpp"
+#include "steps/08-all/layers.hpp"
+
+void leave_keys() {
+  const auto keyring =
+      ::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
+  if (keyring == -1 && errno == ENOSYS) return;  // A kernel without keys.
+  sys::check(keyring, "join a new session keyring");
+}
+
+void leave_descriptors() {
+  sys::check(
+      ::syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC),
+      "have all descriptors from 3 on closed by exec");
+}
+
+void become_user(const sys::Arguments& args) {
+  if (args.user == 0 && args.group == 0) return;
+  sys::check(::setresgid(args.group, args.group, args.group), "become group {}",
+             args.group);
+  sys::check(::setresuid(args.user, args.user, args.user), "become user {}",
+             args.user);
+}
+
+namespace {
+
+constexpr const char* kPath = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+std::vector<std::string> make_environment(const sys::Arguments& args) {
+  std::vector<std::string> variables{
+      std::string{"PATH="} + kPath,
+      args.user == 0 ? "HOME=/root" : "HOME=/",
+  };
+  if (const char* const terminal = ::getenv("TERM"))
+    variables.push_back(std::string{"TERM="} + terminal);
+  for (const auto& variable : args.environment) {
+    const auto name = variable.substr(0, variable.find('=') + 1);
+    std::erase_if(variables, [&](const std::string& known) {
+      return known.starts_with(name);
+    });
+    variables.push_back(variable);
+  }
+  return variables;
+}
+
+// Tries each directory of PATH, and keeps the failure that tells most.
+int try_along_path(char** words, char** variables, const std::string& path) {
+  const std::string name{words[0]};
+  if (name.find('/') != name.npos) {
+    ::execve(words[0], words, variables);
+    return errno;
+  }
+  int failure = ENOENT;
+  std::string_view rest{path};
+  while (!name.empty() && !rest.empty()) {
+    const auto end = rest.find(':');
+    const auto file = fmt::format("{}/{}", rest.substr(0, end), name);
+    ::execve(file.c_str(), words, variables);
+    if (errno != ENOENT && errno != ENOTDIR) failure = errno;
+    rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
+  }
+  return failure;
+}
+
+}  // namespace
+
+void execute(const sys::Arguments& args) {
+  // exec resets handlers, but what the caller ignored would stay ignored.
+  for (int signal = 1; signal < NSIG; ++signal) std::signal(signal, SIG_DFL);
+
+  auto variables = make_environment(args);
+  std::string path;
+  std::vector<char*> pointers;
+  for (auto& variable : variables) {
+    if (variable.starts_with("PATH=")) path = variable.substr(5);
+    pointers.push_back(variable.data());
+  }
+  pointers.push_back(nullptr);
+  sys::narrate("execve {}", args.command[0]);
+  errno = try_along_path(args.command, pointers.data(), path);
+  sys::exec_failed(args.command[0]);
+}

@@ -1,0 +1,90 @@
+// What step 08 adds to the seven layers, one file a concern. Each function is
+// one line of main.cpp; together they are what runc(8) and crun(1) do as well.
+
+#pragma once
+
+#include <sys/types.h>  // pid_t
+
+#include <string>
+#include <vector>
+
+#include "common/arguments.hpp"
+#include "common/cgroup.hpp"
+#include "common/owned.hpp"
+
+// ---- image.cpp: the image's owner becomes the container's root -------------
+
+/// Parent: a copy of the mount of the working directory, to be given a map of
+/// ids. None for an ordinary user, who already owns what root owns inside.
+sys::Fd copy_image();
+
+/// Parent: maps the owner of the copy to user 0 of the child, whose maps must
+/// be written. False if this kind of file system cannot: then its files show
+/// as nobody's. See mount_setattr(2), MOUNT_ATTR_IDMAP.
+bool map_image(const sys::Fd& image, pid_t child);
+
+/// Child: goes to the mapped copy.
+void enter_image(const sys::Fd& image);
+
+// ---- limits.cpp ------------------------------------------------------------
+
+/// The cgroups for the limits that are asked for. If the host has none for us,
+/// a limit that was said stops the program, and the others give way, aloud.
+std::vector<sys::Cgroup> name_cgroups(const sys::Arguments& args);
+
+/// Sets pids.max: no fork bomb gets out of the box.
+void limit_processes(const std::vector<sys::Cgroup>& groups,
+                     const sys::Arguments& args);
+
+/// Child: the same without a cgroup, by RLIMIT_NPROC, which counts for each
+/// user namespace since Linux 5.14. See setrlimit(2).
+void limit_own_processes(const std::vector<sys::Cgroup>& groups,
+                         const sys::Arguments& args);
+
+/// Sets the CPU time of each tenth of a second.
+void limit_cpus(const std::vector<sys::Cgroup>& groups,
+                const sys::Arguments& args);
+
+// ---- hidden_paths.cpp ------------------------------------------------------
+
+/// Covers what /proc and /sys tell about the host or let root do to it, in the
+/// working directory, which is the new root.
+void hide_paths();
+
+// ---- inheritance.cpp -------------------------------------------------------
+
+/// Leaves the caller's keys behind: a session keyring goes through every
+/// namespace. See session-keyring(7). As the host's root, before any map: its
+/// quota is the larger one.
+void leave_keys();
+
+/// Has every descriptor but 0, 1 and 2 closed by exec: one for a directory of
+/// the host is a way out that no mount namespace shuts. See close_range(2).
+void leave_descriptors();
+
+/// Becomes the user of --user, and no group besides.
+void become_user(const sys::Arguments& args);
+
+/// execve(2) along PATH, with an environment of its own: the caller's may hold
+/// secrets. What the kernel cannot run is an error here; execvp(3) would hand
+/// it to a shell.
+[[noreturn]] void execute(const sys::Arguments& args);
+
+// ---- capabilities.cpp ------------------------------------------------------
+
+/// Keeps Docker's fourteen capabilities, for this process and whatever it runs:
+/// see capabilities(7).
+void drop_capabilities();
+
+// ---- seccomp.cpp -----------------------------------------------------------
+
+/// Lets pass only the system calls on a list: see seccomp(2). Needs
+/// no_new_privs.
+void filter_system_calls();
+
+// ---- init.cpp --------------------------------------------------------------
+
+/// Returns in a new process. The one that called stays PID 1: it passes signals
+/// on, reaps what is orphaned, and ends with the command's status. Its command
+/// line, `words`, is wiped, and nobody inside can look into it.
+void leave_init_behind(char** words);

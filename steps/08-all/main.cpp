@@ -1,0 +1,323 @@
+// Step 08: all of it. What else stands between the container and the host, and
+// what makes it pleasant to live in.
+//
+//   usage   build/08-all [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
+//   new     IPC and cgroup namespaces, an image mapped to the container's root,
+//           hidden paths, capabilities, no_new_privs, seccomp, an init, limits
+//           on processes and CPU time; nothing inherited from the caller
+//   try     cat /proc/self/status; unshare -U; ipcs; on the host: enter PID
+//   open    the kernel itself, which all containers share
+
+#include <fcntl.h>        // open, O_PATH
+#include <grp.h>          // setgroups
+#include <linux/sched.h>  // CLONE_NEW*, CLONE_INTO_CGROUP
+#include <sys/mount.h>    // mount, umount2
+#include <sys/prctl.h>    // prctl, PR_SET_PDEATHSIG
+#include <sys/syscall.h>  // SYS_pivot_root
+#include <unistd.h>       // chdir, execvp, sethostname, setresuid, symlink
+
+#include <csignal>  // SIGKILL
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "common/arguments.hpp"
+#include "common/cgroup.hpp"
+#include "common/file.hpp"
+#include "common/mount.hpp"
+#include "common/nat.hpp"
+#include "common/netlink.hpp"
+#include "common/process.hpp"
+#include "steps/08-all/layers.hpp"
+
+// ps(1) only reads files under /proc, and a procfs shows the PID namespace of
+// the process that mounted it: so it is the child's to mount.
+void mount_proc() {
+  sys::check(::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                     nullptr),
+             "mount proc on /proc");
+}
+
+// Tells the kernel which of our ids the child's ids are. The parent does it,
+// once and for all. Root hands out 65536 ids that nobody owns; anybody else has
+// one to give, and must first give up setgroups(2): a group can also be what
+// denies access. See user_namespaces(7).
+void map_ids(pid_t child) {
+  const auto proc = fmt::format("/proc/{}", child);
+  if (::geteuid() == 0) {
+    sys::write_file(proc + "/uid_map", "0 100000 65536");
+    sys::write_file(proc + "/gid_map", "0 100000 65536");
+  } else {
+    sys::write_file(proc + "/uid_map", fmt::format("0 {} 1", ::geteuid()));
+    sys::write_file(proc + "/setgroups", "deny");
+    sys::write_file(proc + "/gid_map", fmt::format("0 {} 1", ::getegid()));
+  }
+}
+
+// Becomes id 0 of the namespace. For an ordinary user, the map has done it.
+void become_root() {
+  if (::geteuid() == 0) return;
+  sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
+  sys::check(::setresgid(0, 0, 0), "become group 0");
+  sys::check(::setresuid(0, 0, 0), "become user 0");
+  // Changing ids cleared it: see prctl(2).
+  sys::check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "ask to die with the parent");
+}
+
+// A new UTS namespace starts with a copy of the name of the old one.
+void set_host_name(const std::string& name) {
+  sys::check(::sethostname(name.data(), name.size()), "set the host name {}",
+             name);
+}
+
+// Lays a tmpfs over the image, our working directory, and goes to the result:
+// what is read comes from the image, what is written stays in the tmpfs. Its
+// upper layer wins, so with these directories made in it a hostile image cannot
+// have a link to the host in a place where we mount.
+void mount_overlay() {
+  // Neither may our mounts spread to the host, nor the host's to us.
+  sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+  sys::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
+  for (const char* const path :
+       {"/tmp/work", "/tmp/root", "/tmp/upper", "/tmp/upper/dev",
+        "/tmp/upper/proc", "/tmp/upper/sys", "/tmp/upper/tmp"})
+    sys::make_directory(path);
+  sys::mount("overlay", "/tmp/root", "overlay", MS_NODEV,
+             "lowerdir=.,upperdir=/tmp/upper,workdir=/tmp/work,userxattr");
+  sys::check(::chdir("/tmp/root"), "enter the new root");
+}
+
+// A user namespace may not make device nodes, so lend it the harmless ones of
+// the host. Terminals and shared memory are its own.
+void mount_dev() {
+  sys::mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755");
+  for (const std::string name :
+       {"null", "zero", "full", "random", "urandom", "tty"})
+    sys::bind_file("/dev/" + name, "dev/" + name);
+  sys::make_directory("dev/pts");
+  sys::mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+             "newinstance,ptmxmode=0666,mode=0620");
+  sys::make_directory("dev/shm");
+  for (const char* const path : {"dev/shm", "tmp"})
+    sys::mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+  sys::check(::symlink("pts/ptmx", "dev/ptmx"), "link /dev/ptmx");
+  sys::check(::symlink("/proc/self/fd", "dev/fd"), "link /dev/fd");
+  sys::check(::symlink("fd/0", "dev/stdin"), "link /dev/stdin");
+  sys::check(::symlink("fd/1", "dev/stdout"), "link /dev/stdout");
+  sys::check(::symlink("fd/2", "dev/stderr"), "link /dev/stderr");
+}
+
+// The network devices in /sys are those of the namespace that mounts it.
+void mount_sys() {
+  sys::mount("sysfs", "sys", "sysfs",
+             MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, nullptr);
+}
+
+// Makes the working directory the root of all mounts, and drops what was there.
+// chroot(2) only moves a process; after this there is no outside to walk to.
+// The old root ends up on top of the new one: see pivot_root(2), NOTES.
+void pivot_root() {
+  sys::check(::syscall(SYS_pivot_root, ".", "."), "make this the root mount");
+  sys::check(::umount2(".", MNT_DETACH), "unmount the old root");
+  sys::check(::chdir("/"), "enter the root");
+}
+
+// A veth pair: what goes in at one end comes out at the other.
+struct Cable {
+  unsigned number = 0;  // It names the host's end; the container's is eth0.
+  sys::Ipv4 outside = 0;
+  sys::Ipv4 inside = 0;  // 0: there is no cable.
+  [[nodiscard]] std::string link() const {
+    return fmt::format("box{}", number);
+  }
+};
+
+// Every container takes a number, for its link boxN and for its subnet. Making
+// the link is how the number is claimed: if two try, the kernel refuses one;
+// and however a container ends, its link goes with its network namespace.
+Cable plug_cable(pid_t child) {
+  constexpr unsigned kNumbers = 4096;
+  sys::Netlink host;
+  for (unsigned i = 0; i < kNumbers; ++i) {
+    const unsigned number = (static_cast<unsigned>(child) + i) % kNumbers;
+    const auto subnet = host.find_free_subnet(number);
+    const Cable cable{number, subnet + 1, subnet + 2};
+    if (!host.add_veth(cable.link(), "eth0", child)) continue;
+    host.add_address(cable.link(), cable.outside, 30);
+    return cable;
+  }
+  throw std::runtime_error{"all links from box0 to box4095 are taken"};
+}
+
+// The kernel would do it too, but a moment later.
+void unplug_cable(const Cable& cable) {
+  if (cable.inside != 0) sys::Netlink{}.delete_link(cable.link());
+}
+
+// A new network namespace has only a loopback, and that is down.
+void set_up_network(const Cable& cable) {
+  sys::Netlink own;
+  own.set_up("lo");
+  if (cable.inside == 0) return;
+  own.set_up("eth0");
+  own.add_address("eth0", cable.inside, 30);
+  own.add_default_route(cable.outside);
+}
+
+// What --net asks for, or the most that this user can have.
+std::string choose_network(const std::string& wanted) {
+  if (!wanted.empty()) return wanted;
+  if (::geteuid() == 0) return "veth";
+  sys::note("no cable, only lo: plugging one into the host takes root (sudo)");
+  return "none";
+}
+
+// A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it.
+void make_cgroups(const std::vector<sys::Cgroup>& groups) {
+  for (const auto& group : groups) {
+    ::rmdir(group.directory.c_str());  // What a killed run may have left.
+    sys::make_directory(group.directory);
+  }
+}
+
+// Without swap: with it, the container would not end but crawl. v1 has a limit
+// for memory and one for memory and swap together: make them the same.
+void limit_memory(const std::vector<sys::Cgroup>& groups, std::int64_t bytes) {
+  const auto* const group = sys::find_cgroup(groups, "memory");
+  if (group == nullptr) return;
+  const auto limit = fmt::format("{}", bytes);
+  const auto& directory = group->directory;
+  if (group->version == 2) {
+    sys::write_file(directory + "/memory.max", limit);
+    sys::write_file_if_there(directory + "/memory.swap.max", "0");
+  } else {
+    sys::write_file(directory + "/memory.limit_in_bytes", limit);
+    sys::write_file_if_there(directory + "/memory.memsw.limit_in_bytes", limit);
+  }
+}
+
+// v2: the child is born in its group, which clone3 takes as a descriptor.
+sys::Fd open_v2_cgroup(const std::vector<sys::Cgroup>& groups) {
+  for (const auto& group : groups)
+    if (group.version == 2)
+      return sys::Fd{sys::check(
+          ::open(group.directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC),
+          "open the cgroup {}", group.directory)};
+  return sys::Fd{};
+}
+
+// v1: the child is moved to its groups, while it waits at the gate.
+void join_v1_cgroups(const std::vector<sys::Cgroup>& groups, pid_t child) {
+  for (const auto& group : groups)
+    if (group.version == 1)
+      sys::write_file(group.directory + "/cgroup.procs",
+                      fmt::format("{}", child));
+}
+
+// The kernel counts whom it kills for a limit; a count is better than a guess.
+int status_after(const std::vector<sys::Cgroup>& groups, int status) {
+  const auto* const group = sys::find_cgroup(groups, "memory");
+  if (group == nullptr) return status;
+  const auto* const file =
+      group->version == 2 ? "/memory.events" : "/memory.oom_control";
+  if (sys::read_keyed_value(group->directory + file, "oom_kill") == 0)
+    return status;
+  sys::note("killed: the container came to its memory limit");
+  return 128 + SIGKILL;
+}
+
+// An IPC namespace has its own System V objects, and POSIX message queues.
+void mount_mqueue() {
+  sys::make_directory("dev/mqueue");
+  sys::mount("mqueue", "dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+             nullptr);
+}
+
+// What the parent tells the child at the gate.
+struct Word {
+  Cable cable;
+  bool image_is_mapped = false;
+};
+
+int main(int argc, char** argv) try {
+  const auto args = sys::parse_arguments(
+      argc, argv,
+      {.gives = "all namespaces, limits and filters of a real container",
+       .man_pages = "namespaces(7), capabilities(7), seccomp(2), cgroups(7)",
+       .options = {"--hostname", "--bind", "--read-only", "--net", "--memory",
+                   "--pids", "--cpus", "--env", "--user"}});
+
+  const sys::Signals signals;
+  // The child inherits it. Soon the child has fewer rights than we have, and
+  // could not walk to a rootfs below a private directory such as /root.
+  sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
+
+  const auto network = choose_network(args.network);
+  // Who may walk there takes them: root out here, an ordinary user in there,
+  // for only in there it has a mount namespace of its own.
+  std::vector<sys::Fd> copies;
+  if (::geteuid() == 0) copies = sys::copy_binds(args.binds);
+  const sys::Fd image = copy_image();
+
+  const auto groups = name_cgroups(args);
+  const sys::Defer remove{[&] { sys::remove_cgroups(groups); }};
+  make_cgroups(groups);
+  limit_memory(groups, args.memory);
+  limit_processes(groups, args);
+  limit_cpus(groups, args);
+  const sys::Fd v2_cgroup = open_v2_cgroup(groups);
+
+  // It has two numbers: the one that clone(2) returns out here, and 1.
+  std::uint64_t flags =
+      CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWIPC;
+  if (network != "host") flags |= CLONE_NEWNET;
+  if (v2_cgroup.get() != -1) flags |= CLONE_INTO_CGROUP;
+  sys::Gate<Word> gate;
+  sys::Child child = sys::clone(flags, v2_cgroup, [&] {
+    leave_keys();
+    // Until we have ids and a cable: exec without ids ends all capabilities.
+    const Word word = gate.wait();
+    if (copies.empty()) copies = sys::copy_binds(args.binds);
+    // Its root is the cgroup we are in: so not before we are in ours.
+    sys::check(::unshare(CLONE_NEWCGROUP), "make a cgroup namespace");
+    become_root();
+    set_host_name(args.hostname);
+    if (network != "host") set_up_network(word.cable);
+    if (word.image_is_mapped) enter_image(image);
+    mount_overlay();
+    mount_proc();  // The kernel wants to see the old one while we do.
+    mount_dev();
+    mount_mqueue();
+    if (network != "host") mount_sys();
+    hide_paths();
+    pivot_root();
+    sys::place_binds(args.binds, copies);
+    if (args.read_only) sys::set_mount_attributes("/", MOUNT_ATTR_RDONLY);
+
+    leave_descriptors();
+    limit_own_processes(groups, args);
+    drop_capabilities();
+    sys::check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
+    filter_system_calls();
+    leave_init_behind(argv);
+    become_user(args);
+    execute(args);
+  });
+  join_v1_cgroups(groups, child.pid());
+  map_ids(child.pid());
+
+  Word word;
+  word.image_is_mapped = map_image(image, child.pid());
+  if (network == "veth" || network == "nat")
+    word.cable = plug_cable(child.pid());
+  const sys::Defer unplug{[&] { unplug_cable(word.cable); }};
+  std::optional<sys::Nat> nat;
+  if (network == "nat")
+    nat.emplace(word.cable.link(), sys::to_string(word.cable.inside));
+  gate.open(word);
+
+  return status_after(groups, child.wait());
+} catch (const std::exception& error) {
+  return sys::report(error);
+}

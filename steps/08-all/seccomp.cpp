@@ -1,0 +1,289 @@
+// A filter over system calls: what is not on the list is refused, so that a bug
+// in a rarely used corner of the kernel is out of reach. The list is Docker's
+// for a container with the capabilities of ours.
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <span>
+
+#include "steps/08-all/layers.hpp"
+
+namespace {
+
+// clang-format off
+constexpr std::array kAllowed{
+    // Files
+    SYS_openat, SYS_openat2, SYS_close, SYS_close_range, SYS_read, SYS_write,
+    SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev,
+    SYS_preadv2, SYS_pwritev2, SYS_lseek, SYS_dup, SYS_dup3, SYS_fcntl,
+    SYS_flock, SYS_fsync, SYS_fdatasync, SYS_sync, SYS_syncfs,
+    SYS_sync_file_range, SYS_fallocate, SYS_fadvise64, SYS_readahead,
+    SYS_ftruncate, SYS_truncate, SYS_sendfile, SYS_splice, SYS_tee,
+    SYS_vmsplice, SYS_copy_file_range, SYS_pipe2, SYS_memfd_create,
+    SYS_memfd_secret, SYS_name_to_handle_at, SYS_umask,
+    // Directories and inodes
+    SYS_chdir, SYS_fchdir, SYS_chroot, SYS_getcwd, SYS_getdents64, SYS_mkdirat,
+    SYS_mknodat, SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_linkat,
+    SYS_symlinkat, SYS_readlinkat, SYS_fstat, SYS_newfstatat, SYS_statx,
+    SYS_statfs, SYS_fstatfs, SYS_faccessat, SYS_faccessat2, SYS_fchmod,
+    SYS_fchmodat, SYS_fchown, SYS_fchownat, SYS_utimensat, SYS_getxattr,
+    SYS_lgetxattr, SYS_fgetxattr, SYS_setxattr, SYS_lsetxattr, SYS_fsetxattr,
+    SYS_listxattr, SYS_llistxattr, SYS_flistxattr, SYS_removexattr,
+    SYS_lremovexattr, SYS_fremovexattr, SYS_inotify_init1,
+    SYS_inotify_add_watch, SYS_inotify_rm_watch, SYS_fanotify_mark,
+    SYS_landlock_create_ruleset, SYS_landlock_add_rule,
+    SYS_landlock_restrict_self,
+    // Memory
+    SYS_brk, SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise,
+    SYS_msync, SYS_mincore, SYS_mlock, SYS_mlock2, SYS_mlockall, SYS_munlock,
+    SYS_munlockall, SYS_membarrier, SYS_remap_file_pages, SYS_pkey_alloc,
+    SYS_pkey_free, SYS_pkey_mprotect, SYS_process_mrelease,
+    // Processes and threads
+    SYS_execve, SYS_execveat, SYS_exit, SYS_exit_group, SYS_wait4, SYS_waitid,
+    SYS_getpid, SYS_getppid, SYS_gettid, SYS_getpgid, SYS_setpgid, SYS_getsid,
+    SYS_setsid, SYS_set_tid_address, SYS_set_robust_list, SYS_get_robust_list,
+    SYS_rseq, SYS_prctl, SYS_futex, SYS_sched_yield, SYS_sched_getaffinity,
+    SYS_sched_setaffinity, SYS_sched_getattr, SYS_sched_setattr,
+    SYS_sched_getparam, SYS_sched_setparam, SYS_sched_getscheduler,
+    SYS_sched_setscheduler, SYS_sched_get_priority_max,
+    SYS_sched_get_priority_min, SYS_sched_rr_get_interval, SYS_getpriority,
+    SYS_setpriority, SYS_ioprio_get, SYS_ioprio_set, SYS_getrlimit,
+    SYS_setrlimit, SYS_prlimit64, SYS_getrusage, SYS_times, SYS_getcpu,
+    SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_pidfd_open,
+    SYS_pidfd_getfd, SYS_pidfd_send_signal, SYS_process_madvise, SYS_seccomp,
+    // Identity
+    SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_getresuid,
+    SYS_getresgid, SYS_getgroups, SYS_setuid, SYS_setgid, SYS_setreuid,
+    SYS_setregid, SYS_setresuid, SYS_setresgid, SYS_setfsuid, SYS_setfsgid,
+    SYS_setgroups, SYS_capget, SYS_capset,
+    // Signals
+    SYS_kill, SYS_tkill, SYS_tgkill, SYS_rt_sigaction, SYS_rt_sigpending,
+    SYS_rt_sigprocmask, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo,
+    SYS_rt_sigreturn, SYS_rt_sigsuspend, SYS_rt_sigtimedwait, SYS_sigaltstack,
+    SYS_signalfd4, SYS_restart_syscall,
+    // Time
+    SYS_clock_getres, SYS_clock_gettime, SYS_clock_nanosleep, SYS_gettimeofday,
+    SYS_nanosleep, SYS_getitimer, SYS_setitimer, SYS_timer_create,
+    SYS_timer_delete, SYS_timer_getoverrun, SYS_timer_gettime,
+    SYS_timer_settime, SYS_timerfd_create, SYS_timerfd_gettime,
+    SYS_timerfd_settime, SYS_adjtimex, SYS_clock_adjtime,
+    // Waiting for many things
+    SYS_pselect6, SYS_ppoll, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait,
+    SYS_epoll_pwait2, SYS_eventfd2, SYS_io_setup, SYS_io_destroy, SYS_io_submit,
+    SYS_io_cancel, SYS_io_getevents, SYS_io_pgetevents,
+    // Sockets; socket(2) and socketpair(2) are below
+    SYS_bind, SYS_listen, SYS_accept, SYS_accept4, SYS_connect, SYS_shutdown,
+    SYS_getsockname, SYS_getpeername, SYS_getsockopt, SYS_setsockopt,
+    SYS_sendto, SYS_sendmsg, SYS_sendmmsg, SYS_recvfrom, SYS_recvmsg,
+    SYS_recvmmsg,
+    // System V and POSIX IPC, which have a namespace
+    SYS_msgctl, SYS_msgget, SYS_msgrcv, SYS_msgsnd, SYS_semctl, SYS_semget,
+    SYS_semop, SYS_semtimedop, SYS_shmat, SYS_shmctl, SYS_shmdt, SYS_shmget,
+    SYS_mq_open, SYS_mq_unlink, SYS_mq_getsetattr, SYS_mq_notify,
+    SYS_mq_timedreceive, SYS_mq_timedsend,
+    // The rest
+    SYS_uname, SYS_sysinfo, SYS_getrandom,
+    // Newer than the headers of some distribution that we build on
+#ifdef SYS_cachestat
+    SYS_cachestat,
+#endif
+#ifdef SYS_fchmodat2
+    SYS_fchmodat2,
+#endif
+#ifdef SYS_futex_waitv
+    SYS_futex_waitv,
+#endif
+#ifdef SYS_futex_wake
+    SYS_futex_wake, SYS_futex_wait, SYS_futex_requeue,
+#endif
+#ifdef SYS_map_shadow_stack
+    SYS_map_shadow_stack,
+#endif
+#ifdef SYS_mseal
+    SYS_mseal,
+#endif
+#ifdef __x86_64__  // Calls that newer architectures never had
+    SYS_open, SYS_creat, SYS_access, SYS_stat, SYS_lstat, SYS_dup2, SYS_pipe,
+    SYS_chmod, SYS_chown, SYS_lchown, SYS_mkdir, SYS_rmdir, SYS_mknod, SYS_link,
+    SYS_symlink, SYS_readlink, SYS_rename, SYS_unlink, SYS_getdents, SYS_utime,
+    SYS_utimes, SYS_futimesat, SYS_inotify_init, SYS_fork, SYS_vfork,
+    SYS_getpgrp, SYS_arch_prctl, SYS_modify_ldt, SYS_set_thread_area,
+    SYS_get_thread_area, SYS_time, SYS_alarm, SYS_pause, SYS_select, SYS_poll,
+    SYS_epoll_create, SYS_epoll_wait, SYS_eventfd, SYS_signalfd,
+#endif
+};
+// clang-format on
+
+#if defined(__x86_64__)
+constexpr unsigned kArchitecture = AUDIT_ARCH_X86_64;
+#elif defined(__aarch64__)
+constexpr unsigned kArchitecture = AUDIT_ARCH_AARCH64;
+#else
+#error "tell seccomp.cpp the AUDIT_ARCH_* of this machine: see seccomp(2)"
+#endif
+
+// ---- A little assembler for BPF: see bpf(2), "Classic BPF" in the kernel ----
+
+using Program = std::vector<sock_filter>;
+
+void load(Program& program, std::size_t offset) {
+  program.push_back(
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<unsigned>(offset)));
+}
+// The low half of an argument: the kernel looks at no more of those below, and
+// to compare all 64 bits would let a caller pass with a bit set above them.
+void load_argument(Program& program, unsigned index) {
+  load(program, offsetof(seccomp_data, args) + index * sizeof(__u64));
+}
+void answer(Program& program, unsigned verdict) {
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, verdict));
+}
+constexpr unsigned refuse(unsigned errnum) {
+  return SECCOMP_RET_ERRNO | errnum;
+}
+// Answers `verdict` if the loaded word compares so.
+void answer_if(Program& program, unsigned comparison, unsigned value,
+               unsigned verdict) {
+  program.push_back(BPF_JUMP(BPF_JMP | comparison | BPF_K, value, 0, 1));
+  answer(program, verdict);
+}
+void answer_unless(Program& program, unsigned comparison, unsigned value,
+                   unsigned verdict) {
+  program.push_back(BPF_JUMP(BPF_JMP | comparison | BPF_K, value, 1, 0));
+  answer(program, verdict);
+}
+
+// Appends `body` to be run for one system call only; it must end in answers.
+void only_for(Program& program, long call, const Program& body) {
+  program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+                             static_cast<unsigned>(call), 0,
+                             static_cast<__u8>(body.size())));
+  program.insert(program.end(), body.begin(), body.end());
+}
+
+// ---- The rules -------------------------------------------------------------
+
+// Threads and forks, but no new namespaces: in a user namespace of its own a
+// process would have all capabilities again.
+Program clone_rule() {
+  constexpr unsigned kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP |
+                                   CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
+                                   CLONE_NEWPID | CLONE_NEWNET;
+  Program rule;
+  load_argument(rule, 0);
+  answer_if(rule, BPF_JSET, kNamespaces, refuse(EPERM));
+  answer(rule, SECCOMP_RET_ALLOW);
+  return rule;
+}
+
+// No AF_VSOCK, which knows no namespace; no AF_ALG; nothing exotic.
+Program socket_rule() {
+  Program rule;
+  load_argument(rule, 0);
+  for (const unsigned family : {1U * AF_UNIX, 1U * AF_INET, 1U * AF_INET6,
+                                1U * AF_NETLINK, 1U * AF_PACKET})
+    answer_if(rule, BPF_JEQ, family, SECCOMP_RET_ALLOW);
+  answer(rule, refuse(EAFNOSUPPORT));
+  return rule;
+}
+
+// No pushing of keys into the terminal that we share with the caller.
+Program ioctl_rule() {
+  Program rule;
+  load_argument(rule, 1);
+  for (const unsigned request : {unsigned{TIOCSTI}, unsigned{TIOCLINUX}})
+    answer_if(rule, BPF_JEQ, request, refuse(EPERM));
+  answer(rule, SECCOMP_RET_ALLOW);
+  return rule;
+}
+
+// Asking for it, Linux, and Linux without address randomization (gdb).
+Program personality_rule() {
+  Program rule;
+  load_argument(rule, 0);
+  for (const unsigned persona : {0xffffffffU, 0U, unsigned{ADDR_NO_RANDOMIZE}})
+    answer_if(rule, BPF_JEQ, persona, SECCOMP_RET_ALLOW);
+  answer(rule, refuse(EPERM));
+  return rule;
+}
+
+// From this number on, until the next one, calls get this verdict.
+struct Stretch {
+  unsigned first;
+  unsigned verdict;
+};
+
+// The list as stretches. A call newer than all of it does not exist: the C
+// library then knows another way, which after EPERM it would not try.
+std::vector<Stretch> stretches() {
+  auto numbers = kAllowed;
+  std::sort(numbers.begin(), numbers.end());
+  std::vector<Stretch> result{{0, refuse(EPERM)}};
+  for (const long number : numbers) {
+    const auto call = static_cast<unsigned>(number);
+    if (result.back().first == call)  // It continues the stretch before.
+      result.pop_back();
+    else
+      result.push_back({call, SECCOMP_RET_ALLOW});
+    result.push_back({call + 1, refuse(EPERM)});
+  }
+  result.back().verdict = refuse(ENOSYS);
+  return result;
+}
+
+// Halves the stretches until one is left, so that no call costs more than a few
+// comparisons.
+Program search(std::span<const Stretch> among) {
+  Program program;
+  if (among.size() == 1) {
+    answer(program, among.front().verdict);
+    return program;
+  }
+  const auto middle = among.size() / 2;
+  const auto below = search(among.first(middle));
+  const auto above = search(among.subspan(middle));
+  program.push_back(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, among[middle].first,
+                             static_cast<__u8>(below.size()), 0));
+  program.insert(program.end(), below.begin(), below.end());
+  program.insert(program.end(), above.begin(), above.end());
+  return program;
+}
+
+Program make_filter() {
+  Program program;
+  load(program, offsetof(seccomp_data, arch));
+  // 32-bit calls have other numbers; the list says nothing about them.
+  answer_unless(program, BPF_JEQ, kArchitecture, SECCOMP_RET_KILL_PROCESS);
+  load(program, offsetof(seccomp_data, nr));
+  // clone3 keeps its flags in memory, where no filter can look.
+  only_for(program, SYS_clone3, {BPF_STMT(BPF_RET | BPF_K, refuse(ENOSYS))});
+  only_for(program, SYS_clone, clone_rule());
+  only_for(program, SYS_socket, socket_rule());
+  only_for(program, SYS_socketpair, socket_rule());
+  only_for(program, SYS_ioctl, ioctl_rule());
+  only_for(program, SYS_personality, personality_rule());
+  const auto tree = search(stretches());
+  program.insert(program.end(), tree.begin(), tree.end());
+  return program;
+}
+
+}  // namespace
+
+void filter_system_calls() {
+  auto filter = make_filter();
+  const sock_fprog program{static_cast<unsigned short>(filter.size()),
+                           filter.data()};
+  sys::check(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program),
+             "filter system calls with {} instructions", filter.size());
+}
