@@ -36,9 +36,9 @@ LINK     := $(if $(SANITIZE),,-static)
 COMMON   := $(filter-out %_test.cpp,$(wildcard common/*.cpp))
 LAYERS   := $(filter-out %/main.cpp %/enter.cpp %/test.cpp %/probe.cpp, \
               $(wildcard steps/08-all/*.cpp))
-TESTS    := $(wildcard common/*_test.cpp steps/*/test.cpp)
+TESTS    := $(wildcard common/*_test.cpp steps/*/test.cpp) rootfs/test.cpp
 PROGRAMS := $(STEPS:%=$(BUILD)/%) $(BUILD)/enter
-SOURCES  := $(wildcard common/*.cpp steps/*/*.cpp)
+SOURCES  := $(wildcard common/*.cpp steps/*/*.cpp rootfs/*.cpp)
 objects   = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
 
 help:
@@ -92,9 +92,9 @@ test:
 	@scripts/test $(BUILD)/tests
 
 # 03 to 05 need no root. Of 06 on, an ordinary user has the inner half only.
-01 02 06 07 08: AS := $(SUDO)
+01 02 06 07 08: WITH := $(SUDO)
 $(patsubst %,0%,1 2 3 4 5 6 7 8): %: build rootfs
-	@$(AS) $(filter $(BUILD)/$*-%,$(PROGRAMS)) $(ROOTFS) $(COMMAND)
+	@$(WITH) $(filter $(BUILD)/$*-%,$(PROGRAMS)) $(ROOTFS) $(COMMAND)
 
 diff-%:
 	@git --no-pager diff --no-index --stat=72 -p \

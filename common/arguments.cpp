@@ -1,6 +1,7 @@
 #include "common/arguments.hpp"
 
 #include <fmt/ranges.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -151,6 +152,18 @@ std::string default_rootfs() {
   return error ? "build/rootfs" : program.parent_path() / "rootfs";
 }
 
+void check_rootfs(const std::string& rootfs) {
+  struct stat ours {};
+  struct stat root {};
+  if (::stat(rootfs.c_str(), &ours) == -1)
+    throw Error{errno, "find the rootfs " + rootfs,
+                errno == ENOENT ? "make rootfs makes one" : ""};
+  // Undoing a mount that failed, step 02 would take the host's /proc away.
+  if (::stat("/", &root) == 0 && ours.st_dev == root.st_dev &&
+      ours.st_ino == root.st_ino)
+    invalid("ROOTFS may not be the host's / itself");
+}
+
 }  // namespace
 
 Arguments parse_arguments(int argc, char** argv, const Usage& usage) {
@@ -164,6 +177,7 @@ Arguments parse_arguments(int argc, char** argv, const Usage& usage) {
     at += parse_option(args, argv + at, usage);
   if (at < argc && argv[at][0] == '-') ++at;  // The "--".
   args.rootfs = at < argc ? argv[at] : default_rootfs();
+  check_rootfs(args.rootfs);
   args.command = at + 1 < argc ? argv + at + 1 : default_command.data();
   return args;
 }

@@ -1,6 +1,7 @@
 // Step 01: chroot. The container gets a root directory of its own.
 //
 //   usage   sudo build/01-chroot [ROOTFS [COMMAND [ARG...]]]
+//   who     root
 //   new     chdir(2), chroot(2), execvp(3)
 //   try     ls /            busybox and little else
 //           echo $$         but a process number of the host's

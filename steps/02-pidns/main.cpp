@@ -1,6 +1,7 @@
 // Step 02: PID namespaces. The container gets process numbers of its own.
 //
 //   usage   sudo build/02-pidns [ROOTFS [COMMAND [ARG...]]]
+//   who     root
 //   new     clone(2) with CLONE_NEWPID, and a /proc that matches it
 //   try     ps              only the container's processes are left
 //           kill -9 $$      PID 1 shrugs off its own SIGKILL

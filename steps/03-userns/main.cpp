@@ -1,6 +1,7 @@
 // Step 03: user namespaces. The container gets a root user of its own.
 //
-//   usage   build/03-userns [ROOTFS [COMMAND [ARG...]]]     no root needed
+//   usage   build/03-userns [ROOTFS [COMMAND [ARG...]]]
+//   who     anyone
 //   new     CLONE_NEWUSER, and the maps from its ids to the host's
 //   try     id              root, it says
 //           cat /proc/self/uid_map    is not there, and ps shows nothing: why?

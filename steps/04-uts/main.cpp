@@ -1,6 +1,7 @@
 // Step 04: UTS namespaces. The container gets a host name of its own.
 //
 //   usage   build/04-uts [--hostname NAME] [ROOTFS [COMMAND [ARG...]]]
+//   who     anyone
 //   new     CLONE_NEWUTS, sethostname(2)
 //   try     hostname        box, and still the old name outside
 //           hostname foo    in 03 refused, and in 02 it renames the host

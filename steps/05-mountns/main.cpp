@@ -2,6 +2,7 @@
 // in it a root that it can write to without changing the image.
 //
 //   usage   build/05-mountns [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
+//   who     anyone
 //   new     CLONE_NEWNS; overlay, proc, a small /dev; pivot_root(2)
 //   try     touch /new; cat /proc/self/mountinfo
 //   open    the host's network, its abstract sockets and its memory

@@ -2,6 +2,7 @@
 // cable to the host.
 //
 //   usage   sudo build/06-netns-veth [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
+//   who     root; anyone without the cable
 //   new     CLONE_NEWNET; a veth pair, addresses, a route; NAT if asked for
 //   try     ip addr; ip route; ping -c1 the gateway. On the host: ip addr
 //   open    the memory of the whole machine

@@ -1,6 +1,7 @@
 // Step 07: control groups. The container gets only so much memory.
 //
 //   usage   sudo build/07-cgroup-memory [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
+//   who     root, or who has a cgroup of their own
 //   new     a cgroup directory, memory.max, CLONE_INTO_CGROUP
 //   try     tail /dev/zero      reads one endless line, until it is killed
 //   open    System V memory, fork bombs, dangerous calls, leaked descriptors,

@@ -4,6 +4,7 @@
 
 #include <linux/close_range.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,14 +30,18 @@ void reap(pid_t command) {
   }
 }
 
+// Signals come through a descriptor and so stay blocked: that is how the
+// program outside sees, in /proc, that there is a use for them.
 [[noreturn]] void serve(pid_t command, const sigset_t& all) {
+  const int signals = ::signalfd(-1, &all, SFD_CLOEXEC);
   for (;;) {
-    siginfo_t signal{};
-    if (::sigwaitinfo(&all, &signal) == -1) continue;
-    if (signal.si_signo == SIGCHLD)
+    signalfd_siginfo signal{};
+    if (::read(signals, &signal, sizeof signal) != sizeof signal)
+      ::_exit(sys::kOurFailure);
+    if (signal.ssi_signo == SIGCHLD)
       reap(command);
-    else if (signal.si_code != SI_KERNEL)  // A terminal's reach it anyway.
-      ::kill(command, signal.si_signo);
+    else if (signal.ssi_code != SI_KERNEL)  // A terminal's reach it anyway.
+      ::kill(command, static_cast<int>(signal.ssi_signo));
   }
 }
 

@@ -45,6 +45,10 @@ void limit_own_processes(const std::vector<sys::Cgroup>& groups,
 void limit_cpus(const std::vector<sys::Cgroup>& groups,
                 const sys::Arguments& args);
 
+/// Child: shows it its own cgroups, and no others, in /sys/fs/cgroup, where it
+/// may look and not touch. In the new root; needs the cgroup namespace.
+void mount_cgroups(const std::vector<sys::Cgroup>& groups);
+
 // ---- hidden_paths.cpp ------------------------------------------------------
 
 /// Covers what /proc and /sys tell about the host or let root do to it, in the

@@ -3,17 +3,20 @@
 #include <sys/resource.h>
 
 #include "common/file.hpp"
+#include "common/mount.hpp"
 #include "steps/08-all/layers.hpp"
 
 std::vector<sys::Cgroup> name_cgroups(const sys::Arguments& args) {
-  std::vector<std::string> controllers{"pids"};
+  std::vector<std::string> controllers;
   if (args.memory != sys::kNoLimit) controllers.emplace_back("memory");
+  controllers.emplace_back("pids");
   if (args.cpus > 0) controllers.emplace_back("cpu");
   try {
     return sys::name_cgroups(controllers);
   } catch (const sys::Error& error) {
-    if (args.memory_was_said || args.cpus > 0) throw;
-    if (args.memory != sys::kNoLimit)
+    const bool wants_memory = args.memory != sys::kNoLimit;
+    if ((wants_memory && args.memory_was_said) || args.cpus > 0) throw;
+    if (wants_memory)
       sys::note("no memory limit: cannot " + error.doing() +
                 "; hint: " + error.hint());
     return {};
@@ -50,4 +53,23 @@ void limit_cpus(const std::vector<sys::Cgroup>& groups,
     sys::write_file(group->directory + "/cpu.cfs_quota_us",
                     fmt::format("{}", quota));
   }
+}
+
+void mount_cgroups(const std::vector<sys::Cgroup>& groups) {
+  constexpr auto kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY;
+  const std::string place = "sys/fs/cgroup";
+  if (groups.empty()) return;
+  if (groups.back().version == 2) {
+    sys::mount("cgroup2", place, "cgroup2", kFlags, nullptr);
+    return;
+  }
+  sys::mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
+  for (const auto& group : groups)
+    for (const auto& controller : group.controllers) {
+      if (controller == "cpu") continue;  // Often mounted with others.
+      const auto directory = place + "/" + controller;
+      sys::make_directory(directory);
+      sys::mount("cgroup", directory, "cgroup", kFlags, controller.c_str());
+    }
+  sys::set_mount_attributes(place, MOUNT_ATTR_RDONLY);
 }

@@ -1,7 +1,8 @@
-// Step 08: all of it. What else stands between the container and the host, and
-// what makes it pleasant to live in.
+// Step 08: all of it. The container gets whatever else stands between it and
+// the host, and what makes it pleasant to live in.
 //
 //   usage   build/08-all [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
+//   who     anyone, with what the host allows
 //   new     IPC and cgroup namespaces, an image mapped to the container's root,
 //           hidden paths, capabilities, no_new_privs, seccomp, an init, limits
 //           on processes and CPU time; nothing inherited from the caller
@@ -289,7 +290,10 @@ int main(int argc, char** argv) try {
     mount_proc();  // The kernel wants to see the old one while we do.
     mount_dev();
     mount_mqueue();
-    if (network != "host") mount_sys();
+    if (network != "host") {
+      mount_sys();
+      mount_cgroups(groups);
+    }
     hide_paths();
     pivot_root();
     sys::place_binds(args.binds, copies);

@@ -22,7 +22,7 @@
 namespace {
 
 // clang-format off
-constexpr std::array kAllowed{
+constexpr auto kAllowed = std::to_array<int>({
     // Files
     SYS_openat, SYS_openat2, SYS_close, SYS_close_range, SYS_read, SYS_write,
     SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev,
@@ -122,7 +122,7 @@ constexpr std::array kAllowed{
     SYS_get_thread_area, SYS_time, SYS_alarm, SYS_pause, SYS_select, SYS_poll,
     SYS_epoll_create, SYS_epoll_wait, SYS_eventfd, SYS_signalfd,
 #endif
-};
+});
 // clang-format on
 
 #if defined(__x86_64__)
@@ -230,11 +230,10 @@ std::vector<Stretch> stretches() {
   auto numbers = kAllowed;
   std::sort(numbers.begin(), numbers.end());
   std::vector<Stretch> result{{0, refuse(EPERM)}};
-  for (const long number : numbers) {
+  for (const int number : numbers) {
     const auto call = static_cast<unsigned>(number);
-    if (result.back().first == call)  // It continues the stretch before.
-      result.pop_back();
-    else
+    if (result.back().first == call) result.pop_back();  // It goes on.
+    if (result.empty() || result.back().verdict != SECCOMP_RET_ALLOW)
       result.push_back({call, SECCOMP_RET_ALLOW});
     result.push_back({call + 1, refuse(EPERM)});
   }

@@ -1,0 +1,201 @@
+// What all the programs have in common: how they end, what they say, and what
+// they leave behind, which is nothing. See the README, "What they promise".
+
+#include "common/host_test.hpp"
+
+#include <csignal>
+#include <filesystem>
+#include <functional>
+
+using host::Caller, host::must, host::shell, host::step, host::step_in;
+
+TEST_SUITE_BEGIN("contract");
+
+namespace {
+
+struct Program {
+  std::string name;
+  std::string options;  // What it takes to run as a user, or in silence.
+};
+
+// Those that `caller` can run.
+std::vector<Program> programs(Caller caller) {
+  std::vector<Program> all{{"03-userns", ""},
+                           {"04-uts", ""},
+                           {"05-mountns", ""},
+                           {"06-netns-veth", "--net none"},
+                           {"07-cgroup-memory", "--net none --memory none"},
+                           {"08-all", "--net none --memory none"}};
+  if (caller == Caller::kUser) return all;
+  all.insert(all.begin(), {{"01-chroot", ""}, {"02-pidns", ""}});
+  for (auto& program : all) program.options = "";
+  return all;
+}
+
+void for_each(Caller caller, const std::function<void(const Program&)>& test) {
+  for (const auto& program : programs(caller)) {
+    CAPTURE(program.name);
+    test(program);
+  }
+}
+
+}  // namespace
+
+TEST_AS_BOTH("the exit status is the command's own") {
+  for_each(caller, [&](const Program& program) {
+    const auto run = step(caller, program.name, program.options);
+    CHECK(shell(run + "true").status == 0);
+    CHECK(shell(run + "sh -c 'exit 7'").status == 7);
+    CHECK(shell(run + "sh -c 'exit 255'").status == 255);
+  });
+}
+
+TEST_AS_BOTH("a command that signal N ends gives 128+N") {
+  for_each(caller, [&](const Program& program) {
+    // PID 1 shrugs off its own signals (02 to 07), so let its child die.
+    const auto result = shell(step(caller, program.name, program.options) +
+                              "sh -c 'sh -c \"kill -9 \\$\\$\"; exit $?'");
+    CHECK(result.status == 137);
+  });
+  if (caller == Caller::kRoot)
+    CHECK(shell(step(caller, "01-chroot") + "sh -c 'kill -9 $$'").status ==
+          137);
+  CHECK(shell(step(caller, "08-all", "--net none --memory none") +
+              "sh -c 'kill -9 $$'")
+            .status == 137);
+}
+
+TEST_AS_BOTH("127 if the command is not found, 126 if it cannot run") {
+  for_each(caller, [&](const Program& program) {
+    const auto run = step(caller, program.name, program.options);
+    for (const std::string command : {"no-such", "/no/such", "/bin/sh/x"}) {
+      const auto result = shell(run + command);
+      CHECK(result.status == (command == "/bin/sh/x" ? 126 : 127));
+      CHECK(host::lines(result.err)
+                .back()
+                .starts_with(program.name + ": cannot run "));
+    }
+    CHECK(shell(run + "/etc/passwd").status == 126);
+    CHECK(shell(run + "/etc").status == 126);
+  });
+}
+
+TEST_AS_BOTH("125 and one clear line if ROOTFS is none") {
+  must("echo x >" + host::scratch("roots") + "/file");
+  for_each(caller, [&](const Program& program) {
+    const auto missing = shell(
+        step_in("/no/such", caller, program.name, program.options) + "true");
+    CHECK(missing.status == 125);
+    CHECK(missing.out.empty());
+    CHECK(missing.err == program.name +
+                             ": cannot find the rootfs /no/such: No such file "
+                             "or directory (ENOENT); hint: make rootfs makes "
+                             "one\n");
+    const auto file = shell(step_in(host::scratch("roots") + "/file", caller,
+                                    program.name, program.options) +
+                            "true");
+    CHECK(file.status == 125);
+    CHECK(host::lines(file.err).size() == 1);
+  });
+}
+
+TEST_AS_BOTH("125 and one clear line for an option it does not know") {
+  for_each(caller, [&](const Program& program) {
+    const auto result =
+        shell(step(caller, program.name, "--nonsense") + "true");
+    CHECK(result.status == 125);
+    CHECK(result.err ==
+          program.name + ": unknown option --nonsense; see --help\n");
+  });
+}
+
+TEST_AS_BOTH("--help goes to stdout and names what to read") {
+  for_each(caller, [&](const Program& program) {
+    const auto result = shell(step(caller, program.name, "--help") + "true");
+    CHECK(result.status == 0);
+    CHECK(result.out.starts_with("usage: " + program.name + " [OPTIONS]"));
+    CHECK(result.out.find("Read ") != std::string::npos);
+  });
+}
+
+TEST_AS_BOTH("-v tells each call, from both sides") {
+  for_each(caller, [&](const Program& program) {
+    const auto result =
+        shell(step(caller, program.name, program.options + " -v") + "true");
+    CHECK(result.out.empty());
+    CHECK(result.err.find("clone a child") != std::string::npos);
+    if (program.name != "01-chroot")
+      CHECK(result.err.find("[pid 1] ") != std::string::npos);
+  });
+}
+
+TEST_AS_BOTH("stdin, stdout and stderr are the command's") {
+  for_each(caller, [&](const Program& program) {
+    const auto run = step(caller, program.name, program.options);
+    CHECK(shell("echo through | " + run + "cat 2>/dev/null").out ==
+          "through\n");
+    CHECK(shell(run + "sh -c 'echo out; echo err >&2' 2>/dev/null").out ==
+          "out\n");
+    CHECK(shell(run + "true <&- >&- 2>&-").status == 0);
+    CHECK(shell(run + "sh -c 'echo x' >/dev/full").status == 1);
+    CHECK(shell(run + "yes 2>/dev/null | head -1").out == "y\n");
+  });
+}
+
+TEST_AS_BOTH("TERM, HUP or INT to the program ends the container") {
+  for_each(caller, [&](const Program& program) {
+    for (const int signal : {SIGTERM, SIGHUP, SIGINT}) {
+      host::Running box{step(caller, program.name, program.options) +
+                        "sh -c 'echo ready; exec sleep 1000' 2>/dev/null"};
+      CHECK(box.hear() == "ready");
+      const auto child = box.child();
+      ::kill(box.pid(), signal);
+      CHECK(box.finish() == 128 + signal);
+      CHECK(!host::is_alive(child));
+    }
+  });
+}
+
+TEST_AS_BOTH("a command that handles TERM gets it") {
+  for_each(caller, [&](const Program& program) {
+    host::Running box{step(caller, program.name, program.options) +
+                      "sh -c 'trap \"echo caught; exit 3\" TERM; echo ready; "
+                      "while :; do read -t 1 wait; done' 2>/dev/null"};
+    CHECK(box.hear() == "ready");
+    ::kill(box.pid(), SIGTERM);
+    CHECK(box.hear() == "caught");
+    CHECK(box.finish() == 3);
+  });
+}
+
+// 02 leaves its /proc mounted on the host then, 07 and 08 their cgroup
+// directories: the kernel knows nothing of whose they are.
+TEST_AS_BOTH("KILL to the program leaves no process") {
+  for_each(caller, [&](const Program& program) {
+    host::Running box{step(caller, program.name, program.options) +
+                      "sh -c 'sleep 1000 & echo $!; exec sleep 1000' "
+                      "2>/dev/null"};
+    const auto background = box.hear();
+    CHECK(!background.empty());
+    const auto child = box.child();
+    ::kill(box.pid(), SIGKILL);
+    CHECK(box.finish() == 128 + SIGKILL);
+    CHECK(host::eventually(host::is_gone, child));
+    if (program.name == "01-chroot") must("kill " + background);
+    if (program.name == "02-pidns")
+      must("umount " + host::rootfs(caller) + "/proc");
+  });
+  if (caller == Caller::kRoot) must("scripts/reset >/dev/null");
+}
+
+TEST_AS_BOTH(
+    "a program that its caller runs with CHLD ignored waits all the "
+    "same") {
+  for_each(caller, [&](const Program& program) {
+    CHECK(shell("trap '' CHLD; " + step(caller, program.name, program.options) +
+                "sh -c 'exit 9'")
+              .status == 9);
+  });
+}
+
+TEST_SUITE_END();

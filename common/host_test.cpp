@@ -1,0 +1,331 @@
+#define DOCTEST_CONFIG_IMPLEMENT
+#include "common/host_test.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include "common/netlink.hpp"
+
+namespace fs = std::filesystem;
+
+namespace host {
+
+namespace {
+
+// An id that nobody has.
+constexpr int kUser = 54321;
+
+fs::path build_directory() {
+  return fs::read_symlink("/proc/self/exe").parent_path();
+}
+
+// What an ordinary user needs, in a place that one can get to: programs, and a
+// rootfs that is theirs. Made by the first test that asks for it.
+class Place {
+ public:
+  Place() {
+    std::string path = "/tmp/box-test.XXXXXX";
+    if (::mkdtemp(path.data()) == nullptr) throw sys::Error{errno, path};
+    directory_ = path;
+    fs::permissions(directory_, fs::perms{0755});
+    owner_ = ::getpid();
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  ~Place() {
+    std::error_code ignored;
+    if (owner_ == ::getpid()) fs::remove_all(directory_, ignored);
+  }
+  [[nodiscard]] const fs::path& path() const { return directory_; }
+
+ private:
+  fs::path directory_;
+  pid_t owner_ = 0;
+};
+
+const fs::path& place() {
+  static const Place the_place;
+  return the_place.path();
+}
+
+bool plays_user(Caller caller) {
+  return caller == Caller::kUser && ::geteuid() == 0;
+}
+
+fs::path program(Caller caller, const std::string& name) {
+  const char* const chosen = std::getenv(("STEP_" + name.substr(0, 2)).c_str());
+  const fs::path original =
+      chosen != nullptr ? fs::path{chosen} : build_directory() / name;
+  if (!plays_user(caller)) return original;
+  auto copy = place() / name;
+  if (!fs::exists(copy)) fs::copy_file(original, copy);
+  return copy;
+}
+
+// `make SANITIZE=` builds the programs elsewhere, but no second rootfs.
+fs::path built_rootfs() {
+  const auto here = build_directory() / "rootfs";
+  return fs::exists(here) ? here : build_directory().parent_path() / "rootfs";
+}
+
+}  // namespace
+
+std::string rootfs(Caller caller) {
+  if (!plays_user(caller)) return built_rootfs();
+  const auto copy = place() / "rootfs";
+  if (!fs::exists(copy))
+    must("cp -a " + built_rootfs().string() + " " + copy.string() +
+         " && chown -Rh " + std::to_string(kUser) + ":" +
+         std::to_string(kUser) + " " + copy.string());
+  return copy;
+}
+
+std::string scratch(const std::string& name) {
+  const auto path = place() / name;
+  fs::create_directory(path);
+  return path;
+}
+
+std::string as(Caller caller, const std::string& name) {
+  return (plays_user(caller)
+              ? "setpriv --reuid 54321 --regid 54321 --clear-groups "
+              : "") +
+         program(caller, name).string();
+}
+
+std::string step_in(const std::string& rootfs, Caller caller,
+                    const std::string& name, const std::string& options) {
+  return as(caller, name) + " " + options + " '" + rootfs + "' ";
+}
+
+std::string step(Caller caller, const std::string& name,
+                 const std::string& options) {
+  return step_in(rootfs(caller), caller, name, options);
+}
+
+// ---- Processes -------------------------------------------------------------
+
+namespace {
+
+struct Started {
+  pid_t pid;
+  int in, out, err;
+};
+
+Started start(const std::string& line, bool with_err) {
+  std::array<sys::Pipe, 3> pipes;
+  const pid_t pid = sys::check(::fork(), "fork");
+  if (pid == 0) {
+    std::signal(SIGPIPE, SIG_DFL);
+    ::dup2(pipes[0].read_end.get(), STDIN_FILENO);
+    ::dup2(pipes[1].write_end.get(), STDOUT_FILENO);
+    if (with_err) ::dup2(pipes[2].write_end.get(), STDERR_FILENO);
+    ::execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
+    ::_exit(127);
+  }
+  const auto keep = [](sys::Fd& end) {
+    return ::fcntl(end.get(), F_DUPFD_CLOEXEC, 3);
+  };
+  return {pid, keep(pipes[0].write_end), keep(pipes[1].read_end),
+          keep(pipes[2].read_end)};
+}
+
+int wait_status(pid_t pid) {
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+}  // namespace
+
+Result shell(const std::string& line) {
+  const auto started = start(line, true);
+  ::close(started.in);
+  Result result;
+  std::array<pollfd, 2> ends{
+      {{started.out, POLLIN, 0}, {started.err, POLLIN, 0}}};
+  const std::array<std::string*, 2> texts{&result.out, &result.err};
+  while (ends[0].fd != -1 || ends[1].fd != -1) {
+    ::poll(ends.data(), ends.size(), -1);
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      if (ends.at(i).revents == 0) continue;
+      std::array<char, 4096> chunk{};
+      const auto n = ::read(ends.at(i).fd, chunk.data(), chunk.size());
+      if (n > 0)
+        texts.at(i)->append(chunk.data(), static_cast<std::size_t>(n));
+      else
+        ends.at(i).fd = -1;
+    }
+  }
+  ::close(started.out);
+  ::close(started.err);
+  result.status = wait_status(started.pid);
+  return result;
+}
+
+void must(const std::string& line) {
+  const auto result = shell(line);
+  REQUIRE_MESSAGE(result.status == 0, line << ": " << result.err);
+}
+
+Running::Running(const std::string& line) {
+  const auto started = start("exec " + line, false);
+  pid_ = started.pid;
+  to_ = started.in;
+  from_ = started.out;
+  ::close(started.err);
+}
+
+Running::~Running() {
+  if (pid_ == -1) return;
+  ::kill(pid_, SIGTERM);  // Only so can it tidy up.
+  if (!eventually(is_gone, pid_)) ::kill(pid_, SIGKILL);
+  finish();
+}
+
+void Running::say(const std::string& line) const {
+  const auto text = line + "\n";
+  CHECK(::write(to_, text.data(), text.size()) ==
+        static_cast<ssize_t>(text.size()));
+}
+
+std::string Running::hear() const {
+  std::string line;
+  for (char c = 0; ::read(from_, &c, 1) == 1 && c != '\n';) line += c;
+  return line;
+}
+
+pid_t Running::child() const {
+  const auto below = children(pid_);
+  return below.empty() ? -1 : below.front();
+}
+
+int Running::finish() {
+  ::close(to_);
+  const int status = wait_status(pid_);
+  ::close(from_);
+  pid_ = -1;
+  return status;
+}
+
+std::vector<pid_t> children(pid_t pid) {
+  const auto number = std::to_string(pid);
+  std::istringstream words{
+      contents("/proc/" + number + "/task/" + number + "/children")};
+  return {std::istream_iterator<pid_t>{words}, {}};
+}
+
+bool is_alive(pid_t pid) {
+  const auto status = contents("/proc/" + std::to_string(pid) + "/status");
+  return !status.empty() && status.find("State:\tZ") == std::string::npos;
+}
+
+bool eventually(bool (*done)(pid_t), pid_t pid) {
+  using std::chrono::steady_clock;
+  const auto give_up = steady_clock::now() + std::chrono::seconds{10};
+  while (!done(pid)) {
+    if (steady_clock::now() > give_up) return false;
+    ::poll(nullptr, 0, 5);
+  }
+  return true;
+}
+
+// ---- The host --------------------------------------------------------------
+
+std::string contents(const std::string& path) {
+  std::ifstream file{path};
+  return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+std::vector<std::string> lines(const std::string& text) {
+  std::vector<std::string> result;
+  std::istringstream stream{text};
+  for (std::string line; std::getline(stream, line);) result.push_back(line);
+  return result;
+}
+
+namespace {
+
+std::vector<std::string> links() {
+  std::vector<std::string> names;
+  for (const auto& line : lines(contents("/proc/self/net/dev")))
+    names.push_back(line.substr(0, line.find(':')));
+  names.erase(names.begin(), names.begin() + 2);  // Two lines of headings.
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::vector<std::string> our_cgroups() {
+  std::vector<std::string> found;
+  std::error_code ignored;
+  for (const auto& entry : fs::recursive_directory_iterator(
+           "/sys/fs/cgroup", fs::directory_options::skip_permission_denied,
+           ignored))
+    if (entry.path().filename().string().starts_with("box-"))
+      found.push_back(entry.path());
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+// By the program they run, wherever it was started from. In a PID namespace
+// that has just ended some may still be on their way out.
+std::vector<std::string> our_processes() {
+  std::vector<std::string> found;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator("/proc", ignored)) {
+    const auto program = fs::read_symlink(entry.path() / "root", ignored);
+    const auto exe = fs::read_symlink(entry.path() / "exe", ignored);
+    const auto name = exe.filename().string();
+    const bool ours = name.size() > 3 && name[0] == '0' && name[2] == '-';
+    if (ours || program.string().find("rootfs") != std::string::npos)
+      found.push_back(entry.path().filename().string() + " " + name);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace
+
+Unharmed::Unharmed()
+    : mounts_{contents("/proc/self/mountinfo")},
+      links_{links()},
+      cgroups_{our_cgroups()},
+      processes_{our_processes()} {}
+
+Unharmed::~Unharmed() {
+  CHECK(contents("/proc/self/mountinfo") == mounts_);
+  CHECK(links() == links_);
+  CHECK(our_cgroups() == cgroups_);
+  CHECK(our_processes() == processes_);
+}
+
+}  // namespace host
+
+// As root, the whole run has a network and mounts of its own for a host:
+// nothing that a failing test leaves behind outlives it. Mounts are shared, as
+// they are on a host with systemd, so that one that spreads is seen.
+int main(int argc, char** argv) {
+  if (::geteuid() == 0) {
+    sys::check(::unshare(CLONE_NEWNS | CLONE_NEWNET), "unshare a host");
+    sys::check(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
+               "make the mounts private");
+    sys::check(::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr),
+               "make the mounts shared");
+    sys::Netlink{}.set_up("lo");
+  }
+  doctest::Context context{argc, argv};
+  return context.run();
+}

@@ -1,0 +1,131 @@
+// For the tests of the steps: run programs as a learner would, from a shell, as
+// root or as an ordinary user, and see that the host is as it was afterwards.
+
+#pragma once
+
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+namespace host {
+
+/// How a command line ended, and what it printed.
+struct Result {
+  int status = 0;
+  std::string out;
+  std::string err;
+};
+
+/// Runs a line under sh(1), with nothing on its standard input.
+Result shell(const std::string& line);
+
+/// The same for what prepares or tidies up after a test: it has to succeed.
+void must(const std::string& line);
+
+/// Who runs a step. As root, an ordinary user is played by setpriv(1).
+enum class Caller { kRoot, kUser };
+
+/// The command line that runs a step, "05-mountns" say, as `caller`, up to and
+/// with ROOTFS: a command goes behind it, options in front of it. The program
+/// is the one named by the environment, as in STEP_05=my/05, or ours.
+std::string step(Caller caller, const std::string& name,
+                 const std::string& options = {});
+
+/// The command line that runs another program of ours as `caller`.
+std::string as(Caller caller, const std::string& name);
+
+/// The same as step, with another root filesystem.
+std::string step_in(const std::string& rootfs, Caller caller,
+                    const std::string& name, const std::string& options = {});
+
+/// The rootfs that `caller` owns.
+std::string rootfs(Caller caller);
+
+/// A directory that everybody may enter, removed at the end: for more of them.
+std::string scratch(const std::string& name);
+
+/// A program in the background, with pipes to its standard input and output.
+class Running {
+ public:
+  explicit Running(const std::string& line);
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running();
+
+  /// Writes a line to its standard input.
+  void say(const std::string& line) const;
+  /// The next line of its standard output; empty at its end.
+  [[nodiscard]] std::string hear() const;
+  /// Its PID.
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  /// The first process below it that is not one of its own: PID 1 inside.
+  [[nodiscard]] pid_t child() const;
+  /// Closes its standard input, waits, and returns its status.
+  int finish();
+
+ private:
+  pid_t pid_ = -1;
+  int to_ = -1;
+  int from_ = -1;
+};
+
+/// The children of a process: see proc_tid_children(5).
+std::vector<pid_t> children(pid_t pid);
+
+/// Waits until `done` says so; false if that takes more than ten seconds.
+bool eventually(bool (*done)(pid_t), pid_t pid);
+
+/// Whether there is such a process, zombies not counted.
+bool is_alive(pid_t pid);
+inline bool is_gone(pid_t pid) {
+  return !is_alive(pid);
+}
+
+/// The contents of a file, or "" if it cannot be read.
+std::string contents(const std::string& path);
+
+/// Lines of a text.
+std::vector<std::string> lines(const std::string& text);
+
+/// The fixture of every test of a step: at its end, no mount, link, cgroup or
+/// process is there that was not there before.
+class Unharmed {
+ public:
+  Unharmed();
+  Unharmed(const Unharmed&) = delete;
+  Unharmed& operator=(const Unharmed&) = delete;
+  ~Unharmed();
+
+ private:
+  std::string mounts_;
+  std::vector<std::string> links_, cgroups_, processes_;
+};
+
+}  // namespace host
+
+// One promise, tried as root, which is counted as skipped if we are not, and as
+// an ordinary user. Its body sees `caller`.
+#define TEST_AS_BOTH(name) TEST_AS_BOTH_AT(name, __LINE__)
+#define TEST_AS_BOTH_AT(name, line) TEST_AS_BOTH_IN(name, line)
+#define TEST_AS_BOTH_IN(name, line)                                     \
+  static void promise_##line(host::Caller caller);                      \
+  TEST_CASE_FIXTURE(host::Unharmed,                                     \
+                    name " (root)" * doctest::skip(::geteuid() != 0)) { \
+    promise_##line(host::Caller::kRoot);                                \
+  }                                                                     \
+  TEST_CASE_FIXTURE(host::Unharmed, name " (user)") {                   \
+    promise_##line(host::Caller::kUser);                                \
+  }                                                                     \
+  static void promise_##line(host::Caller caller)
+
+// One promise that only root can have kept.
+#define TEST_AS_ROOT(name)          \
+  TEST_CASE_FIXTURE(host::Unharmed, \
+                    name " (root)" * doctest::skip(::geteuid() != 0))
+
+// One promise to an ordinary user.
+#define TEST_AS_USER(name) TEST_CASE_FIXTURE(host::Unharmed, name " (user)")

@@ -1,0 +1,233 @@
+// Step 08 promises a container as closed as the trusted runtimes make it, and a
+// pleasant place to be in. What its seven layers promise is tested with them.
+
+#include "common/host_test.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+
+using host::Caller, host::must, host::shell, host::step;
+namespace fs = std::filesystem;
+
+TEST_SUITE_BEGIN("08-all");
+
+namespace {
+
+// An ordinary user has no cable and no memory limit here, and is told so on
+// stderr. It is none of what these tests are about.
+std::string box(Caller caller, const std::string& options = {}) {
+  return step(
+      caller, "08-all",
+      (caller == Caller::kUser ? "--net none --memory none " : "") + options);
+}
+
+std::string inside(Caller caller, const std::string& command) {
+  return shell(box(caller) + "sh -c '" + command + "' 2>&1").out;
+}
+
+}  // namespace
+
+// ---- It is pleasant --------------------------------------------------------
+
+TEST_AS_ROOT("it shows the container from within") {
+  const auto text = inside(Caller::kRoot,
+                           "ps; id; hostname; ip addr; ping -qc1 -W5 $(ip "
+                           "route | sed -n \"s/default "
+                           "via \\([0-9.]*\\).*/\\1/p\")");
+  for (const std::string part : {"    1 root     init", "uid=0(root)",
+                                 "\nbox\n", "eth0", "1 packets received"})
+    CHECK(text.find(part) != std::string::npos);
+}
+
+TEST_AS_BOTH("its PID 1 passes TERM on to a sleep, and reaps orphans") {
+  host::Running sleeper{box(caller) + "sleep 1000"};
+  CHECK(host::eventually(
+      [](pid_t pid) {
+        const auto below = host::children(pid);
+        return below.size() == 1 && host::children(below.front()).size() == 1;
+      },
+      sleeper.pid()));
+  ::kill(sleeper.pid(), SIGTERM);
+  CHECK(sleeper.finish() == 128 + SIGTERM);
+
+  CHECK(inside(caller,
+               "(true & true & true &); sleep 0.2; ps -o stat | grep -c Z") ==
+        "0\n");
+}
+
+TEST_AS_BOTH("the image is root's own, inside, and untouched outside") {
+  CHECK(inside(caller, "stat -c %u:%g /bin /etc/passwd /bin/busybox") ==
+        "0:0\n0:0\n0:0\n");
+  CHECK(inside(caller, "echo x >>/etc/passwd && rm -r /bin && echo gone") ==
+        "gone\n");
+  CHECK(host::contents(host::rootfs(caller) + "/etc/passwd").find("x\n") ==
+        std::string::npos);
+  CHECK(fs::exists(host::rootfs(caller) + "/bin/sh"));
+}
+
+TEST_AS_ROOT("root may run the image of an ordinary user as its own") {
+  const auto tree = host::rootfs(Caller::kUser);
+  CHECK(shell(host::step_in(tree, Caller::kRoot, "08-all", "--net none") +
+              "sh -c 'stat -c %u:%g /bin; touch /bin/new && echo made'")
+            .out == "0:0\nmade\n");
+}
+
+TEST_AS_BOTH("its environment is its own, and what --env says") {
+  const auto variables =
+      "SECRET=x TERM=vt100 " + box(caller, "--env A=1 --env HOME=/tmp") + "env";
+  auto result = host::lines(shell(variables).out);
+  std::sort(result.begin(), result.end());
+  CHECK(result == std::vector<std::string>{"A=1", "HOME=/tmp",
+                                           "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+                                           "TERM=vt100"});
+}
+
+TEST_AS_ROOT("--user runs the command as that user, without capabilities") {
+  CHECK(shell(box(Caller::kRoot, "--user 1000:100") +
+              "sh -c 'id -u; id -g; id -G; grep CapEff /proc/self/status'")
+            .out == "1000\n100\n100\nCapEff:\t0000000000000000\n");
+}
+
+TEST_AS_ROOT("enter joins it: the same namespaces, cgroups and filters") {
+  host::Running running{box(Caller::kRoot) + "sh -c 'echo up; read wait'"};
+  CHECK(running.hear() == "up");
+  const auto program =
+      fs::read_symlink("/proc/self/exe").parent_path() / "enter";
+  // By the program's number, and by that of PID 1.
+  for (const pid_t pid : {running.pid(), running.child()}) {
+    const auto enter = program.string() + " " + std::to_string(pid) + " ";
+    CHECK(shell(enter + "sh -c 'exit 5'").status == 5);
+    CHECK(shell(enter + "hostname").out == "box\n");
+    CHECK(shell(enter + "id -u").out == "0\n");
+    for (const std::string name :
+         {"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"})
+      CHECK(shell(enter + "readlink /proc/self/ns/" + name).out ==
+            shell("readlink /proc/" + std::to_string(running.child()) + "/ns/" +
+                  name)
+                .out);
+    const auto facts =
+        "sh -c 'grep -E \"Cap|NoNew|Seccomp:\" /proc/self/status; "
+        "cat /proc/self/cgroup'";
+    CHECK(shell(enter + facts).out == shell(box(Caller::kRoot) + facts).out);
+  }
+  for (const std::string other : {"999999999", "0", "x", "1"}) {
+    const auto result = shell(program.string() + " " + other + " true");
+    CHECK(result.status == 125);
+    CHECK(host::lines(result.err).size() == 1);
+  }
+  running.finish();
+}
+
+TEST_AS_USER("enter joins an ordinary user's container, too") {
+  host::Running running{box(Caller::kUser) + "sh -c 'echo up; read wait'"};
+  CHECK(running.hear() == "up");
+  const auto joined = shell(host::as(Caller::kUser, "enter") + " " +
+                            std::to_string(running.pid()) + " hostname");
+  CHECK(joined.out == "box\n");
+  running.finish();
+}
+
+// ---- It is closed ----------------------------------------------------------
+
+TEST_AS_BOTH("System V memory and message queues of the host are not there") {
+  must("ipcmk -M 4096 >/dev/null");
+  const auto segments = "tail -n +2 /proc/sysvipc/shm | wc -l";
+  CHECK(shell(segments).out == "1\n");
+  CHECK(shell(step(caller, "07-cgroup-memory", "--net none --memory none") +
+              "sh -c '" + segments + "'")
+            .out == "1\n");
+  CHECK(inside(caller, segments) == "0\n");
+  must("ipcrm --all=shm");
+  CHECK(shell(box(caller) + "readlink /proc/self/ns/ipc").out !=
+        shell("readlink /proc/self/ns/ipc").out);
+}
+
+TEST_AS_BOTH("its cgroup is the root of what it sees") {
+  for (const auto& line : host::lines(inside(caller, "cat /proc/self/cgroup")))
+    CHECK(line.ends_with(":/"));
+}
+
+TEST_AS_BOTH("it has Docker's fourteen capabilities at most, for good") {
+  const auto status = inside(caller, "cat /proc/self/status");
+  for (const std::string set : {"CapPrm", "CapEff", "CapBnd"})
+    CHECK(status.find(set + ":\t00000000a80425fb\n") != std::string::npos);
+  for (const std::string set : {"CapInh", "CapAmb"})
+    CHECK(status.find(set + ":\t0000000000000000\n") != std::string::npos);
+  CHECK(status.find("NoNewPrivs:\t1\n") != std::string::npos);
+  CHECK(status.find("Seccomp:\t2\n") != std::string::npos);
+}
+
+TEST_AS_BOTH("it makes no namespaces and no mounts, nor renames itself") {
+  for (const std::string command :
+       {"unshare -U true", "unshare -m true", "unshare -n true",
+        "mount -t tmpfs none /mnt", "umount /proc", "hostname other",
+        "mount -o remount,rw /proc/sys", "mknod /tmp/disk b 254 0"}) {
+    CAPTURE(command);
+    CHECK(shell(box(caller) + command + " 2>/dev/null").status != 0);
+  }
+}
+
+TEST_AS_BOTH("what /proc and /sys tell of the host is covered") {
+  CHECK(inside(caller,
+               "cat /proc/kcore /proc/keys /proc/timer_list 2>/dev/null "
+               "| wc -c") == "0\n");
+  for (const std::string directory : {"/sys/firmware", "/proc/acpi"})
+    CHECK(inside(caller, "ls " + directory + " 2>/dev/null").empty());
+  for (const std::string path :
+       {"/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger",
+        "/proc/irq/default_smp_affinity", "/sys/kernel/uevent_helper"})
+    CHECK(shell(box(caller) + "sh -c 'echo x >" + path + "' 2>/dev/null")
+              .status != 0);
+}
+
+TEST_AS_BOTH("PID 1 is a closed book") {
+  const auto text =
+      inside(caller,
+             "cat /proc/1/environ; readlink /proc/1/exe; ls /proc/1/fd; "
+             "ls /proc/1/root; echo [$(tr -d \"\\0\" </proc/1/cmdline)]");
+  CHECK(text.find("PATH=") == std::string::npos);
+  CHECK(text.find("/08-all") == std::string::npos);
+  CHECK(text.ends_with("[init]\n"));
+}
+
+TEST_AS_BOTH("no descriptor of the caller's comes through") {
+  must("echo secret >" + host::scratch("leak") + "/secret");
+  const auto leak = " 3<" + host::scratch("leak") + " 77</dev/null";
+  CHECK(shell(box(caller) + "sh -c 'ls /proc/self/fd | wc -l'" + leak).out ==
+        shell(box(caller) + "sh -c 'ls /proc/self/fd | wc -l'").out);
+  CHECK(shell(box(caller) + "ls /proc/self/fd/3/" + leak).status != 0);
+}
+
+TEST_AS_BOTH("300 processes at once are too many, --pids many are not") {
+  const auto bomb =
+      "sh -c 'i=0; while [ $i -lt 300 ]; do sleep 5 & i=$((i+1)); done; echo "
+      "$i' 2>&1";
+  const auto result = shell(box(caller) + bomb);
+  CHECK(result.out.find("can't fork") != std::string::npos);
+  CHECK(shell(box(caller, "--pids 400") + bomb).out == "300\n");
+}
+
+TEST_AS_ROOT("--cpus sets what the kernel grants of each tenth of a second") {
+  host::Running running{box(Caller::kRoot, "--cpus 0.25") +
+                        "sh -c 'echo up; read wait'"};
+  CHECK(running.hear() == "up");
+  const auto found =
+      shell("cat $(find /sys/fs/cgroup -path '*box-" +
+            std::to_string(running.pid()) + "/cpu.max' -o -path '*box-" +
+            std::to_string(running.pid()) + "/cpu.cfs_quota_us')");
+  CHECK(found.out.starts_with("25000"));
+  running.finish();
+}
+
+TEST_AS_USER("limits that an ordinary user cannot have are told, or refused") {
+  const auto result =
+      shell(step(Caller::kUser, "08-all", "--net none") + "true");
+  CHECK(result.status == 0);
+  CHECK(result.err.starts_with("08-all: no memory limit: "));
+  for (const std::string option : {"--memory 64M", "--cpus 1"})
+    CHECK(shell(step(Caller::kUser, "08-all", "--net none " + option) + "true")
+              .status == 125);
+}
+
+TEST_SUITE_END();
