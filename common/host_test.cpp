@@ -87,9 +87,9 @@ std::string rootfs(Caller caller) {
   if (!plays_user(caller)) return built_rootfs();
   const auto copy = place() / "rootfs";
   if (!fs::exists(copy))
-    must("cp -ax " + built_rootfs().string() + " " + copy.string() +
-         " && chown -Rh " + std::to_string(kUser) + ":" +
-         std::to_string(kUser) + " " + copy.string());
+    must("rootfs/build " + copy.string() + " && chown -Rh " +
+         std::to_string(kUser) + ":" + std::to_string(kUser) + " " +
+         copy.string());
   return copy;
 }
 

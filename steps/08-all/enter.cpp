@@ -61,11 +61,13 @@ std::vector<sys::Fd> join_namespaces(pid_t pid) {
         ::syscall(SYS_pidfd_open, next, 0), "find process {}", next))};
     auto cgroups = open_cgroups(next);
     if (::setns(process.get(), kAll) == 0) return cgroups;
-    // EINVAL: they are our own. EPERM: an ordinary user may not look into
-    // PID 1.
+    // EINVAL: they are our own, so this is 08-all; its child is PID 1. EPERM:
+    // an ordinary user may not look into PID 1, but into its child.
     const int errnum = errno;
-    next = first_child(next);
-    if (next == -1 || (errnum != EINVAL && errnum != EPERM))
+    const bool look_below =
+        errnum == EPERM || (errnum == EINVAL && next == pid);
+    next = look_below ? first_child(next) : -1;
+    if (next == -1)
       throw sys::Error{errnum,
                        fmt::format("join the namespaces of process {}", pid),
                        "is it a container of yours?"};
@@ -90,6 +92,10 @@ int main(int argc, char** argv) try {
   args.command = argc > 2 ? argv + 2 : by_default;
 
   const sys::Signals signals;
+  // Once in there, no process of the container may trace us, or open what we
+  // have open, before we are one of them: exec makes us traceable again.
+  sys::check(::prctl(PR_SET_DUMPABLE, 0), "make us opaque");
+  leave_keys();
   const auto cgroups = join_namespaces(pid);
   sys::Gate gate;
   // A process never changes its own PID namespace, only that of its children.
