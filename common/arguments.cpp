@@ -182,6 +182,13 @@ Arguments parse_arguments(int argc, char** argv, const Usage& usage) {
   return args;
 }
 
+std::string choose_network(const Arguments& args) {
+  if (!args.network.empty()) return args.network;
+  if (::geteuid() == 0) return "veth";
+  note("no cable, only lo: plugging one into the host takes root (sudo)");
+  return "none";
+}
+
 // ---- Values ----------------------------------------------------------------
 
 Bind parse_bind(std::string_view text) {

@@ -51,6 +51,10 @@ struct Usage {
 /// wrong.
 Arguments parse_arguments(int argc, char** argv, const Usage& usage);
 
+/// What --net asks for; if it was not said, the most that this user can have:
+/// "veth" for root, for others "none", which a note explains.
+std::string choose_network(const Arguments& args);
+
 /// Reads "SRC:DST" or "SRC:DST:ro". Throws std::invalid_argument.
 Bind parse_bind(std::string_view text);
 

@@ -237,6 +237,15 @@ std::vector<Cgroup> name_cgroups(const std::vector<std::string>& controllers) {
   return groups;
 }
 
+Fd open_v2_cgroup(const std::vector<Cgroup>& groups) {
+  for (const auto& group : groups)
+    if (group.version == 2)
+      return Fd{check(
+          ::open(group.directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC),
+          "open the cgroup {}", group.directory)};
+  return Fd{};
+}
+
 namespace {
 
 void remove_cgroup(const std::string& directory) {

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "common/owned.hpp"
+
 namespace sys {
 
 /// A cgroup: a directory of a cgroup file system.
@@ -44,6 +46,10 @@ long read_keyed_value(const std::string& path, std::string_view key);
 /// Names a cgroup of ours, box-PID, in each place that find_cgroup_parents
 /// finds. It makes nothing yet. Throws Error.
 std::vector<Cgroup> name_cgroups(const std::vector<std::string>& controllers);
+
+/// A descriptor for the one of `groups` that is on v2, as clone3(2) takes it
+/// for CLONE_INTO_CGROUP; none if they are on v1. Throws Error.
+Fd open_v2_cgroup(const std::vector<Cgroup>& groups);
 
 /// rmdir(2) of cgroups whose last process has just been reaped: the kernel
 /// answers EBUSY for a moment. One that is not there is fine. Throws Error.

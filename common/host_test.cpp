@@ -129,7 +129,9 @@ Started start(const std::string& line, bool with_err) {
   std::array<sys::Pipe, 3> pipes;
   const pid_t pid = sys::check(::fork(), "fork");
   if (pid == 0) {
-    std::signal(SIGPIPE, SIG_DFL);
+    // A shell ignores ^C for what it runs in the background: us, perhaps.
+    for (const int signal : {SIGINT, SIGQUIT, SIGPIPE})
+      std::signal(signal, SIG_DFL);
     ::dup2(pipes[0].read_end.get(), STDIN_FILENO);
     ::dup2(pipes[1].write_end.get(), STDOUT_FILENO);
     if (with_err) ::dup2(pipes[2].write_end.get(), STDERR_FILENO);
@@ -233,7 +235,7 @@ bool is_alive(pid_t pid) {
   return !status.empty() && status.find("State:\tZ") == std::string::npos;
 }
 
-bool eventually(bool (*done)(pid_t), pid_t pid) {
+bool eventually(const std::function<bool(pid_t)>& done, pid_t pid) {
   using std::chrono::steady_clock;
   const auto give_up = steady_clock::now() + std::chrono::seconds{10};
   while (!done(pid)) {
@@ -241,6 +243,17 @@ bool eventually(bool (*done)(pid_t), pid_t pid) {
     ::poll(nullptr, 0, 5);
   }
   return true;
+}
+
+bool comes_to_run(pid_t pid, const std::string& name) {
+  const std::function<bool(pid_t)> runs = [&](pid_t above) {
+    for (const pid_t below : children(above))
+      if (contents("/proc/" + std::to_string(below) + "/comm") == name + "\n" ||
+          runs(below))
+        return true;
+    return false;
+  };
+  return eventually(runs, pid);
 }
 
 // ---- The host --------------------------------------------------------------
@@ -268,30 +281,40 @@ std::vector<std::string> links() {
   return names;
 }
 
+// Other copies of this project may run beside us.
+bool is_ours(const fs::path& path) {
+  const auto text = path.string();
+  return text.starts_with(build_directory().parent_path().string() + "/") ||
+         text.starts_with(place().string() + "/");
+}
+
 std::vector<std::string> our_cgroups() {
   std::vector<std::string> found;
-  std::error_code ignored;
+  std::error_code error;
   for (const auto& entry : fs::recursive_directory_iterator(
            "/sys/fs/cgroup", fs::directory_options::skip_permission_denied,
-           ignored))
-    if (entry.path().filename().string().starts_with("box-"))
-      found.push_back(entry.path());
+           error)) {
+    const auto name = entry.path().filename().string();
+    if (!name.starts_with("box-")) continue;
+    const auto owner =
+        fs::read_symlink("/proc/" + name.substr(4) + "/exe", error);
+    if (error || is_ours(owner)) found.push_back(entry.path());
+  }
   std::sort(found.begin(), found.end());
   return found;
 }
 
-// By the program they run, wherever it was started from. In a PID namespace
-// that has just ended some may still be on their way out.
+// Those that run a program of ours, or have a rootfs of ours for their root.
 std::vector<std::string> our_processes() {
   std::vector<std::string> found;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator("/proc", ignored)) {
-    const auto program = fs::read_symlink(entry.path() / "root", ignored);
-    const auto exe = fs::read_symlink(entry.path() / "exe", ignored);
-    const auto name = exe.filename().string();
-    const bool ours = name.size() > 3 && name[0] == '0' && name[2] == '-';
-    if (ours || program.string().find("rootfs") != std::string::npos)
-      found.push_back(entry.path().filename().string() + " " + name);
+    const auto root = fs::read_symlink(entry.path() / "root", ignored);
+    const auto program = fs::read_symlink(entry.path() / "exe", ignored);
+    if (program.filename() == "tests") continue;
+    if (is_ours(program) || is_ours(root))
+      found.push_back(entry.path().filename().string() + " " +
+                      program.string());
   }
   std::sort(found.begin(), found.end());
   return found;

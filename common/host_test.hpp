@@ -6,6 +6,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -77,7 +78,12 @@ class Running {
 std::vector<pid_t> children(pid_t pid);
 
 /// Waits until `done` says so; false if that takes more than ten seconds.
-bool eventually(bool (*done)(pid_t), pid_t pid);
+bool eventually(const std::function<bool(pid_t)>& done, pid_t pid);
+
+/// Waits until a process below `pid` runs the program `name`; false if that
+/// takes more than ten seconds. A shell that is about to exec does not do: it
+/// may catch a signal and forget it.
+bool comes_to_run(pid_t pid, const std::string& name);
 
 /// Whether there is such a process, zombies not counted.
 bool is_alive(pid_t pid);

@@ -146,11 +146,6 @@ Cable plug_cable(pid_t child) {
   throw std::runtime_error{"all links from box0 to box4095 are taken"};
 }
 
-// The kernel would do it too, but a moment later.
-void unplug_cable(const Cable& cable) {
-  if (cable.inside != 0) sys::Netlink{}.delete_link(cable.link());
-}
-
 // A new network namespace has only a loopback, and that is down.
 void set_up_network(const Cable& cable) {
   sys::Netlink own;
@@ -159,14 +154,6 @@ void set_up_network(const Cable& cable) {
   own.set_up("eth0");
   own.add_address("eth0", cable.inside, 30);
   own.add_default_route(cable.outside);
-}
-
-// What --net asks for, or the most that this user can have.
-std::string choose_network(const std::string& wanted) {
-  if (!wanted.empty()) return wanted;
-  if (::geteuid() == 0) return "veth";
-  sys::note("no cable, only lo: plugging one into the host takes root (sudo)");
-  return "none";
 }
 
 int main(int argc, char** argv) try {
@@ -181,7 +168,7 @@ int main(int argc, char** argv) try {
   // could not walk to a rootfs below a private directory such as /root.
   sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
 
-  const auto network = choose_network(args.network);
+  const auto network = sys::choose_network(args);
   // Who may walk there takes them: root out here, an ordinary user in there,
   // for only in there it has a mount namespace of its own.
   std::vector<sys::Fd> copies;
@@ -215,7 +202,9 @@ int main(int argc, char** argv) try {
 
   Cable cable;
   if (network == "veth" || network == "nat") cable = plug_cable(child.pid());
-  const sys::Defer unplug{[&] { unplug_cable(cable); }};
+  const sys::Defer unplug{[&] {  // The kernel would, too, but a moment later.
+    if (cable.inside != 0) sys::Netlink{}.delete_link(cable.link());
+  }};
   std::optional<sys::Nat> nat;
   if (network == "nat") nat.emplace(cable.link(), sys::to_string(cable.inside));
   gate.open(cable);

@@ -9,7 +9,6 @@
 //   try     cat /proc/self/status; unshare -U; ipcs; on the host: enter PID
 //   open    the kernel itself, which all containers share
 
-#include <fcntl.h>        // open, O_PATH
 #include <grp.h>          // setgroups
 #include <linux/sched.h>  // CLONE_NEW*, CLONE_INTO_CGROUP
 #include <sys/mount.h>    // mount, umount2
@@ -151,11 +150,6 @@ Cable plug_cable(pid_t child) {
   throw std::runtime_error{"all links from box0 to box4095 are taken"};
 }
 
-// The kernel would do it too, but a moment later.
-void unplug_cable(const Cable& cable) {
-  if (cable.inside != 0) sys::Netlink{}.delete_link(cable.link());
-}
-
 // A new network namespace has only a loopback, and that is down.
 void set_up_network(const Cable& cable) {
   sys::Netlink own;
@@ -164,14 +158,6 @@ void set_up_network(const Cable& cable) {
   own.set_up("eth0");
   own.add_address("eth0", cable.inside, 30);
   own.add_default_route(cable.outside);
-}
-
-// What --net asks for, or the most that this user can have.
-std::string choose_network(const std::string& wanted) {
-  if (!wanted.empty()) return wanted;
-  if (::geteuid() == 0) return "veth";
-  sys::note("no cable, only lo: plugging one into the host takes root (sudo)");
-  return "none";
 }
 
 // A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it.
@@ -198,17 +184,7 @@ void limit_memory(const std::vector<sys::Cgroup>& groups, std::int64_t bytes) {
   }
 }
 
-// v2: the child is born in its group, which clone3 takes as a descriptor.
-sys::Fd open_v2_cgroup(const std::vector<sys::Cgroup>& groups) {
-  for (const auto& group : groups)
-    if (group.version == 2)
-      return sys::Fd{sys::check(
-          ::open(group.directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC),
-          "open the cgroup {}", group.directory)};
-  return sys::Fd{};
-}
-
-// v1: the child is moved to its groups, while it waits at the gate.
+// What waits at the gate has not run yet: so it counts from its first byte on.
 void join_v1_cgroups(const std::vector<sys::Cgroup>& groups, pid_t child) {
   for (const auto& group : groups)
     if (group.version == 1)
@@ -254,7 +230,7 @@ int main(int argc, char** argv) try {
   // could not walk to a rootfs below a private directory such as /root.
   sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
 
-  const auto network = choose_network(args.network);
+  const auto network = sys::choose_network(args);
   // Who may walk there takes them: root out here, an ordinary user in there,
   // for only in there it has a mount namespace of its own.
   std::vector<sys::Fd> copies;
@@ -267,12 +243,13 @@ int main(int argc, char** argv) try {
   limit_memory(groups, args.memory);
   limit_processes(groups, args);
   limit_cpus(groups, args);
-  const sys::Fd v2_cgroup = open_v2_cgroup(groups);
+  const sys::Fd v2_cgroup = sys::open_v2_cgroup(groups);
 
   // It has two numbers: the one that clone(2) returns out here, and 1.
   std::uint64_t flags =
       CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWIPC;
   if (network != "host") flags |= CLONE_NEWNET;
+  // v2: the child is born in its group. v1: it is moved there, at the gate.
   if (v2_cgroup.get() != -1) flags |= CLONE_INTO_CGROUP;
   sys::Gate<Word> gate;
   sys::Child child = sys::clone(flags, v2_cgroup, [&] {
@@ -315,7 +292,9 @@ int main(int argc, char** argv) try {
   word.image_is_mapped = map_image(image, child.pid());
   if (network == "veth" || network == "nat")
     word.cable = plug_cable(child.pid());
-  const sys::Defer unplug{[&] { unplug_cable(word.cable); }};
+  const sys::Defer unplug{[&] {  // The kernel would, too, but a moment later.
+    if (word.cable.inside != 0) sys::Netlink{}.delete_link(word.cable.link());
+  }};
   std::optional<sys::Nat> nat;
   if (network == "nat")
     nat.emplace(word.cable.link(), sys::to_string(word.cable.inside));
