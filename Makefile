@@ -23,8 +23,9 @@ BUILD    := build$(if $(SANITIZE),/sanitize)
 ROOTFS   := build/rootfs
 SUDO     := $(if $(filter-out 0,$(shell id -u)),sudo)
 COMMAND  ?=
+PARALLEL := --no-print-directory -j$(shell nproc 2>/dev/null || echo 1)
 
-CXXFLAGS ?= -O2
+CXXFLAGS ?= $(if $(SANITIZE),-O1,-O2)
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion \
             -Wold-style-cast -Wnon-virtual-dtor -Wno-missing-field-initializers
 BASE     := -std=c++20 -I. -DFMT_HEADER_ONLY
@@ -57,6 +58,9 @@ $(BUILD)/tests: $(call objects,$(TESTS)) $(BUILD)/common.a
 $(PROGRAMS):
 	$(CXX) $(INSTRUMENT) $(LINK) -s -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
+# Nobody waits for a test to run, but everybody for it to be compiled.
+$(call objects,$(TESTS)): CXXFLAGS := -O0
+
 $(BUILD)/tests:
 	$(CXX) $(INSTRUMENT) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
@@ -83,12 +87,12 @@ setup:
 # Each is its own make, for the tools come before anything that needs them.
 run:
 	@scripts/setup run
-	@$(MAKE) --no-print-directory build rootfs
+	@$(MAKE) $(PARALLEL) build rootfs
 	@scripts/run $(BUILD)/08-all $(ROOTFS)
 
 test:
 	@scripts/setup test
-	@$(MAKE) --no-print-directory build $(BUILD)/tests rootfs
+	@$(MAKE) $(PARALLEL) build $(BUILD)/tests rootfs
 	@scripts/test $(BUILD)/tests
 
 # 03 to 05 need no root. Of 06 on, an ordinary user has the inner half only.

@@ -35,7 +35,7 @@ std::string parse_network(std::string_view text) {
   constexpr std::array<std::string_view, 4> kKnown{"veth", "nat", "none",
                                                    "host"};
   if (std::find(kKnown.begin(), kKnown.end(), text) == kKnown.end())
-    invalid(fmt::format("--net takes one of {}, not '{}'",
+    invalid(sys::format("--net takes one of {}, not '{}'",
                         fmt::join(kKnown, ", "), text));
   return std::string{text};
 }
@@ -43,7 +43,7 @@ std::string parse_network(std::string_view text) {
 std::string parse_variable(std::string_view text) {
   const auto equals = text.find('=');
   if (equals == text.npos || equals == 0)
-    invalid(fmt::format("--env wants NAME=VALUE, not '{}'", text));
+    invalid(sys::format("--env wants NAME=VALUE, not '{}'", text));
   return std::string{text};
 }
 
@@ -102,16 +102,16 @@ bool takes(const Usage& usage, std::string_view name) {
 }
 
 [[noreturn]] void print_help(const Usage& usage) {
-  auto text = fmt::format(
+  auto text = sys::format(
       "usage: {} [OPTIONS] [ROOTFS [COMMAND [ARG...]]]\n\n"
       "Runs COMMAND (/bin/sh) in ROOTFS (build/rootfs) with {}.\n\n",
       ::program_invocation_short_name, usage.gives);
   for (const auto& option : kOptions)
     if (takes(usage, option.name))
-      text += fmt::format("  {:<26} {}\n",
-                          fmt::format("{} {}", option.name, option.value),
+      text += sys::format("  {:<26} {}\n",
+                          sys::format("{} {}", option.name, option.value),
                           option.help);
-  text += fmt::format(
+  text += sys::format(
       "  --help                     print this\n\n"
       "Exit status: the command's own, or 128+N if signal N ended it; 127 if\n"
       "it was not found, 126 if it cannot run, 125 for failures of ours.\n\n"
@@ -132,14 +132,14 @@ int parse_option(Arguments& args, char** words, const Usage& usage) {
         return known.name == name && takes(usage, name);
       });
   if (option == kOptions.end())
-    invalid(fmt::format("unknown option {}; see --help", name));
+    invalid(sys::format("unknown option {}; see --help", name));
   if (option->value.empty() != (equals == word.npos) && option->value.empty())
-    invalid(fmt::format("{} takes no value", name));
+    invalid(sys::format("{} takes no value", name));
   if (option->value.empty() || equals != word.npos) {
     option->use(args, option->value.empty() ? "" : word.substr(equals + 1));
     return 1;
   }
-  if (words[1] == nullptr) invalid(fmt::format("{} wants a value", name));
+  if (words[1] == nullptr) invalid(sys::format("{} wants a value", name));
   option->use(args, words[1]);
   return 2;
 }
@@ -201,7 +201,7 @@ Bind parse_bind(std::string_view text) {
   const auto colon = rest.rfind(":/");
   if (colon == rest.npos || colon == 0)
     invalid(
-        fmt::format("--bind wants SRC:DST or SRC:DST:ro, DST absolute, "
+        sys::format("--bind wants SRC:DST or SRC:DST:ro, DST absolute, "
                     "not '{}'",
                     text));
   bind.source = std::filesystem::absolute(rest.substr(0, colon));
@@ -209,7 +209,7 @@ Bind parse_bind(std::string_view text) {
   if (bind.target.find_first_not_of("/.") == std::string::npos)
     invalid("--bind cannot cover / itself: that is what ROOTFS is for");
   if ((bind.target + "/").find("/../") != std::string::npos)
-    invalid(fmt::format("--bind takes no '..' in DST, as in '{}'", text));
+    invalid(sys::format("--bind takes no '..' in DST, as in '{}'", text));
   return bind;
 }
 
@@ -220,7 +220,7 @@ std::int64_t parse_number(std::string_view text, std::int64_t least,
   const auto result = std::from_chars(text.data(), end, value);
   if (result.ec != std::errc{} || result.ptr != end || value < least ||
       value > most)
-    invalid(fmt::format("'{}' is not a whole number from {} to {}", text, least,
+    invalid(sys::format("'{}' is not a whole number from {} to {}", text, least,
                         most));
   return value;
 }
@@ -235,7 +235,7 @@ std::int64_t parse_size(std::string_view text) {
     const auto most = std::numeric_limits<std::int64_t>::max() >> shift;
     return parse_number(digits, 1, most) << shift;
   } catch (const std::invalid_argument&) {
-    invalid(fmt::format(
+    invalid(sys::format(
         "'{}' is not a size: a whole number of bytes, or of K, M or G; or none",
         text));
   }
@@ -255,7 +255,7 @@ double parse_cpus(std::string_view text) {
     return static_cast<double>(value) / 1000;
   } catch (const std::invalid_argument&) {
     invalid(
-        fmt::format("'{}' is not a number of processors, 0.01 to 8192", text));
+        sys::format("'{}' is not a number of processors, 0.01 to 8192", text));
   }
 }
 
@@ -266,7 +266,7 @@ std::string parse_host_name(std::string_view text) {
   };
   if (text.empty() || text.size() > 64 || text.front() == '-' ||
       text.back() == '-' || !std::all_of(text.begin(), text.end(), fits))
-    invalid(fmt::format(
+    invalid(sys::format(
         "'{}' is not a host name: 1 to 64 letters, digits, dots, inner dashes",
         text));
   return std::string{text};

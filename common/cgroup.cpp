@@ -153,7 +153,7 @@ std::string find_v2_parent(const Hierarchy& hierarchy,
 [[noreturn]] void no_place(int errnum,
                            const std::vector<std::string>& controllers) {
   throw Error{errnum,
-              fmt::format("find a cgroup for a limit on {}",
+              sys::format("find a cgroup for a limit on {}",
                           fmt::join(controllers, ", ")),
               errnum == ENOENT ? "no cgroup file system has such a controller "
                                  "here: see /proc/cgroups"
@@ -233,7 +233,7 @@ long read_keyed_value(const std::string& path, std::string_view key) {
 std::vector<Cgroup> name_cgroups(const std::vector<std::string>& controllers) {
   auto groups = find_cgroup_parents(controllers);
   for (auto& group : groups)
-    group.directory += fmt::format("/box-{}", ::getpid());
+    group.directory += sys::format("/box-{}", ::getpid());
   return groups;
 }
 

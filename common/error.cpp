@@ -18,19 +18,23 @@ void print_line(const std::string& line) noexcept {
 std::string line_about(const std::exception& error) {
   const auto* failure = dynamic_cast<const Error*>(&error);
   if (failure == nullptr)
-    return fmt::format("{}: {}\n", ::program_invocation_short_name,
+    return sys::format("{}: {}\n", ::program_invocation_short_name,
                        error.what());
   const int errnum = failure->code().value();
   auto line =
-      fmt::format("{}: cannot {}: {} ({})", ::program_invocation_short_name,
+      sys::format("{}: cannot {}: {} ({})", ::program_invocation_short_name,
                   failure->doing(), std::strerror(errnum), errno_name(errnum));
   std::string hint = failure->hint();
   if (hint.empty() && errnum == EPERM && ::geteuid() != 0)
     hint = "this needs root: run it with sudo";
-  return hint.empty() ? line + "\n" : fmt::format("{}; hint: {}\n", line, hint);
+  return hint.empty() ? line + "\n" : sys::format("{}; hint: {}\n", line, hint);
 }
 
 }  // namespace
+
+std::string vformat(fmt::string_view text, fmt::format_args args) {
+  return fmt::vformat(text, args);
+}
 
 Error::Error(int errnum, const std::string& doing, std::string hint, int status)
     : std::system_error{errnum, std::generic_category(), doing},
@@ -56,16 +60,16 @@ std::string errno_name(int errnum) {
 #ifdef __GLIBC__  // Alpine's musl has no strerrorname_np(3).
   if (const char* name = ::strerrorname_np(errnum)) return name;
 #endif
-  return fmt::format("errno {}", errnum);
+  return sys::format("errno {}", errnum);
 }
 
 void vnarrate(fmt::string_view text, fmt::format_args args) {
   print_line(
-      fmt::format("[pid {}] {}\n", ::getpid(), fmt::vformat(text, args)));
+      sys::format("[pid {}] {}\n", ::getpid(), fmt::vformat(text, args)));
 }
 
 void note(const std::string& text) {
-  print_line(fmt::format("{}: {}\n", ::program_invocation_short_name, text));
+  print_line(sys::format("{}: {}\n", ::program_invocation_short_name, text));
 }
 
 }  // namespace sys

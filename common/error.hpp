@@ -22,6 +22,15 @@ inline constexpr int kNotExecutable = 126;
 /// The command was not found.
 inline constexpr int kNotFound = 127;
 
+/// fmt's vformat, compiled once.
+std::string vformat(fmt::string_view text, fmt::format_args args);
+
+/// fmt::format, without compiling fmt's insides into every file that says it.
+template <typename... Args>
+std::string format(fmt::format_string<Args...> text, const Args&... args) {
+  return sys::vformat(text, fmt::make_format_args(args...));
+}
+
 /// A failed system call: what we were about to do, and the errno it left.
 class Error : public std::system_error {
  public:

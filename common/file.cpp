@@ -24,7 +24,7 @@ std::string read_file(const std::string& path) {
 
 void write_file(const std::string& path, const std::string& text,
                 const std::string& hint) {
-  const auto doing = fmt::format("write '{}' to {}", text, path);
+  const auto doing = sys::format("write '{}' to {}", text, path);
   const Fd file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
   if (file.get() == -1 || ::write(file.get(), text.data(), text.size()) == -1)
     throw Error{errno, doing, hint};

@@ -40,7 +40,7 @@ Nat::Nat(const std::string& link, const std::string& address) {
         "cannot let the container out: the host forwards no packets; hint: "
         "sudo sysctl -w net.ipv4.ip_forward=1"};
 
-  const auto table = fmt::format(
+  const auto table = sys::format(
       "table ip {0}; delete table ip {0}; table ip {0} {{ chain out {{ "
       "type nat hook postrouting priority 100; "
       "ip saddr {1} oifname != \"{0}\" masquerade; }}; }}",
@@ -66,7 +66,7 @@ Nat::Nat(const std::string& link, const std::string& address) {
 Nat::~Nat() {
   for (const auto& command : undo_)
     if (run(command) != 0)
-      note(fmt::format("could not undo: {}", fmt::join(command, " ")));
+      note(sys::format("could not undo: {}", fmt::join(command, " ")));
 }
 
 }  // namespace sys

@@ -114,7 +114,7 @@ ifinfomsg link_info(unsigned index, unsigned flags) {
 }  // namespace
 
 std::string to_string(Ipv4 address) {
-  return fmt::format("{}.{}.{}.{}", address >> 24U, (address >> 16U) & 0xffU,
+  return sys::format("{}.{}.{}.{}", address >> 24U, (address >> 16U) & 0xffU,
                      (address >> 8U) & 0xffU, address & 0xffU);
 }
 
@@ -137,7 +137,7 @@ bool Netlink::add_veth(const std::string& name, const std::string& peer,
   request.end(other);
   request.end(data);
   request.end(info);
-  const auto doing = fmt::format(
+  const auto doing = sys::format(
       "make a veth pair: {} here, {} in the network namespace of PID {}", name,
       peer, pid);
   Answer answer{};
@@ -160,7 +160,7 @@ void Netlink::delete_link(const std::string& name) {
 
 void Netlink::set_up(const std::string& name) {
   Request request{RTM_NEWLINK, NLM_F_ACK, link_info(index_of(name), IFF_UP)};
-  require(socket_, request, fmt::format("set the link {} up", name));
+  require(socket_, request, sys::format("set the link {} up", name));
 }
 
 void Netlink::add_address(const std::string& name, Ipv4 address,
@@ -173,7 +173,7 @@ void Netlink::add_address(const std::string& name, Ipv4 address,
   request.add(IFA_LOCAL, ::htonl(address));
   request.add(IFA_ADDRESS, ::htonl(address));
   require(socket_, request,
-          fmt::format("give {} the address {}/{}", name, to_string(address),
+          sys::format("give {} the address {}/{}", name, to_string(address),
                       prefix));
 }
 

@@ -189,7 +189,7 @@ void exec_failed(const char* command) {
   std::string hint;
   if (errnum == ENOENT && exists)
     hint = "its interpreter or loader is not in the rootfs";
-  throw Error{errnum, fmt::format("run {}", command), hint,
+  throw Error{errnum, sys::format("run {}", command), hint,
               errnum == ENOENT ? kNotFound : kNotExecutable};
 }
 
@@ -209,7 +209,7 @@ int Child::wait() {
   int status = 0;
   for (;;) {
     const auto ended = ::waitpid(pid_, &status, WNOHANG);
-    if (ended == -1) throw Error{errno, fmt::format("wait for PID {}", pid_)};
+    if (ended == -1) throw Error{errno, sys::format("wait for PID {}", pid_)};
     if (ended == pid_) break;
     siginfo_t signal{};
     if (::sigwaitinfo(&held, &signal) != -1) pass_on(signal);
@@ -225,7 +225,7 @@ namespace {
 
 std::string status_of(pid_t pid) {
   try {
-    return read_file(fmt::format("/proc/{}/status", pid));
+    return read_file(sys::format("/proc/{}/status", pid));
   } catch (const Error&) {  // No /proc here: then nobody can know.
     return {};
   }

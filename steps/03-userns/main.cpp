@@ -39,14 +39,14 @@ void mount_proc() {
 // one to give, and must first give up setgroups(2): a group can also be what
 // denies access. See user_namespaces(7).
 void map_ids(pid_t child) {
-  const auto proc = fmt::format("/proc/{}", child);
+  const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {
     sys::write_file(proc + "/uid_map", "0 100000 65536");
     sys::write_file(proc + "/gid_map", "0 100000 65536");
   } else {
-    sys::write_file(proc + "/uid_map", fmt::format("0 {} 1", ::geteuid()));
+    sys::write_file(proc + "/uid_map", sys::format("0 {} 1", ::geteuid()));
     sys::write_file(proc + "/setgroups", "deny");
-    sys::write_file(proc + "/gid_map", fmt::format("0 {} 1", ::getegid()));
+    sys::write_file(proc + "/gid_map", sys::format("0 {} 1", ::getegid()));
   }
 }
 
@@ -81,7 +81,7 @@ int main(int argc, char** argv) try {
     try {
       mount_proc();
     } catch (const sys::Error& error) {
-      sys::note(fmt::format(
+      sys::note(sys::format(
           "no /proc ({}), so ps is blind: root in here rules what its user "
           "namespace owns, and the mount table is still the host's (step 05)",
           sys::errno_name(error.code().value())));

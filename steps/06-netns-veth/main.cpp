@@ -40,14 +40,14 @@ void mount_proc() {
 // one to give, and must first give up setgroups(2): a group can also be what
 // denies access. See user_namespaces(7).
 void map_ids(pid_t child) {
-  const auto proc = fmt::format("/proc/{}", child);
+  const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {
     sys::write_file(proc + "/uid_map", "0 100000 65536");
     sys::write_file(proc + "/gid_map", "0 100000 65536");
   } else {
-    sys::write_file(proc + "/uid_map", fmt::format("0 {} 1", ::geteuid()));
+    sys::write_file(proc + "/uid_map", sys::format("0 {} 1", ::geteuid()));
     sys::write_file(proc + "/setgroups", "deny");
-    sys::write_file(proc + "/gid_map", fmt::format("0 {} 1", ::getegid()));
+    sys::write_file(proc + "/gid_map", sys::format("0 {} 1", ::getegid()));
   }
 }
 
@@ -125,7 +125,7 @@ struct Cable {
   sys::Ipv4 outside = 0;
   sys::Ipv4 inside = 0;  // 0: there is no cable.
   [[nodiscard]] std::string link() const {
-    return fmt::format("box{}", number);
+    return sys::format("box{}", number);
   }
 };
 

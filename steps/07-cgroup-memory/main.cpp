@@ -41,14 +41,14 @@ void mount_proc() {
 // one to give, and must first give up setgroups(2): a group can also be what
 // denies access. See user_namespaces(7).
 void map_ids(pid_t child) {
-  const auto proc = fmt::format("/proc/{}", child);
+  const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {
     sys::write_file(proc + "/uid_map", "0 100000 65536");
     sys::write_file(proc + "/gid_map", "0 100000 65536");
   } else {
-    sys::write_file(proc + "/uid_map", fmt::format("0 {} 1", ::geteuid()));
+    sys::write_file(proc + "/uid_map", sys::format("0 {} 1", ::geteuid()));
     sys::write_file(proc + "/setgroups", "deny");
-    sys::write_file(proc + "/gid_map", fmt::format("0 {} 1", ::getegid()));
+    sys::write_file(proc + "/gid_map", sys::format("0 {} 1", ::getegid()));
   }
 }
 
@@ -126,7 +126,7 @@ struct Cable {
   sys::Ipv4 outside = 0;
   sys::Ipv4 inside = 0;  // 0: there is no cable.
   [[nodiscard]] std::string link() const {
-    return fmt::format("box{}", number);
+    return sys::format("box{}", number);
   }
 };
 
@@ -170,7 +170,7 @@ void make_cgroups(const std::vector<sys::Cgroup>& groups) {
 void limit_memory(const std::vector<sys::Cgroup>& groups, std::int64_t bytes) {
   const auto* const group = sys::find_cgroup(groups, "memory");
   if (group == nullptr) return;
-  const auto limit = fmt::format("{}", bytes);
+  const auto limit = sys::format("{}", bytes);
   const auto& directory = group->directory;
   if (group->version == 2) {
     sys::write_file(directory + "/memory.max", limit);
@@ -186,7 +186,7 @@ void join_v1_cgroups(const std::vector<sys::Cgroup>& groups, pid_t child) {
   for (const auto& group : groups)
     if (group.version == 1)
       sys::write_file(group.directory + "/cgroup.procs",
-                      fmt::format("{}", child));
+                      sys::format("{}", child));
 }
 
 // The kernel counts whom it kills for a limit; a count is better than a guess.

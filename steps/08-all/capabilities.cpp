@@ -33,7 +33,7 @@ void drop_capabilities() {
        ++capability)
     if (((kept_bits() >> capability) & 1) == 0 &&
         ::prctl(PR_CAPBSET_DROP, capability) == -1)
-      throw sys::Error{errno, fmt::format("drop capability {}", capability)};
+      throw sys::Error{errno, sys::format("drop capability {}", capability)};
   sys::check(::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0),
              "clear the ambient capabilities");
 

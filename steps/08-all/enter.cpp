@@ -31,7 +31,7 @@ void become_root() {
 // The first child of a process, or -1: see proc_tid_children(5).
 pid_t first_child(pid_t pid) {
   const auto children =
-      sys::read_file(fmt::format("/proc/{0}/task/{0}/children", pid));
+      sys::read_file(sys::format("/proc/{0}/task/{0}/children", pid));
   return children.empty() ? -1 : std::stoi(children);
 }
 
@@ -39,7 +39,7 @@ pid_t first_child(pid_t pid) {
 // may. Those of ours are named box-PID.
 std::vector<sys::Fd> open_cgroups(pid_t pid) {
   std::vector<sys::Fd> files;
-  const auto cgroup = sys::read_file(fmt::format("/proc/{}/cgroup", pid));
+  const auto cgroup = sys::read_file(sys::format("/proc/{}/cgroup", pid));
   const auto mounts = sys::read_file("/proc/self/mountinfo");
   for (const auto& directory : sys::cgroup_directories(cgroup, mounts)) {
     if (directory.find("/box-") == std::string::npos) continue;
@@ -69,7 +69,7 @@ std::vector<sys::Fd> join_namespaces(pid_t pid) {
     next = look_below ? first_child(next) : -1;
     if (next == -1)
       throw sys::Error{errnum,
-                       fmt::format("join the namespaces of process {}", pid),
+                       sys::format("join the namespaces of process {}", pid),
                        "is it a container of yours?"};
   }
 }
@@ -109,7 +109,7 @@ int main(int argc, char** argv) try {
     filter_system_calls();
     execute(args);
   });
-  const auto number = fmt::format("{}", child.pid());
+  const auto number = sys::format("{}", child.pid());
   for (const auto& file : cgroups)
     sys::check(::write(file.get(), number.data(), number.size()),
                "put PID {} into a cgroup of the container", number);

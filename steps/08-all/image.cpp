@@ -18,7 +18,7 @@
 namespace {
 
 sys::Fd user_namespace_of(pid_t pid) {
-  const auto path = fmt::format("/proc/{}/ns/user", pid);
+  const auto path = sys::format("/proc/{}/ns/user", pid);
   return sys::Fd{
       sys::check(::open(path.c_str(), O_RDONLY | O_CLOEXEC), "open {}", path)};
 }
@@ -29,9 +29,9 @@ sys::Fd user_namespace_of(pid_t pid) {
 sys::Fd make_map(uid_t owner, gid_t group) {
   sys::Gate<> held;
   const sys::Child holder = sys::clone(CLONE_NEWUSER, [&] { held.wait(); });
-  const auto proc = fmt::format("/proc/{}", holder.pid());
-  sys::write_file(proc + "/uid_map", fmt::format("{} 100000 1", owner));
-  sys::write_file(proc + "/gid_map", fmt::format("{} 100000 1", group));
+  const auto proc = sys::format("/proc/{}", holder.pid());
+  sys::write_file(proc + "/uid_map", sys::format("{} 100000 1", owner));
+  sys::write_file(proc + "/gid_map", sys::format("{} 100000 1", group));
   return user_namespace_of(holder.pid());
 }
 

@@ -67,7 +67,7 @@ int try_along_path(char** words, char** variables, const std::string& path) {
   std::string_view rest{path};
   while (!name.empty() && !rest.empty()) {
     const auto end = rest.find(':');
-    const auto file = fmt::format("{}/{}", rest.substr(0, end), name);
+    const auto file = sys::format("{}/{}", rest.substr(0, end), name);
     ::execve(file.c_str(), words, variables);
     if (errno != ENOENT && errno != ENOTDIR) failure = errno;
     rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);

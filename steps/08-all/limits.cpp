@@ -27,7 +27,7 @@ void limit_processes(const std::vector<sys::Cgroup>& groups,
                      const sys::Arguments& args) {
   if (const auto* const group = sys::find_cgroup(groups, "pids"))
     sys::write_file(group->directory + "/pids.max",
-                    fmt::format("{}", args.pids));
+                    sys::format("{}", args.pids));
 }
 
 void limit_own_processes(const std::vector<sys::Cgroup>& groups,
@@ -46,12 +46,12 @@ void limit_cpus(const std::vector<sys::Cgroup>& groups,
   const auto quota = static_cast<long>(args.cpus * kPeriod);
   if (group->version == 2) {
     sys::write_file(group->directory + "/cpu.max",
-                    fmt::format("{} {}", quota, kPeriod));
+                    sys::format("{} {}", quota, kPeriod));
   } else {
     sys::write_file(group->directory + "/cpu.cfs_period_us",
-                    fmt::format("{}", kPeriod));
+                    sys::format("{}", kPeriod));
     sys::write_file(group->directory + "/cpu.cfs_quota_us",
-                    fmt::format("{}", quota));
+                    sys::format("{}", quota));
   }
 }
 
