@@ -168,8 +168,8 @@ TEST_AS_BOTH("a command that handles TERM gets it") {
   });
 }
 
-// 02 leaves its /proc mounted on the host then, 07 and 08 their cgroup
-// directories: the kernel knows nothing of whose they are.
+// What it does leave then is 02's /proc in the host's table, and the cgroup
+// directories of 07 and 08: the kernel does not know whose they are.
 TEST_AS_BOTH("KILL to the program leaves no process") {
   for_each(caller, [&](const Program& program) {
     host::Running box{step(caller, program.name, program.options) +
@@ -185,6 +185,12 @@ TEST_AS_BOTH("KILL to the program leaves no process") {
     if (program.name == "02-pidns")
       must("umount " + host::rootfs(caller) + "/proc");
   });
+  // The kernel takes a moment to end a network namespace, and its link with it.
+  CHECK(host::eventually(
+      [](pid_t) {
+        return shell("ip -o link show type veth | wc -l").out == "0\n";
+      },
+      0));
   if (caller == Caller::kRoot) must("scripts/reset >/dev/null");
 }
 
