@@ -219,7 +219,7 @@ std::int64_t parse_number(std::string_view text, std::int64_t least,
   const auto* const end = text.data() + text.size();
   const auto result = std::from_chars(text.data(), end, value);
   if (result.ec != std::errc{} || result.ptr != end || value < least ||
-      value > most)
+      value > most || (least >= 0 && text.front() == '-'))  // Not even "-0".
     invalid(sys::format("'{}' is not a whole number from {} to {}", text, least,
                         most));
   return value;
@@ -251,7 +251,7 @@ double parse_cpus(std::string_view text) {
     if (thousandths.size() > 3) invalid("too fine");
     thousandths.resize(3, '0');
     const auto value = most + parse_number(thousandths, 0, 999);
-    if (value < 10) invalid("too small for the kernel");
+    if (value < 10 || value > 8192'000) invalid("not for the kernel");
     return static_cast<double>(value) / 1000;
   } catch (const std::invalid_argument&) {
     invalid(

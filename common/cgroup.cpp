@@ -31,9 +31,8 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 }
 
 bool holds(std::string_view list, char separator, std::string_view wanted) {
-  for (const auto item : split(list, separator))
-    if (item == wanted) return true;
-  return false;
+  const auto items = split(list, separator);
+  return std::find(items.begin(), items.end(), wanted) != items.end();
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -92,7 +91,8 @@ std::optional<Hierarchy> find_hierarchy(std::string_view cgroup,
     // In a container, a mount may show only a part of the hierarchy.
     const auto root = mount->root == "/" ? std::string_view{} : mount->root;
     auto own = path->starts_with(root) ? path->substr(root.size()) : "";
-    if (own == "/" || own.find("/..") != own.npos) own = "";
+    if (!own.starts_with('/') || own == "/" || own.find("/..") != own.npos)
+      own = "";
     found = Hierarchy{std::string{mount->point}, std::string{own}};
   }
   return found;
@@ -138,7 +138,7 @@ std::string find_v2_parent(const Hierarchy& hierarchy,
   for (auto* const fits : {&hands_down, &can_be_made_to}) {
     std::string own = hierarchy.own;
     for (;;) {
-      const auto directory = hierarchy.mount_point + own;
+      auto directory = hierarchy.mount_point + own;
       if (may_fill(directory) &&
           std::all_of(controllers.begin(), controllers.end(),
                       [&](const auto& name) { return fits(directory, name); }))

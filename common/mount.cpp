@@ -71,7 +71,8 @@ std::vector<Fd> copy_binds(const std::vector<Bind>& binds) {
     const std::uint64_t read_only = bind.read_only ? MOUNT_ATTR_RDONLY : 0;
     check(mount_setattr(copies.back().get(), "", AT_EMPTY_PATH | AT_RECURSIVE,
                         MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | read_only),
-          "make it nosuid, nodev{}", bind.read_only ? ", read-only" : "");
+          "make the copy of {} nosuid, nodev{}", bind.source,
+          bind.read_only ? ", read-only" : "");
   }
   return copies;
 }
@@ -85,7 +86,7 @@ void place_binds(const std::vector<Bind>& binds,
     // It may be there already: then place_mount covers it, or says what is
     // wrong with it.
     if (S_ISDIR(source.st_mode))
-      ::mkdir(target, 0755);
+      (void)::mkdir(target, 0755);
     else
       Fd{::open(target, O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
     place_mount(copies[i], target);

@@ -17,17 +17,16 @@ using Command = std::vector<std::string>;
 
 // 127 if there is no such program, as in a shell. It inherits our mask, so that
 // no ^C can end it half-way.
-int run(const Command& command) {
+int run(Command command) {
   std::vector<char*> words;
-  for (const auto& word : command)
-    words.push_back(const_cast<char*>(word.c_str()));
+  for (auto& word : command) words.push_back(word.data());
   words.push_back(nullptr);
   pid_t pid = 0;
   if (::posix_spawnp(&pid, words[0], nullptr, nullptr, words.data(),
                      ::environ) != 0)
     return kNotFound;
   int status = 0;
-  ::waitpid(pid, &status, 0);
+  if (::waitpid(pid, &status, 0) == -1) return kOurFailure;
   narrate("run {}", fmt::join(command, " "));
   return WIFEXITED(status) ? WEXITSTATUS(status) : kOurFailure;
 }

@@ -201,14 +201,17 @@ Child::Child(pid_t pid, Fd failure) noexcept
 Child::~Child() {
   if (!running_) return;
   ::kill(pid_, SIGKILL);
-  ::waitpid(pid_, nullptr, 0);
+  (void)::waitpid(pid_, nullptr, 0);
 }
 
 int Child::wait() {
   const auto held = held_signals();
+  // Without a Signals there is none to hear: SIGCHLD itself would be lost.
+  const auto mask = callers_mask();
+  const int options = ::sigismember(&mask, SIGCHLD) == 1 ? WNOHANG : 0;
   int status = 0;
   for (;;) {
-    const auto ended = ::waitpid(pid_, &status, WNOHANG);
+    const auto ended = ::waitpid(pid_, &status, options);
     if (ended == -1) throw Error{errno, sys::format("wait for PID {}", pid_)};
     if (ended == pid_) break;
     siginfo_t signal{};

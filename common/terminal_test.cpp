@@ -74,10 +74,11 @@ class Terminal {
   // Remembers that the foreground process group is now the shell's.
   void is_with_the_shell() { shell_ = ::tcgetpgrp(master_); }
 
-  // Whether it comes to be another one, within ten seconds.
+  // Whether it comes to be that of a sleep, within ten seconds.
   bool is_with_a_job() const {
     for (int i = 0; i < 2000; ++i) {
-      if (::tcgetpgrp(master_) != shell_) return true;
+      if (::tcgetpgrp(master_) != shell_)
+        return host::comes_to_run(pid_, "sleep");
       ::poll(nullptr, 0, 5);
     }
     return false;

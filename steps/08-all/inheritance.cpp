@@ -60,7 +60,7 @@ std::vector<std::string> make_environment(const sys::Arguments& args) {
 int try_along_path(char** words, char** variables, const std::string& path) {
   const std::string name{words[0]};
   if (name.find('/') != name.npos) {
-    ::execve(words[0], words, variables);
+    (void)::execve(words[0], words, variables);  // Back only if it failed.
     return errno;
   }
   int failure = ENOENT;
@@ -68,7 +68,7 @@ int try_along_path(char** words, char** variables, const std::string& path) {
   while (!name.empty() && !rest.empty()) {
     const auto end = rest.find(':');
     const auto file = sys::format("{}/{}", rest.substr(0, end), name);
-    ::execve(file.c_str(), words, variables);
+    (void)::execve(file.c_str(), words, variables);
     if (errno != ENOENT && errno != ENOTDIR) failure = errno;
     rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
   }

@@ -71,9 +71,9 @@ void leave_init_behind(char** words) {
     ::sigprocmask(SIG_SETMASK, &before, nullptr);
     return;
   }
-  ::prctl(PR_SET_NAME, "init");
+  (void)::prctl(PR_SET_NAME, "init");
   wipe(words);
   // A pipe that the command closes must be at its end.
-  ::syscall(SYS_close_range, 0, ~0U, 0);
+  (void)::syscall(SYS_close_range, 0, ~0U, 0);
   serve(command, all);
 }

@@ -1,0 +1,260 @@
+#include "common/mount.hpp"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <string>
+
+#include "common/error.hpp"
+#include "common/file.hpp"
+#include "common/testing.hpp"
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using testing::error_of;
+
+// Runs `body` where mounts are its own, with a tmpfs to work on: what stands on
+// the host's disk may be mounted in ways of its own.
+template <std::invocable<const testing::Directory&> Body>
+void in_private_mounts(const Body& body) {
+  const testing::Directory directory;
+  testing::in_namespaces(CLONE_NEWNS, [&] {
+    sys::mount("tmpfs", directory.path(), "tmpfs", 0, "mode=755");
+    body(directory);
+  });
+}
+
+unsigned long flags_of(const std::string& path) {
+  struct statvfs status {};
+  sys::check(::statvfs(path.c_str(), &status), "look at {}", path);
+  return status.f_flag;
+}
+
+bool may_write(const std::string& path) {
+  return ::access(path.c_str(), W_OK) == 0;
+}
+
+}  // namespace
+
+TEST_SUITE_BEGIN("common/mount");
+
+TEST_CASE("make_directory makes one that all may enter, and only once") {
+  const testing::Directory directory;
+  const auto path = directory / "new";
+  const auto before = ::umask(022);
+  sys::make_directory(path);
+  ::umask(before);
+  CHECK(fs::status(path).permissions() == fs::perms{0755});
+
+  const auto error = error_of([&] { sys::make_directory(path); });
+  CHECK(error.doing() == "make the directory " + path);
+  CHECK(error.code() == std::errc::file_exists);
+}
+
+TEST_CASE("a mount that fails says what was to be mounted where") {
+  const auto typed =
+      error_of([] { sys::mount("proc", "no-such/proc", "proc", 0, nullptr); });
+  CHECK(typed.doing() == "mount proc on /no-such/proc");
+  const auto bind = error_of(
+      [] { sys::mount("/no/such", "/etc", nullptr, MS_BIND, nullptr); });
+  CHECK(bind.doing() == "bind /no/such on /etc");
+  const auto change = error_of(
+      [] { sys::mount(nullptr, "/no/such", nullptr, MS_PRIVATE, nullptr); });
+  CHECK(change.doing() == "change the mount /no/such (flags 0x40000)");
+}
+
+TEST_CASE("copy_mount and set_mount_attributes name the path they cannot") {
+  const auto copy = error_of([] { sys::copy_mount("/no/such"); });
+  CHECK(copy.doing() == "copy the mount /no/such");
+  const auto attributes = error_of(
+      [] { sys::set_mount_attributes("/no/such", MOUNT_ATTR_RDONLY); });
+  CHECK(attributes.doing() == "set the attributes 0x1 of the mount /no/such");
+}
+
+TEST_CASE("mount mounts, here and nowhere else" *
+          doctest::skip(::geteuid() != 0)) {
+  const testing::Directory directory;
+  testing::in_namespaces(CLONE_NEWNS, [&] {
+    sys::mount("tmpfs", directory.path(), "tmpfs", MS_NOSUID, nullptr);
+    CHECK((flags_of(directory.path()) & ST_NOSUID) != 0);
+    directory.make_file("inside");
+  });
+  CHECK(fs::is_empty(directory.path()));
+}
+
+TEST_CASE("bind_file shows a file at a place that it makes" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_mounts([](const testing::Directory& directory) {
+    const auto source = directory.make_file("source", "the host's");
+    sys::bind_file(source, directory / "target");
+    CHECK(sys::read_file(directory / "target") == "the host's");
+
+    const auto over = directory.make_file("over", "covered");
+    sys::bind_file(source, over);
+    CHECK(sys::read_file(over) == "the host's");
+  });
+}
+
+TEST_CASE("bind_file follows no link that a hostile image has in its way" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_mounts([](const testing::Directory& directory) {
+    const auto source = directory.make_file("source", "ours");
+    const auto outside = directory.make_file("outside", "the host's");
+    fs::create_symlink(outside, directory / "link");
+    fs::create_symlink(directory / "new", directory / "dangling");
+
+    const auto error =
+        error_of([&] { sys::bind_file(source, directory / "link"); });
+    CHECK(error.doing() == "make the file " + (directory / "link"));
+    CHECK(error.code() == std::errc::too_many_symbolic_link_levels);
+    CHECK(sys::read_file(outside) == "the host's");
+    CHECK_THROWS(sys::bind_file(source, directory / "dangling"));
+    CHECK_FALSE(fs::exists(directory / "new"));
+  });
+}
+
+TEST_CASE("a copied mount is its own: it outlives what it was copied from" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_mounts([](const testing::Directory& directory) {
+    sys::make_directory(directory / "source");
+    sys::make_directory(directory / "target");
+    sys::mount("tmpfs", directory / "source", "tmpfs", 0, nullptr);
+    directory.make_file("source/file", "text");
+    const auto copy = sys::copy_mount(directory / "source");
+    REQUIRE(::umount2((directory / "source").c_str(), 0) == 0);
+
+    sys::place_mount(copy, directory / "target");
+    CHECK(sys::read_file(directory / "target/file") == "text");
+    CHECK(fs::is_empty(directory / "source"));
+  });
+}
+
+TEST_CASE("a copied mount brings along what is mounted below it" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_mounts([](const testing::Directory& directory) {
+    fs::create_directories(directory / "source/below");
+    sys::make_directory(directory / "target");
+    sys::mount("tmpfs", directory / "source/below", "tmpfs", 0, nullptr);
+    directory.make_file("source/below/file", "text");
+    sys::place_mount(sys::copy_mount(directory / "source"),
+                     directory / "target");
+    CHECK(sys::read_file(directory / "target/below/file") == "text");
+  });
+}
+
+TEST_CASE("no exec takes a copied mount along" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_mounts([](const testing::Directory& directory) {
+    const auto copy = sys::copy_mount(directory.path());
+    CHECK(::fcntl(copy.get(), F_GETFD) == FD_CLOEXEC);
+  });
+}
+
+TEST_CASE("place_mount says where there is no place" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_mounts([](const testing::Directory& directory) {
+    const auto copy = sys::copy_mount(directory.path());
+    const auto error =
+        error_of([&] { sys::place_mount(copy, directory / "missing"); });
+    CHECK(error.doing() == "put a copied mount on " + (directory / "missing"));
+    CHECK(error.code() == std::errc::no_such_file_or_directory);
+  });
+}
+
+TEST_CASE("set_mount_attributes changes one mount, not the files in it" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_mounts([](const testing::Directory& directory) {
+    sys::make_directory(directory / "source");
+    sys::make_directory(directory / "target");
+    sys::mount((directory / "source").c_str(), directory / "target", nullptr,
+               MS_BIND, nullptr);
+    sys::set_mount_attributes(directory / "target", MOUNT_ATTR_RDONLY);
+    CHECK_FALSE(may_write(directory / "target"));
+    CHECK(may_write(directory / "source"));
+  });
+}
+
+TEST_CASE("binds are nosuid and nodev, all the way down; :ro ones read-only" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_mounts([](const testing::Directory& directory) {
+    fs::create_directories(directory / "source/below");
+    sys::mount("tmpfs", directory / "source/below", "tmpfs", 0, nullptr);
+    const std::vector<sys::Bind> binds{
+        {directory / "source", directory / "rw", false},
+        {directory / "source", directory / "ro", true}};
+    sys::place_binds(binds, sys::copy_binds(binds));
+
+    constexpr unsigned long kSafe = ST_NOSUID | ST_NODEV;
+    for (const char* const path : {"rw", "rw/below", "ro", "ro/below"})
+      CHECK((flags_of(directory / path) & kSafe) == kSafe);
+    for (const char* const path : {"rw", "rw/below", "source", "source/below"})
+      CHECK(may_write(directory / path));
+    for (const char* const path : {"ro", "ro/below"})
+      CHECK_FALSE(may_write(directory / path));
+    CHECK((flags_of(directory / "source") & kSafe) == 0);
+  });
+}
+
+TEST_CASE("place_binds makes a directory for a directory, a file for a file" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_mounts([](const testing::Directory& directory) {
+    directory.make_file("source/file", "text");
+    const std::vector<sys::Bind> binds{
+        {directory / "source", directory / "new-directory"},
+        {directory / "source/file", directory / "new-file"}};
+    sys::place_binds(binds, sys::copy_binds(binds));
+    CHECK(sys::read_file(directory / "new-directory/file") == "text");
+    CHECK(sys::read_file(directory / "new-file") == "text");
+  });
+}
+
+TEST_CASE("place_binds covers what is there, if it is of the same kind" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_mounts([](const testing::Directory& directory) {
+    directory.make_file("source/file", "new");
+    directory.make_file("old/file", "old");
+    const auto place = [&](const std::string& source,
+                           const std::string& target) {
+      const std::vector<sys::Bind> binds{
+          {directory / source, directory / target}};
+      sys::place_binds(binds, sys::copy_binds(binds));
+    };
+    place("source/file", "old/file");
+    CHECK(sys::read_file(directory / "old/file") == "new");
+    CHECK_THROWS_AS(place("source", "old/file"), sys::Error);
+    CHECK_THROWS_AS(place("source/file", "old"), sys::Error);
+    place("source", "old");
+    CHECK(sys::read_file(directory / "old/file") == "new");
+  });
+}
+
+TEST_CASE("place_binds makes no more than the last part of a target" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_mounts([](const testing::Directory& directory) {
+    const std::vector<sys::Bind> binds{
+        {directory.path(), directory / "missing/target"}};
+    const auto error =
+        error_of([&] { sys::place_binds(binds, sys::copy_binds(binds)); });
+    CHECK(error.doing() ==
+          "put a copied mount on " + (directory / "missing/target"));
+  });
+}
+
+TEST_CASE("a source that is not there is named" *
+          doctest::skip(::geteuid() != 0)) {
+  const auto error = error_of([] {
+    sys::copy_binds({{"/no/such", "/x", false}});
+  });
+  CHECK(error.doing() == "copy the mount /no/such");
+  CHECK(error.code() == std::errc::no_such_file_or_directory);
+}
+
+TEST_SUITE_END();

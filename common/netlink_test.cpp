@@ -1,0 +1,223 @@
+#include "common/netlink.hpp"
+
+#include <doctest/doctest.h>
+#include <net/if.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <stdexcept>
+#include <string>
+
+#include "common/error.hpp"
+#include "common/process.hpp"
+#include "common/testing.hpp"
+
+namespace {
+
+constexpr sys::Ipv4 address(unsigned a, unsigned b, unsigned c, unsigned d) {
+  return a << 24U | b << 16U | c << 8U | d;
+}
+
+bool is_there(const std::string& link) {
+  return ::if_nametoindex(link.c_str()) != 0;
+}
+
+// Both ends in this network namespace, and up. A link's address brings the
+// route to its subnet along.
+void make_links(sys::Netlink& netlink) {
+  REQUIRE(netlink.add_veth("here", "there", ::gettid()));
+  netlink.set_up("here");
+  netlink.set_up("there");
+}
+
+template <std::invocable Body>
+void in_private_network(const Body& body) {
+  testing::in_namespaces(CLONE_NEWNET, body);
+}
+
+}  // namespace
+
+TEST_SUITE_BEGIN("common/netlink");
+
+TEST_CASE("an address is written with dots") {
+  CHECK(sys::to_string(0x0a000001) == "10.0.0.1");
+  CHECK(sys::to_string(0) == "0.0.0.0");
+  CHECK(sys::to_string(0xffffffff) == "255.255.255.255");
+  CHECK(sys::to_string(address(192, 168, 0, 255)) == "192.168.0.255");
+}
+
+TEST_CASE("anybody may ask which way packets go") {
+  sys::Netlink netlink;
+  CHECK(netlink.route_prefix(address(127, 0, 0, 1)) <= 32);
+  CHECK_THROWS_AS(netlink.set_up("no-such-link"), sys::Error);
+}
+
+TEST_CASE("a link that is not there is named" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_network([] {
+    sys::Netlink netlink;
+    const auto error =
+        testing::error_of([&] { netlink.add_address("eth0", 1, 30); });
+    CHECK(error.doing() == "find the link eth0");
+    CHECK(error.code() == std::errc::no_such_device);
+  });
+}
+
+TEST_CASE("add_veth puts one end here and one in the other's namespace" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_network([] {
+    sys::Gate<> gate;
+    auto other = sys::clone(CLONE_NEWNET, [&] {
+      gate.wait();
+      ::_exit(is_there("inside") && !is_there("outside") ? 0 : 1);
+    });
+    CHECK(sys::Netlink{}.add_veth("outside", "inside", other.pid()));
+    CHECK(is_there("outside"));
+    CHECK_FALSE(is_there("inside"));
+    gate.open();
+    CHECK(other.wait() == 0);
+  });
+}
+
+TEST_CASE("a link's name can be claimed once" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_network([] {
+    sys::Netlink netlink;
+    CHECK(netlink.add_veth("box7", "first", ::gettid()));
+    CHECK_FALSE(netlink.add_veth("box7", "second", ::gettid()));
+    CHECK_FALSE(is_there("second"));
+    CHECK(netlink.add_veth("box8", "second", ::gettid()));
+  });
+}
+
+TEST_CASE("a cable into nowhere is an error, and what does without is said" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_network([] {
+    auto ended = sys::clone(0, [] {});
+    CHECK(ended.wait() == 0);
+    const auto error = testing::error_of(
+        [&] { sys::Netlink{}.add_veth("box7", "eth0", ended.pid()); });
+    CHECK(error.doing().find("box7 here, eth0 in the network namespace of") !=
+          std::string::npos);
+    CHECK(error.hint() == "--net none does without");
+    CHECK_FALSE(is_there("box7"));
+  });
+}
+
+TEST_CASE("delete_link takes both ends away, and forgives one that is gone" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_network([] {
+    sys::Netlink netlink;
+    make_links(netlink);
+    netlink.delete_link("here");
+    CHECK_FALSE(is_there("here"));
+    CHECK_FALSE(is_there("there"));
+    CHECK_NOTHROW(netlink.delete_link("here"));
+    CHECK_THROWS_AS(netlink.delete_link("lo"), sys::Error);
+  });
+}
+
+TEST_CASE("a link has an address once" * doctest::skip(::geteuid() != 0)) {
+  in_private_network([] {
+    sys::Netlink netlink;
+    make_links(netlink);
+    netlink.add_address("here", address(192, 0, 2, 1), 24);
+    const auto error = testing::error_of(
+        [&] { netlink.add_address("here", address(192, 0, 2, 1), 24); });
+    CHECK(error.doing() == "give here the address 192.0.2.1/24");
+    CHECK(error.code() == std::errc::file_exists);
+  });
+}
+
+TEST_CASE("route_prefix is 0 for no route, and for a default route" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_network([] {
+    sys::Netlink netlink;
+    CHECK(netlink.route_prefix(address(198, 51, 100, 1)) == 0);
+
+    make_links(netlink);
+    netlink.add_address("here", address(192, 0, 2, 1), 24);
+    CHECK(netlink.route_prefix(address(198, 51, 100, 1)) == 0);
+    netlink.add_default_route(address(192, 0, 2, 2));
+    CHECK(netlink.route_prefix(address(198, 51, 100, 1)) == 0);
+  });
+}
+
+TEST_CASE("route_prefix tells how long the prefix of another route is" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_network([] {
+    sys::Netlink netlink;
+    make_links(netlink);
+    netlink.add_address("here", address(192, 0, 2, 1), 24);
+    netlink.add_address("there", address(10, 9, 8, 7), 14);
+    CHECK(netlink.route_prefix(address(192, 0, 2, 77)) == 24);
+    CHECK(netlink.route_prefix(address(192, 0, 2, 1)) == 32);  // Our own.
+    CHECK(netlink.route_prefix(address(10, 10, 0, 1)) == 14);
+  });
+}
+
+TEST_CASE("a default route leads through a gateway that can be reached" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_network([] {
+    const auto error = testing::error_of(
+        [] { sys::Netlink{}.add_default_route(address(10, 0, 0, 1)); });
+    CHECK(error.doing() == "add a default route via 10.0.0.1");
+    CHECK(error.code() == std::errc::network_unreachable);
+  });
+}
+
+TEST_CASE("find_free_subnet gives every number four addresses of its own" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_network([] {
+    sys::Netlink netlink;
+    CHECK(netlink.find_free_subnet(0) == address(10, 199, 0, 0));
+    CHECK(netlink.find_free_subnet(1) == address(10, 199, 0, 4));
+    CHECK(netlink.find_free_subnet(64) == address(10, 199, 1, 0));
+    CHECK(netlink.find_free_subnet(4095) == address(10, 199, 63, 252));
+  });
+}
+
+TEST_CASE("find_free_subnet skips a block that the host has a route to" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_network([] {
+    sys::Netlink netlink;
+    make_links(netlink);
+    netlink.add_address("here", address(10, 1, 2, 3), 8);  // A company's VPN.
+    CHECK(netlink.find_free_subnet(7) == address(172, 29, 0, 28));
+
+    netlink.add_address("here", address(172, 29, 0, 1), 16);
+    CHECK(netlink.find_free_subnet(7) == address(192, 168, 192, 28));
+
+    netlink.add_address("here", address(192, 168, 1, 1), 16);
+    CHECK_THROWS_AS(netlink.find_free_subnet(7), std::runtime_error);
+  });
+}
+
+TEST_CASE("find_free_subnet skips the subnet of a neighbour, and only that" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_network([] {
+    sys::Netlink netlink;
+    make_links(netlink);
+    netlink.add_address("here", address(10, 199, 0, 29), 30);
+    CHECK(netlink.find_free_subnet(7) == address(172, 29, 0, 28));
+    CHECK(netlink.find_free_subnet(6) == address(10, 199, 0, 24));
+    CHECK(netlink.find_free_subnet(8) == address(10, 199, 0, 32));
+  });
+}
+
+TEST_CASE("a VPN that takes half the world leaves a block free" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_network([] {
+    sys::Netlink netlink;
+    make_links(netlink);
+    // They come in pairs, instead of a default route, which would fight with
+    // the one that is there.
+    netlink.add_address("here", address(129, 0, 0, 1), 1);
+    netlink.add_address("here", address(10, 1, 2, 3), 8);
+    REQUIRE(netlink.route_prefix(address(172, 29, 0, 29)) == 1);
+    CHECK(netlink.find_free_subnet(7) == address(172, 29, 0, 28));
+  });
+}
+
+TEST_SUITE_END();

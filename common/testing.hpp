@@ -1,0 +1,110 @@
+// What the tests beside this file share: a place to write, an ear on a
+// descriptor, and namespaces that go when the test does.
+
+#pragma once
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <concepts>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <stdexcept>
+#include <string>
+
+#include "common/file.hpp"
+#include "common/mount.hpp"
+#include "common/owned.hpp"
+
+namespace testing {
+
+/// A new directory, removed at the end with all that is in it.
+class Directory {
+ public:
+  Directory() {
+    if (::mkdtemp(path_.data()) == nullptr)
+      throw sys::Error{errno, "make the directory " + path_};
+  }
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+  ~Directory() {
+    std::error_code unheard;
+    std::filesystem::remove_all(path_, unheard);
+  }
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+  /// The path of `name` in it.
+  std::string operator/(const std::string& name) const {
+    return path_ + "/" + name;
+  }
+
+  /// Makes a file in it, with the directories on the way, and returns its path.
+  // NOLINTNEXTLINE(modernize-use-nodiscard): not always wanted.
+  std::string make_file(const std::string& name,
+                        const std::string& text = {}) const {
+    const std::filesystem::path path{*this / name};
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream{path} << text;
+    return path;
+  }
+
+ private:
+  std::string path_ = std::filesystem::temp_directory_path() / "box-XXXXXX";
+};
+
+/// The Error that `body` throws.
+template <std::invocable Body>
+sys::Error error_of(const Body& body) {
+  try {
+    body();
+  } catch (const sys::Error& error) {
+    return error;
+  }
+  throw std::logic_error{"there is no Error"};
+}
+
+/// What `body` writes to `descriptor`: no more than a pipe holds, 64 KiB.
+template <std::invocable Body>
+std::string written_to(int descriptor, const Body& body) {
+  sys::Pipe pipe;
+  {
+    const sys::Fd before{sys::check(::fcntl(descriptor, F_DUPFD_CLOEXEC, 3),
+                                    "copy descriptor {}", descriptor)};
+    const sys::Defer restore{[&] {
+      sys::check(::dup2(before.get(), descriptor), "restore a descriptor");
+    }};
+    sys::check(::dup2(pipe.write_end.get(), descriptor), "put a pipe there");
+    pipe.write_end.reset();
+    body();
+  }
+  return sys::read_file(sys::format("/proc/self/fd/{}", pipe.read_end.get()));
+}
+
+/// Runs `body` in a thread with namespaces of its own, CLONE_NEWNET say, which
+/// end with it. Not in a child, where doctest could not count a failed CHECK.
+/// Beware of /proc/self there: it is the main thread's.
+template <std::invocable Body>
+void in_namespaces(int flags, const Body& body) {
+  std::async(std::launch::async, [&] {
+    sys::check(::unshare(flags), "make namespaces for a test");
+    if ((flags & CLONE_NEWNS) != 0)  // A copy of shared mounts shares them too.
+      sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    body();
+  }).get();
+}
+
+/// Whether the writers of a pipe have all gone. Waits until they have; a test
+/// that fails should not wait for ever, so at most ten seconds.
+inline bool is_at_end(const sys::Fd& read_end) {
+  pollfd pipe{.fd = read_end.get(), .events = POLLIN, .revents = 0};
+  char byte = 0;
+  return ::poll(&pipe, 1, 10'000) == 1 &&
+         ::read(read_end.get(), &byte, sizeof byte) == 0;
+}
+
+}  // namespace testing
