@@ -48,6 +48,7 @@ help:
 # ---- Programs ---------------------------------------------------------------
 
 build: $(PROGRAMS)
+	@:
 
 $(STEPS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/steps/%/main.o $(BUILD)/common.a
 $(BUILD)/08-all: $(call objects,$(LAYERS))
@@ -75,6 +76,7 @@ $(BUILD)/%.o: %.cpp
 # Never made as root for somebody else: an ordinary user's container needs files
 # that belong to that user.
 rootfs: $(ROOTFS)
+	@:
 $(ROOTFS): rootfs/build
 	rootfs/build $@
 	@touch $@

@@ -65,6 +65,17 @@ TEST_AS_ROOT("make run shows what the README shows") {
     CHECK(without_numbers(real[i]) == without_numbers(shown[i]));
 }
 
+TEST_AS_ROOT("make test passes as many as the README says") {
+  const auto shown = shown_for("make test");
+  REQUIRE(!shown.empty());
+  // doctest's last word is how many there are to run.
+  const auto count =
+      shell("/proc/" + std::to_string(::getpid()) + "/exe --count");
+  const auto text = count.out.substr(count.out.find("filters: ") + 9);
+  const auto number = std::to_string(std::stoi(text));
+  CHECK(shown.back().starts_with(number + " passed, 0 failed, "));
+}
+
 TEST_CASE("every make target and file that the README names is there") {
   const auto readme = host::contents("README.md");
   const auto help = shell("make").out;
