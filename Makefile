@@ -109,7 +109,8 @@ diff-%:
 lint:
 	@scripts/setup lint
 	clang-format --dry-run --Werror $(SOURCES) $(wildcard common/*.hpp steps/*/*.hpp)
-	clang-tidy --quiet $(SOURCES) -- $(BASE)
+	printf '%s\n' $(SOURCES) | \
+	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
 	shellcheck $(wildcard scripts/*) rootfs/build .ci/run
 
 mutants: build rootfs

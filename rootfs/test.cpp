@@ -1,5 +1,5 @@
-// rootfs/build promises a tree that is the same for everybody, and to write over
-// nothing that it did not make.
+// rootfs/build promises a tree that is the same for everybody, and to write
+// over nothing that it did not make.
 
 #include <filesystem>
 
@@ -14,7 +14,8 @@ namespace {
 
 // Names, kinds, modes, times, and contents.
 std::string fingerprint(const std::string& tree) {
-  return shell("cd '" + tree + "' && tar --sort=name --numeric-owner -cf - . | "
+  return shell("cd '" + tree +
+               "' && tar --sort=name --numeric-owner -cf - . | "
                "cksum")
       .out;
 }
