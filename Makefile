@@ -37,9 +37,9 @@ LINK     := $(if $(SANITIZE),,-static)
 COMMON   := $(filter-out %_test.cpp,$(wildcard common/*.cpp))
 LAYERS   := $(filter-out %/main.cpp %/enter.cpp %/test.cpp %/probe.cpp, \
               $(wildcard steps/08-all/*.cpp))
-TESTS    := $(wildcard common/*_test.cpp steps/*/test.cpp) rootfs/test.cpp
+TESTS    := $(wildcard common/*_test.cpp steps/*/test.cpp)
 PROGRAMS := $(STEPS:%=$(BUILD)/%) $(BUILD)/enter
-SOURCES  := $(wildcard common/*.cpp steps/*/*.cpp rootfs/*.cpp)
+SOURCES  := $(wildcard common/*.cpp steps/*/*.cpp)
 objects   = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
 
 help:
