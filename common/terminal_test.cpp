@@ -9,6 +9,7 @@
 
 #include <array>
 #include <csignal>
+#include <sstream>
 #include <utility>
 
 #include "common/host_test.hpp"
@@ -18,6 +19,26 @@ using host::Caller, host::step;
 TEST_SUITE_BEGIN("terminal");
 
 namespace {
+
+// See proc_pid_stat(5): fields 5 and 8, and 2 is the name in parentheses.
+bool has_job_in_foreground(pid_t above) {
+  for (const pid_t below : host::children(above)) {
+    const auto stat =
+        host::contents("/proc/" + std::to_string(below) + "/stat");
+    std::istringstream fields{
+        stat.substr(std::min(stat.rfind(')') + 1, stat.size()))};
+    std::string state;
+    int parent = 0;
+    int group = 0;
+    int session = 0;
+    int terminal = 0;
+    int foreground = 0;
+    fields >> state >> parent >> group >> session >> terminal >> foreground;
+    if (stat.find("(sleep)") != stat.npos && group == foreground) return true;
+    if (has_job_in_foreground(below)) return true;
+  }
+  return false;
+}
 
 // A program with a terminal of its own, and us at the keyboard.
 class Terminal {
@@ -38,7 +59,7 @@ class Terminal {
     if (pid_ != -1) {
       ::kill(pid_, SIGTERM);
       if (!host::eventually(host::is_gone, pid_)) ::kill(pid_, SIGKILL);
-      ::waitpid(pid_, nullptr, 0);
+      (void)::waitpid(pid_, nullptr, 0);
     }
     hang_up();
   }
@@ -54,7 +75,7 @@ class Terminal {
 
   void resize(unsigned short rows, unsigned short columns) const {
     const winsize size{rows, columns, 0, 0};
-    ::ioctl(master_, TIOCSWINSZ, &size);
+    (void)::ioctl(master_, TIOCSWINSZ, &size);
   }
 
   // Whether the screen comes to show `text`, within ten seconds.
@@ -71,23 +92,17 @@ class Terminal {
     return true;
   }
 
-  // Remembers that the foreground process group is now the shell's.
-  void is_with_the_shell() { shell_ = ::tcgetpgrp(master_); }
-
-  // Whether it comes to be that of a sleep, within ten seconds.
-  bool is_with_a_job() const {
-    for (int i = 0; i < 2000; ++i) {
-      if (::tcgetpgrp(master_) != shell_)
-        return host::comes_to_run(pid_, "sleep");
-      ::poll(nullptr, 0, 5);
-    }
-    return false;
+  // Whether a sleep below comes to have its terminal, within ten seconds: a key
+  // is a signal for it only from then on.
+  [[nodiscard]] bool is_with_a_job() const {
+    return host::comes_to_run(pid_, "sleep") &&
+           host::eventually(has_job_in_foreground, pid_);
   }
 
   // The state of the program after it has changed: see waitpid(2).
   [[nodiscard]] int wait_for_change() const {
     int status = 0;
-    ::waitpid(pid_, &status, WUNTRACED);
+    (void)::waitpid(pid_, &status, WUNTRACED);
     return status;
   }
 
@@ -95,7 +110,7 @@ class Terminal {
     int status = 0;
     while (shows("no such text, so read to the end")) {
     }
-    ::waitpid(pid_, &status, 0);
+    (void)::waitpid(pid_, &status, 0);
     pid_ = -1;
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   }
@@ -103,7 +118,6 @@ class Terminal {
  private:
   pid_t pid_ = -1;
   int master_ = -1;
-  pid_t shell_ = -1;
   std::string screen_;
 };
 
@@ -126,6 +140,16 @@ std::vector<std::string> steps(Caller caller) {
   return names;
 }
 
+// Whether a process below is stopped.
+bool is_stopped(pid_t shell) {
+  for (const pid_t below : host::children(shell)) {
+    const auto status =
+        host::contents("/proc/" + std::to_string(below) + "/stat");
+    if (status.find(") T ") != std::string::npos) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 TEST_AS_BOTH("the shell prompts box#, has job control and takes ^C and ^Z") {
@@ -133,8 +157,6 @@ TEST_AS_BOTH("the shell prompts box#, has job control and takes ^C and ^Z") {
     CAPTURE(name);
     Terminal terminal{run(caller, name)};
     CHECK(terminal.shows("box# "));
-    terminal.is_with_the_shell();
-    // A key is a signal only once the shell has handed the terminal over.
     terminal.type("sleep 1000\n");
     CHECK(terminal.is_with_a_job());
     terminal.type("\x03");
@@ -172,13 +194,112 @@ TEST_AS_BOTH("without a shell, ^C ends the command, and ^Z stops it") {
   for (const auto& name : steps(caller)) {
     CAPTURE(name);
     Terminal terminal{run(caller, name) + "sleep 1000"};
-    CHECK(host::comes_to_run(terminal.pid(), "sleep"));
-    terminal.type("\x1a");
-    CHECK(WIFSTOPPED(terminal.wait_for_change()));
-    ::kill(terminal.pid(), SIGCONT);
+    CHECK(terminal.is_with_a_job());
+    if (name != "08-all") {  // There it leads a session: nobody could wake it.
+      terminal.type("\x1a");
+      CHECK(WIFSTOPPED(terminal.wait_for_change()));
+      ::kill(terminal.pid(), SIGCONT);
+    }
     terminal.type("\x03");
     CHECK(terminal.finish() == 128 + SIGINT);
   }
+}
+
+TEST_AS_BOTH("in the background it waits for fg, and leaves the terminal be") {
+  for (const auto& name : steps(caller)) {
+    CAPTURE(name);
+    Terminal terminal{"env PS1='host# ' sh -i"};
+    CHECK(terminal.shows("host# "));
+    // The shell inside wants to read.
+    terminal.type(run(caller, name) + " &\n");
+    CHECK(terminal.shows("host# "));
+    CHECK(host::eventually(is_stopped, terminal.pid()));
+    terminal.type("fg\n");
+    CHECK(terminal.shows("box# "));
+    terminal.type("echo here\n");
+    CHECK(terminal.shows("\nhere"));
+    terminal.type("exit\n");
+    CHECK(terminal.shows("host# "));
+    if (name == "08-all") continue;  // ^Z is for its own terminal.
+    // It began in the foreground and ends in the background.
+    terminal.type(run(caller, name) + " sleep 0.5\n");
+    CHECK(host::comes_to_run(terminal.pid(), "sleep"));
+    terminal.type("\x1a");
+    CHECK(terminal.shows("host# "));
+    terminal.type("bg; wait; echo done\n");
+    CHECK(terminal.shows("\ndone"));
+    terminal.type("exit 4\n");
+    CHECK(terminal.finish() == 4);
+  }
+}
+
+TEST_AS_BOTH("08 has a terminal of its own, and passes all of it on") {
+  Terminal terminal{run(caller, "08-all")};
+  CHECK(terminal.shows("box# "));
+  terminal.type("tty; echo typed >/dev/tty; echo more >/dev/stdout\n");
+  CHECK(terminal.shows("/dev/console"));
+  CHECK(terminal.shows("\ntyped"));
+  CHECK(terminal.shows("\nmore"));
+  // More than any buffer holds, both ways.
+  terminal.type("seq 20000\n");
+  CHECK(terminal.shows("\n20000\r\n"));
+  terminal.type("exit 3\n");
+  CHECK(terminal.finish() == 3);
+}
+
+TEST_AS_BOTH("08 ignores ^Z, unless its shell has something to stop") {
+  Terminal terminal{run(caller, "08-all") + "cat"};
+  CHECK(host::comes_to_run(terminal.pid(), "cat"));
+  terminal.type("\x1a");
+  terminal.type("typed\n");
+  CHECK(terminal.shows("typed\r\ntyped"));
+  terminal.type("\x04");
+  CHECK(terminal.finish() == 0);
+}
+
+TEST_AS_BOTH("in the background 08 reads no key and changes no mode") {
+  Terminal terminal{"env PS1='host# ' sh -i"};
+  CHECK(terminal.shows("host# "));
+  terminal.type(run(caller, "08-all") +
+                "sh -c 'stty -echo <&1; cat; cat <&1 | wc -c; echo over' &\n");
+  CHECK(terminal.shows("host# "));
+  terminal.type("echo secret\n");
+  CHECK(terminal.shows("echo secret"));  // It echoes still,
+  CHECK(terminal.shows("\nsecret"));     // and the shell has read it.
+  terminal.type("kill %1; wait; exit 4\n");
+  CHECK(terminal.finish() == 4);
+}
+
+TEST_AS_BOTH("what stops itself inside can be ended all the same") {
+  Terminal terminal{run(caller, "08-all") + "sh -c 'echo up; kill -STOP $$'"};
+  CHECK(terminal.shows("up"));
+  ::kill(terminal.pid(), SIGTERM);
+  CHECK(terminal.finish() == 128 + SIGTERM);
+}
+
+TEST_AS_BOTH("08 reads the keys even if its output goes elsewhere") {
+  Terminal terminal{"sh -c '" + run(caller, "08-all") + "cat | tr a-z A-Z'"};
+  CHECK(host::comes_to_run(terminal.pid(), "cat"));
+  terminal.type("typed\n");
+  terminal.type("\x04");
+  CHECK(terminal.shows("TYPED"));
+  CHECK(terminal.finish() == 0);
+}
+
+TEST_AS_BOTH("TERM ends the program also if a shell inside ignores it") {
+  for (const auto& name : steps(caller)) {
+    CAPTURE(name);
+    Terminal terminal{run(caller, name)};
+    CHECK(terminal.shows("box# "));
+    ::kill(terminal.pid(), SIGTERM);
+    CHECK(terminal.finish() == 128 + SIGTERM);
+  }
+}
+
+TEST_AS_BOTH("what 08 prints last is not lost") {
+  Terminal terminal{run(caller, "08-all") + "seq 5000"};
+  CHECK(terminal.shows("\n5000\r\n"));
+  CHECK(terminal.finish() == 0);
 }
 
 TEST_AS_BOTH("a closed terminal ends it") {

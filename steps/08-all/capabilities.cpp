@@ -27,13 +27,13 @@ constexpr std::uint64_t kept_bits() {
 }  // namespace
 
 void drop_capabilities() {
-  // The bounding set first: what is not in it, no exec can give back. Asking
-  // past the last capability that this kernel knows is EINVAL.
-  for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability) != -1;
-       ++capability)
-    if (((kept_bits() >> capability) & 1) == 0 &&
-        ::prctl(PR_CAPBSET_DROP, capability) == -1)
-      throw sys::Error{errno, sys::format("drop capability {}", capability)};
+  // The bounding set first: what is not in it, no exec can give back.
+  for (int capability = 0; capability < 64; ++capability) {
+    if (((kept_bits() >> capability) & 1) != 0) continue;
+    const int dropped = ::prctl(PR_CAPBSET_DROP, capability);
+    if (dropped == -1 && errno == EINVAL) break;  // This kernel's are all done.
+    sys::check(dropped, "drop capability {}", capability);
+  }
   sys::check(::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0),
              "clear the ambient capabilities");
 

@@ -1,22 +1,23 @@
 // enter: joins a running container, as `docker exec` does.
 //
-//   usage   build/enter PID [COMMAND [ARG...]]
+//   usage   build/enter [-v] PID [COMMAND [ARG...]]
 //   new     setns(2) on a pidfd: see pidfd_open(2), namespaces(7)
-//   try     build/08-all -v prints a PID; build/enter PID ps
+//   try     build/enter $(pgrep -n 08-all) ps
 
-#include <fcntl.h>        // open, O_WRONLY
-#include <grp.h>          // setgroups
-#include <sched.h>        // setns, CLONE_NEW*
-#include <sys/prctl.h>    // prctl
-#include <sys/syscall.h>  // SYS_pidfd_open
-#include <unistd.h>       // chdir, setresuid
+#include <fcntl.h>         // open, O_WRONLY
+#include <grp.h>           // setgroups
+#include <sched.h>         // setns, CLONE_NEW*
+#include <sys/prctl.h>     // prctl
+#include <sys/resource.h>  // prlimit, setrlimit
+#include <sys/syscall.h>   // SYS_pidfd_open
+#include <unistd.h>        // chdir, setresuid
 
-#include <csignal>
 #include <limits>
 
 #include "common/file.hpp"
 #include "common/process.hpp"
 #include "steps/08-all/layers.hpp"
+#include "steps/08-all/terminal.hpp"
 
 // Becomes id 0 of the namespace. For an ordinary user, the map has done it.
 void become_root() {
@@ -24,8 +25,7 @@ void become_root() {
   sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
   sys::check(::setresgid(0, 0, 0), "become group 0");
   sys::check(::setresuid(0, 0, 0), "become user 0");
-  // Changing ids cleared it: see prctl(2).
-  sys::check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "ask to die with the parent");
+  sys::die_with_parent();  // As clone arranged; changing ids cleared it.
 }
 
 // The first child of a process, or -1: see proc_tid_children(5).
@@ -44,23 +44,38 @@ std::vector<sys::Fd> open_cgroups(pid_t pid) {
   for (const auto& directory : sys::cgroup_directories(cgroup, mounts)) {
     if (directory.find("/box-") == std::string::npos) continue;
     const auto path = directory + "/cgroup.procs";
-    files.emplace_back(sys::check(::open(path.c_str(), O_WRONLY | O_CLOEXEC),
-                                  "open {}", path));
+    files.emplace_back(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (files.back().get() == -1)
+      throw sys::Error{errno, "open " + path,
+                       "enter it as the user who runs it, or with sudo"};
   }
   return files;
 }
 
+// What a member has beside its namespaces, taken while we may.
+struct Membership {
+  std::vector<sys::Fd> cgroups;
+  rlimit processes{};
+};
+
+Membership take_from(pid_t pid) {
+  Membership taken{open_cgroups(pid), {}};
+  sys::check(::prlimit(pid, RLIMIT_NPROC, nullptr, &taken.processes),
+             "get the process limit of {}", pid);
+  return taken;
+}
+
 // Joins all the namespaces of the process, or of the first below it that has
 // its own: who has the PID of 08-all itself means its container.
-std::vector<sys::Fd> join_namespaces(pid_t pid) {
+Membership join_namespaces(pid_t pid) {
   constexpr int kAll = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWUTS |
                        CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |
                        CLONE_NEWCGROUP;
   for (pid_t next = pid;;) {
     const sys::Fd process{static_cast<int>(sys::check(
         ::syscall(SYS_pidfd_open, next, 0), "find process {}", next))};
-    auto cgroups = open_cgroups(next);
-    if (::setns(process.get(), kAll) == 0) return cgroups;
+    auto membership = take_from(next);
+    if (::setns(process.get(), kAll) == 0) return membership;
     // EINVAL: they are our own, so this is 08-all; its child is PID 1. EPERM:
     // an ordinary user may not look into PID 1, but into its child.
     const int errnum = errno;
@@ -74,15 +89,31 @@ std::vector<sys::Fd> join_namespaces(pid_t pid) {
   }
 }
 
+void print_usage(FILE* file) {
+  fmt::print(file,
+             "usage: enter [-v] PID [COMMAND [ARG...]]\n\n"
+             "Runs COMMAND (/bin/sh) in the container that process PID of\n"
+             "the host belongs to, or that 08-all runs with that PID.\n\n"
+             "  -v      tell each step when it is done\n"
+             "  --help  print this\n\n"
+             "Read setns(2), pidfd_open(2), namespaces(7).\n");
+}
+
 int main(int argc, char** argv) try {
-  if (argc < 2 || std::string{argv[1]} == "--help") {
-    fmt::print(
-        "usage: enter PID [COMMAND [ARG...]]\n\n"
-        "Runs COMMAND (/bin/sh) in the container that process PID of\n"
-        "the host belongs to, or that 08-all runs with that PID.\n\n"
-        "Read setns(2), pidfd_open(2), namespaces(7).\n");
-    return argc < 2 ? sys::kOurFailure : 0;
+  if (argc > 1 && std::string{argv[1]} == "--help") {
+    print_usage(stdout);
+    return 0;
   }
+  if (argc > 1 && std::string{argv[1]} == "-v") {
+    sys::verbose = true;
+    --argc;
+    ++argv;
+  }
+  if (argc < 2) {
+    print_usage(stderr);
+    return sys::kOurFailure;
+  }
+  sys::fill_standard_streams();
   const auto pid = static_cast<pid_t>(
       sys::parse_number(argv[1], 1, std::numeric_limits<pid_t>::max()));
   std::string shell = "/bin/sh";
@@ -92,30 +123,36 @@ int main(int argc, char** argv) try {
   args.command = argc > 2 ? argv + 2 : by_default;
 
   const sys::Signals signals;
+  Terminal terminal;
   // Once in there, no process of the container may trace us, or open what we
   // have open, before we are one of them: exec makes us traceable again.
   sys::check(::prctl(PR_SET_DUMPABLE, 0), "make us opaque");
   leave_keys();
-  const auto cgroups = join_namespaces(pid);
+  const auto membership = join_namespaces(pid);
   sys::Gate gate;
   // A process never changes its own PID namespace, only that of its children.
   sys::Child child = sys::clone(0, [&] {
+    terminal.enter();
     gate.wait();  // Until we are in the cgroups, under the container's limits.
     become_root();
+    sys::check(::setrlimit(RLIMIT_NPROC, &membership.processes),
+               "take over the process limit");
     sys::check(::chdir("/"), "enter the root");
     leave_descriptors();
     drop_capabilities();
     sys::check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
+    confine_programs();
     filter_system_calls();
     execute(args);
   });
   const auto number = sys::format("{}", child.pid());
-  for (const auto& file : cgroups)
+  for (const auto& file : membership.cgroups)
     sys::check(::write(file.get(), number.data(), number.size()),
                "put PID {} into a cgroup of the container", number);
   gate.open();
 
-  return child.wait();
+  terminal.start();
+  return child.wait([&](const sys::Fd& heard) { terminal.pass_on(heard); });
 } catch (const std::exception& error) {
   return sys::report(error);
 }

@@ -29,6 +29,10 @@ void leave_descriptors() {
 
 void become_user(const sys::Arguments& args) {
   if (args.user == 0 && args.group == 0) return;
+  if (::setresgid(args.group, args.group, args.group) == -1 && errno == EINVAL)
+    throw sys::Error{
+        EINVAL, sys::format("become group {}", args.group),
+        "an ordinary user's container has one user, and that is 0"};
   sys::check(::setresgid(args.group, args.group, args.group), "become group {}",
              args.group);
   sys::check(::setresuid(args.user, args.user, args.user), "become user {}",
@@ -80,6 +84,9 @@ int try_along_path(char** words, char** variables, const std::string& path) {
 void execute(const sys::Arguments& args) {
   // exec resets handlers, but what the caller ignored would stay ignored.
   for (int signal = 1; signal < NSIG; ++signal) std::signal(signal, SIG_DFL);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
 
   auto variables = make_environment(args);
   std::string path;

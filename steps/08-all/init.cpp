@@ -13,6 +13,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "common/process.hpp"
 #include "steps/08-all/layers.hpp"
 
 namespace {
@@ -24,25 +25,46 @@ void reap(pid_t command) {
   for (;;) {
     const pid_t ended = ::waitpid(-1, &status, WNOHANG);
     if (ended <= 0) return;
+    if (WIFSTOPPED(status)) continue;  // Of one that asked to be traced by us.
     if (ended == command)
       ::_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status)
                                   : WEXITSTATUS(status));
   }
 }
 
+// What is stopped hears of it only when it goes on.
+void pass_on(int number, pid_t command) {
+  ::kill(command, number);
+  if (number == SIGTERM || number == SIGHUP || number == SIGINT)
+    ::kill(command, SIGCONT);
+}
+
 // Signals come through a descriptor and so stay blocked: that is how the
 // program outside sees, in /proc, that there is a use for them.
-[[noreturn]] void serve(pid_t command, const sigset_t& all) {
-  const int signals = ::signalfd(-1, &all, SFD_CLOEXEC);
+[[noreturn]] void serve(pid_t command, int signals) {
   for (;;) {
     signalfd_siginfo signal{};
     if (::read(signals, &signal, sizeof signal) != sizeof signal)
       ::_exit(sys::kOurFailure);
-    if (signal.ssi_signo == SIGCHLD)
+    const auto number = static_cast<int>(signal.ssi_signo);
+    if (number == SIGCHLD)
       reap(command);
-    else if (signal.ssi_code != SI_KERNEL)  // A terminal's reach it anyway.
-      ::kill(command, static_cast<int>(signal.ssi_signo));
+    else if (signal.ssi_code == SI_KERNEL)  // A terminal's reach it anyway.
+      continue;
+    else if (number == SIGTSTP || number == SIGCONT)  // All but us.
+      ::kill(-1, number == SIGCONT ? SIGCONT : SIGSTOP);
+    else if (number == SIGTERM && sys::ignores(command, number))
+      ::_exit(128 + number);  // An interactive shell; it ends with us.
+    else
+      pass_on(number, command);
   }
+}
+
+// A pipe that the command closes must be at its end, so keep none open.
+void keep_only(const sys::Fd& kept) {
+  const auto number = static_cast<unsigned>(kept.get());
+  if (number > 0) (void)::syscall(SYS_close_range, 0, number - 1, 0);
+  (void)::syscall(SYS_close_range, number + 1, ~0U, 0);
 }
 
 // /proc/1/cmdline would show the host's paths, and what --env holds.
@@ -65,6 +87,8 @@ void leave_init_behind(char** words) {
   sigset_t before;
   ::sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, &before);
+  const sys::Fd signals{
+      sys::check(::signalfd(-1, &all, SFD_CLOEXEC), "make a signalfd")};
   const pid_t command = ::fork();
   if (command == -1) throw sys::Error{errno, "fork the command from PID 1"};
   if (command == 0) {
@@ -73,7 +97,6 @@ void leave_init_behind(char** words) {
   }
   (void)::prctl(PR_SET_NAME, "init");
   wipe(words);
-  // A pipe that the command closes must be at its end.
-  (void)::syscall(SYS_close_range, 0, ~0U, 0);
-  serve(command, all);
+  keep_only(signals);
+  serve(command, signals.get());
 }

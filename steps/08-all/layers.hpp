@@ -1,5 +1,6 @@
 // What step 08 adds to the seven layers, one file a concern. Each function is
 // one line of main.cpp; together they are what runc(8) and crun(1) do as well.
+// The session and the terminal of its own are in terminal.hpp.
 
 #pragma once
 
@@ -79,6 +80,12 @@ void become_user(const sys::Arguments& args);
 /// Keeps Docker's fourteen capabilities, for this process and whatever it runs:
 /// see capabilities(7).
 void drop_capabilities();
+
+// ---- programs.cpp ----------------------------------------------------------
+
+/// Lets only programs below the root be run, none of the host's. Where Landlock
+/// is missing it does nothing. Needs no_new_privs.
+void confine_programs();
 
 // ---- seccomp.cpp -----------------------------------------------------------
 

@@ -2,20 +2,28 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
+
 #include "common/file.hpp"
 #include "common/mount.hpp"
 #include "steps/08-all/layers.hpp"
 
 std::vector<sys::Cgroup> name_cgroups(const sys::Arguments& args) {
+  // The first that cannot be had is what an error names: so what was said
+  // first.
   std::vector<std::string> controllers;
+  if (args.cpus > 0) controllers.emplace_back("cpu");
   if (args.memory != sys::kNoLimit) controllers.emplace_back("memory");
   controllers.emplace_back("pids");
-  if (args.cpus > 0) controllers.emplace_back("cpu");
   try {
     return sys::name_cgroups(controllers);
   } catch (const sys::Error& error) {
     const bool wants_memory = args.memory != sys::kNoLimit;
-    if ((wants_memory && args.memory_was_said) || args.cpus > 0) throw;
+    const bool has_no_place =
+        error.code().value() == ENOENT || error.code().value() == EACCES;
+    if (!has_no_place || (wants_memory && args.memory_was_said) ||
+        args.cpus > 0)
+      throw;
     if (wants_memory)
       sys::note("no memory limit: cannot " + error.doing() +
                 "; hint: " + error.hint());
@@ -33,8 +41,11 @@ void limit_processes(const std::vector<sys::Cgroup>& groups,
 void limit_own_processes(const std::vector<sys::Cgroup>& groups,
                          const sys::Arguments& args) {
   if (sys::find_cgroup(groups, "pids") != nullptr) return;
-  const auto most = static_cast<rlim_t>(args.pids);
-  const rlimit limit{most, most};
+  auto most = static_cast<rlim_t>(args.pids);
+  rlimit limit{};
+  sys::check(::getrlimit(RLIMIT_NPROC, &limit), "get the limit on processes");
+  if (!args.pids_was_said) most = std::min(most, limit.rlim_max);
+  limit = {most, most};
   sys::check(::setrlimit(RLIMIT_NPROC, &limit), "allow {} processes", most);
 }
 

@@ -5,18 +5,20 @@
 //   who     anyone, with what the host allows
 //   new     IPC and cgroup namespaces, an image mapped to the container's root,
 //           hidden paths, capabilities, no_new_privs, seccomp, an init, limits
-//           on processes and CPU time; nothing inherited from the caller
-//   try     cat /proc/self/status; unshare -U; ipcs; on the host: enter PID
+//           on processes and CPU time; a terminal of its own; nothing inherited
+//           from the caller
+//   try     cat /proc/self/status; unshare -U; cat /proc/sysvipc/shm; tty
+//           on the host: build/enter $(pgrep -n 08-all) ps
 //   open    the kernel itself, which all containers share
 
 #include <grp.h>          // setgroups
 #include <linux/sched.h>  // CLONE_NEW*, CLONE_INTO_CGROUP
 #include <sys/mount.h>    // mount, umount2
-#include <sys/prctl.h>    // prctl, PR_SET_PDEATHSIG
+#include <sys/prctl.h>    // prctl, PR_SET_NO_NEW_PRIVS
+#include <sys/stat.h>     // umask
 #include <sys/syscall.h>  // SYS_pivot_root
 #include <unistd.h>       // chdir, execvp, sethostname, setresuid, symlink
 
-#include <csignal>  // SIGKILL
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -30,6 +32,7 @@
 #include "common/netlink.hpp"
 #include "common/process.hpp"
 #include "steps/08-all/layers.hpp"
+#include "steps/08-all/terminal.hpp"
 
 // ps(1) only reads files under /proc, and a procfs shows the PID namespace of
 // the process that mounted it: so it is the child's to mount.
@@ -61,8 +64,7 @@ void become_root() {
   sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
   sys::check(::setresgid(0, 0, 0), "become group 0");
   sys::check(::setresuid(0, 0, 0), "become user 0");
-  // Changing ids cleared it: see prctl(2).
-  sys::check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "ask to die with the parent");
+  sys::die_with_parent();  // As clone arranged; changing ids cleared it.
 }
 
 // A new UTS namespace starts with a copy of the name of the old one.
@@ -79,6 +81,7 @@ void mount_overlay() {
   // Neither may our mounts spread to the host, nor the host's to us.
   sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   sys::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
+  ::umask(022);  // The caller's would show in all that we make.
   for (const char* const path :
        {"/tmp/work", "/tmp/root", "/tmp/upper", "/tmp/upper/dev",
         "/tmp/upper/proc", "/tmp/upper/sys", "/tmp/upper/tmp"})
@@ -163,7 +166,7 @@ void set_up_network(const Cable& cable) {
 // A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it.
 void make_cgroups(const std::vector<sys::Cgroup>& groups) {
   for (const auto& group : groups) {
-    ::rmdir(group.directory.c_str());  // What a killed run may have left.
+    (void)::rmdir(group.directory.c_str());  // Left by a killed run, if any.
     sys::make_directory(group.directory);
   }
 }
@@ -184,24 +187,21 @@ void limit_memory(const std::vector<sys::Cgroup>& groups, std::int64_t bytes) {
   }
 }
 
-// What waits at the gate has not run yet: so it counts from its first byte on.
-void join_v1_cgroups(const std::vector<sys::Cgroup>& groups, pid_t child) {
-  for (const auto& group : groups)
-    if (group.version == 1)
-      sys::write_file(group.directory + "/cgroup.procs",
-                      sys::format("{}", child));
+// v1 has no way to be born in a cgroup, so the child moves itself, through the
+// files that the parent has opened: 0 stands for whoever writes it.
+void join_v1_cgroups(const std::vector<sys::Fd>& v1_cgroups) {
+  for (const auto& file : v1_cgroups)
+    sys::check(::write(file.get(), "0", 1), "join a v1 cgroup");
 }
 
 // The kernel counts whom it kills for a limit; a count is better than a guess.
-int status_after(const std::vector<sys::Cgroup>& groups, int status) {
+void tell_of_kills(const std::vector<sys::Cgroup>& groups) {
   const auto* const group = sys::find_cgroup(groups, "memory");
-  if (group == nullptr) return status;
+  if (group == nullptr) return;
   const auto* const file =
       group->version == 2 ? "/memory.events" : "/memory.oom_control";
-  if (sys::read_keyed_value(group->directory + file, "oom_kill") == 0)
-    return status;
-  sys::note("killed: the container came to its memory limit");
-  return 128 + SIGKILL;
+  if (sys::read_keyed_value(group->directory + file, "oom_kill") != 0)
+    sys::note("a process was killed: the container came to its memory limit");
 }
 
 // An IPC namespace has its own System V objects, and POSIX message queues.
@@ -226,6 +226,7 @@ int main(int argc, char** argv) try {
                    "--pids", "--cpus", "--env", "--user"}});
 
   const sys::Signals signals;
+  Terminal terminal;
   // The child inherits it. Soon the child has fewer rights than we have, and
   // could not walk to a rootfs below a private directory such as /root.
   sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
@@ -244,15 +245,18 @@ int main(int argc, char** argv) try {
   limit_processes(groups, args);
   limit_cpus(groups, args);
   const sys::Fd v2_cgroup = sys::open_v2_cgroup(groups);
+  const auto v1_cgroups = sys::open_v1_cgroups(groups);
 
   // It has two numbers: the one that clone(2) returns out here, and 1.
   std::uint64_t flags =
       CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWIPC;
   if (network != "host") flags |= CLONE_NEWNET;
-  // v2: the child is born in its group. v1: it is moved there, at the gate.
+  // v2: the child is born in its group. v1: it goes there before all else.
   if (v2_cgroup.get() != -1) flags |= CLONE_INTO_CGROUP;
   sys::Gate<Word> gate;
   sys::Child child = sys::clone(flags, v2_cgroup, [&] {
+    terminal.enter();
+    join_v1_cgroups(v1_cgroups);
     leave_keys();
     // Until we have ids and a cable: exec without ids ends all capabilities.
     const Word word = gate.wait();
@@ -267,6 +271,7 @@ int main(int argc, char** argv) try {
     mount_proc();  // The kernel wants to see the old one while we do.
     mount_dev();
     mount_mqueue();
+    terminal.mount();
     if (network != "host") {
       mount_sys();
       mount_cgroups(groups);
@@ -280,27 +285,28 @@ int main(int argc, char** argv) try {
     limit_own_processes(groups, args);
     drop_capabilities();
     sys::check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
+    confine_programs();
     filter_system_calls();
     leave_init_behind(argv);
     become_user(args);
     execute(args);
   });
-  join_v1_cgroups(groups, child.pid());
   map_ids(child.pid());
 
   Word word;
   word.image_is_mapped = map_image(image, child.pid());
   if (network == "veth" || network == "nat")
     word.cable = plug_cable(child.pid());
-  const sys::Defer unplug{[&] {  // The kernel would, too, but a moment later.
-    if (word.cable.inside != 0) sys::Netlink{}.delete_link(word.cable.link());
-  }};
   std::optional<sys::Nat> nat;
   if (network == "nat")
     nat.emplace(word.cable.link(), sys::to_string(word.cable.inside));
   gate.open(word);
 
-  return status_after(groups, child.wait());
+  terminal.start();
+  const int status =
+      child.wait([&](const sys::Fd& heard) { terminal.pass_on(heard); });
+  tell_of_kills(groups);
+  return status;
 } catch (const std::exception& error) {
   return sys::report(error);
 }

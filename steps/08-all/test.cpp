@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <map>
+#include <memory>
+#include <set>
 
 using host::Caller, host::must, host::shell, host::step;
 namespace fs = std::filesystem;
@@ -89,42 +92,68 @@ TEST_AS_ROOT("--user runs the command as that user, without capabilities") {
             .out == "1000\n100\n100\nCapEff:\t0000000000000000\n");
 }
 
+// The leak sanitizer stops its own process by a child that it has to know the
+// PID of, and waits for ever if its children live in another PID namespace.
+std::string enter(Caller caller, pid_t pid) {
+  return "ASAN_OPTIONS=detect_leaks=0 " + host::as(caller, "enter") + " " +
+         std::to_string(pid) + " ";
+}
+
 TEST_AS_ROOT("enter joins it: the same namespaces, cgroups and filters") {
   host::Running running{box(Caller::kRoot) + "sh -c 'echo up; read wait'"};
   CHECK(running.hear() == "up");
-  const auto program =
-      fs::read_symlink("/proc/self/exe").parent_path() / "enter";
   // By the program's number, and by that of PID 1.
   for (const pid_t pid : {running.pid(), running.child()}) {
-    const auto enter = program.string() + " " + std::to_string(pid) + " ";
-    CHECK(shell(enter + "sh -c 'exit 5'").status == 5);
-    CHECK(shell(enter + "hostname").out == "box\n");
-    CHECK(shell(enter + "id -u").out == "0\n");
+    const auto joined = enter(Caller::kRoot, pid);
+    CHECK(shell(joined + "sh -c 'exit 5'").status == 5);
+    CHECK(shell(joined + "hostname").out == "box\n");
+    CHECK(shell(joined + "id -u").out == "0\n");
     for (const std::string name :
          {"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"})
-      CHECK(shell(enter + "readlink /proc/self/ns/" + name).out ==
+      CHECK(shell(joined + "readlink /proc/self/ns/" + name).out ==
             shell("readlink /proc/" + std::to_string(running.child()) + "/ns/" +
                   name)
                 .out);
-    const auto facts =
+    const std::string facts =
         "sh -c 'grep -E \"Cap|NoNew|Seccomp:\" /proc/self/status; "
         "cat /proc/self/cgroup'";
-    CHECK(shell(enter + facts).out == shell(box(Caller::kRoot) + facts).out);
+    CHECK(shell(joined + facts).out == shell(box(Caller::kRoot) + facts).out);
   }
   for (const std::string other : {"999999999", "0", "x", "1"}) {
-    const auto result = shell(program.string() + " " + other + " true");
+    const auto result =
+        shell(host::as(Caller::kRoot, "enter") + " " + other + " true");
     CHECK(result.status == 125);
     CHECK(host::lines(result.err).size() == 1);
   }
   running.finish();
 }
 
+TEST_AS_BOTH("enter passes signals on, with streams or without") {
+  host::Running running{box(caller) + "sh -c 'echo up; read wait'"};
+  CHECK(running.hear() == "up");
+  host::Running inside{"env " + enter(caller, running.pid()) +
+                       "sh -c 'trap \"echo caught; exit 3\" TERM; echo up; "
+                       "while :; do sleep 0.1; done'"};
+  CHECK(inside.hear() == "up");
+  ::kill(inside.pid(), SIGTERM);
+  CHECK(inside.hear() == "caught");
+  CHECK(inside.finish() == 3);
+  CHECK(shell(enter(caller, running.pid()) + "true <&- >&- 2>&-").status == 0);
+  running.finish();
+}
+
+TEST_AS_ROOT("a FIFO of the host's stays whose it is") {
+  const auto fifo = host::scratch("fifo") + "/fifo";
+  must("mkfifo " + fifo);
+  CHECK(shell("exec 3<>" + fifo + "; " + box(Caller::kRoot) + "true <&3")
+            .status == 0);
+  CHECK(shell("stat -c %u " + fifo).out == "0\n");
+}
+
 TEST_AS_USER("enter joins an ordinary user's container, too") {
   host::Running running{box(Caller::kUser) + "sh -c 'echo up; read wait'"};
   CHECK(running.hear() == "up");
-  const auto joined = shell(host::as(Caller::kUser, "enter") + " " +
-                            std::to_string(running.pid()) + " hostname");
-  CHECK(joined.out == "box\n");
+  CHECK(shell(enter(Caller::kUser, running.pid()) + "hostname").out == "box\n");
   running.finish();
 }
 
@@ -132,7 +161,7 @@ TEST_AS_USER("enter joins an ordinary user's container, too") {
 
 TEST_AS_BOTH("System V memory and message queues of the host are not there") {
   must("ipcmk -M 4096 >/dev/null");
-  const auto segments = "tail -n +2 /proc/sysvipc/shm | wc -l";
+  const std::string segments = "tail -n +2 /proc/sysvipc/shm | wc -l";
   CHECK(shell(segments).out == "1\n");
   CHECK(shell(step(caller, "07-cgroup-memory", "--net none --memory none") +
               "sh -c '" + segments + "'")
@@ -199,13 +228,99 @@ TEST_AS_BOTH("no descriptor of the caller's comes through") {
   CHECK(shell(box(caller) + "ls /proc/self/fd/3/" + leak).status != 0);
 }
 
+// As CVE-2019-5736 in runc: a script that names the program that runs it.
+TEST_AS_BOTH("the program of the host cannot be run inside, nor by enter") {
+  const auto script = host::scratch("script") + "/script";
+  must("printf '#!/proc/self/exe\\n' >" + script + "; chmod 755 " + script);
+  const auto options = "--bind " + script + ":/script";
+  CHECK(shell(box(caller, options) + "/script").status == 126);
+  CHECK(shell(box(caller) + "/proc/self/exe").status == 126);
+  host::Running running{box(caller, options) + "sh -c 'echo up; read wait'"};
+  CHECK(running.hear() == "up");
+  CHECK(shell(enter(caller, running.pid()) + "/script").status == 126);
+  running.finish();
+}
+
+TEST_AS_BOTH("it can signal nobody in the caller's process group") {
+  CHECK(shell("setsid -w sh -c '" + box(caller) + "kill -9 0; echo survived'")
+            .out == "survived\n");
+  CHECK(inside(caller, "ps -o pgid,sid | sed -n 2,3p | grep -c \" 0\"") ==
+        "0\n");
+}
+
+TEST_AS_BOTH("the caller's terminal is not in reach by its name") {
+  CHECK(shell(box(caller) + "sh -c 'echo x >/dev/tty'").status != 0);
+}
+
+TEST_AS_BOTH("a directory is no standard input: it would be a way out") {
+  const auto result = shell(box(caller) + "ls /proc/self/fd/0/ </etc");
+  CHECK(result.status == 125);
+  CHECK(host::lines(result.err).size() == 1);
+}
+
+TEST_AS_ROOT("its standard streams have names that it can open") {
+  CHECK(shell(box(Caller::kRoot) + "sh -c 'echo x >/dev/stdout' | cat").out ==
+        "x\n");
+}
+
+// Each attempt of probe.cpp, and what the kernel answered.
+std::map<std::string, std::string> answers(const std::string& step_line) {
+  std::map<std::string, std::string> found;
+  for (const auto& line : host::lines(shell(step_line + "/probe").out)) {
+    const auto colon = line.rfind(": ");
+    REQUIRE(colon != line.npos);
+    found[line.substr(0, colon)] = line.substr(colon + 2);
+  }
+  return found;
+}
+
+TEST_AS_BOTH("the filter refuses what has been used to attack hosts") {
+  const auto directory = host::scratch("probe");
+  must("cp " +
+       (fs::read_symlink("/proc/self/exe").parent_path() / "probe-08-all ")
+           .string() +
+       directory + "/probe");
+  const auto bind =
+      "--net none --memory none --bind " + directory + "/probe:/probe";
+  const auto in_08 = answers(step(caller, "08-all", bind));
+  const auto in_07 = answers(step(caller, "07-cgroup-memory", bind));
+  CHECK(in_08.size() > 30);
+  const std::set<std::string> refusals{"EPERM", "ENOSYS", "EAFNOSUPPORT",
+                                       "SIGSYS"};
+  for (const auto& answer : in_08) {
+    CAPTURE(answer.first);
+    CHECK(refusals.count(answer.second) == 1);
+  }
+  // Without the filter, the kernel itself says yes, or something else.
+  for (const std::string attempt :
+       {"unshare", "clone", "clone high", "clone3", "setns", "mount", "umount2",
+        "open_tree", "fsopen", "keyctl", "add_key", "personality", "TIOCSTI",
+        "TIOCSTI high", "TIOCLINUX", "userfaultfd"}) {
+    CAPTURE(attempt);
+    CHECK(in_07.at(attempt) != in_08.at(attempt));
+  }
+}
+
 TEST_AS_BOTH("300 processes at once are too many, --pids many are not") {
-  const auto bomb =
+  const std::string bomb =
       "sh -c 'i=0; while [ $i -lt 300 ]; do sleep 5 & i=$((i+1)); done; echo "
       "$i' 2>&1";
   const auto result = shell(box(caller) + bomb);
   CHECK(result.out.find("can't fork") != std::string::npos);
   CHECK(shell(box(caller, "--pids 400") + bomb).out == "300\n");
+}
+
+TEST_AS_ROOT("two hundred at once have two hundred addresses") {
+  std::vector<std::unique_ptr<host::Running>> boxes;
+  std::set<std::string> addresses;
+  boxes.reserve(200);
+  for (int i = 0; i < 200; ++i)
+    boxes.push_back(std::make_unique<host::Running>(
+        box(Caller::kRoot) + "sh -c 'ip -4 -o addr show eth0; read wait'"));
+  for (const auto& running : boxes) addresses.insert(running->hear());
+  CHECK(addresses.size() == 200);
+  CHECK(addresses.count("") == 0);
+  for (const auto& running : boxes) CHECK(running->finish() == 1);
 }
 
 TEST_AS_ROOT("--cpus sets what the kernel grants of each tenth of a second") {

@@ -1,0 +1,48 @@
+// Which programs the container may run: those below its root, and no other. It
+// could name ours, for until exec a process of the container is one of ours:
+// with "#!/proc/self/exe" in a file of the image, exec would run the program of
+// the host in here, where its file is then in reach. That is how CVE-2019-5736
+// overwrote runc. See landlock(7).
+
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/owned.hpp"
+#include "steps/08-all/layers.hpp"
+
+#ifndef LANDLOCK_ACCESS_FS_REFER  // Linux 5.19
+#define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)
+#endif
+
+void confine_programs() {
+  // The other right is to link and rename from one directory to another: a rule
+  // set that does not mention it forbids it, and before version 2 none could.
+  constexpr auto kRights =
+      LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_REFER;
+  const auto version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0,
+                                 LANDLOCK_CREATE_RULESET_VERSION);
+  const bool is_missing =
+      version == -1 && (errno == ENOSYS || errno == EOPNOTSUPP);
+  if (!is_missing) sys::check(version, "ask for Landlock");
+  if (version < 2) {
+    sys::narrate("this kernel has no Landlock, or an early one");
+    return;
+  }
+  landlock_ruleset_attr rules{};
+  rules.handled_access_fs = kRights;
+  const sys::Fd ruleset{static_cast<int>(sys::check(
+      ::syscall(SYS_landlock_create_ruleset, &rules, sizeof rules, 0),
+      "make a Landlock rule set"))};
+  const sys::Fd root{
+      sys::check(::open("/", O_PATH | O_CLOEXEC), "open the root")};
+  landlock_path_beneath_attr beneath{};
+  beneath.allowed_access = kRights;
+  beneath.parent_fd = root.get();
+  sys::check(::syscall(SYS_landlock_add_rule, ruleset.get(),
+                       LANDLOCK_RULE_PATH_BENEATH, &beneath, 0),
+             "allow what is below the root to be run");
+  sys::check(::syscall(SYS_landlock_restrict_self, ruleset.get(), 0),
+             "allow no other program");
+}
