@@ -1,5 +1,6 @@
 #include "common/arguments.hpp"
 
+#include <fcntl.h>
 #include <fmt/ranges.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
@@ -47,6 +49,16 @@ std::string parse_variable(std::string_view text) {
   return std::string{text};
 }
 
+// The kernel takes any limit, and then kills what cannot even exec in it.
+std::int64_t parse_memory(std::string_view text) {
+  constexpr std::int64_t kLeast = 1 << 20;
+  const auto bytes = parse_size(text);
+  if (bytes != kNoLimit && bytes < kLeast)
+    invalid(
+        sys::format("--memory {} is too small for exec: at least 1M", text));
+  return bytes;
+}
+
 // The 65536 ids of the map: see step 03.
 void parse_user(Arguments& args, std::string_view text) {
   const auto colon = text.find(':');
@@ -67,7 +79,7 @@ constexpr std::array<Option, 10> kOptions{{
      [](Arguments& args, std::string_view value) {
        args.binds.push_back(parse_bind(value));
      }},
-    {"--read-only", "", "no writing, but to /tmp, /dev/shm and binds",
+    {"--read-only", "", "no writing, but to /tmp, /dev and binds",
      [](Arguments& args, std::string_view) { args.read_only = true; }},
     {"--net", "veth|nat|none|host", "its network (root: veth; else none)",
      [](Arguments& args, std::string_view value) {
@@ -75,12 +87,13 @@ constexpr std::array<Option, 10> kOptions{{
      }},
     {"--memory", "SIZE", "at most that much: K, M, G, none (64M)",
      [](Arguments& args, std::string_view value) {
-       args.memory = parse_size(value);
+       args.memory = parse_memory(value);
        args.memory_was_said = true;
      }},
     {"--pids", "N", "at most that many processes (256)",
      [](Arguments& args, std::string_view value) {
        args.pids = parse_number(value, 1, 4194304);
+       args.pids_was_said = true;
      }},
     {"--cpus", "X", "at most that many processors, 0.5 say (all)",
      [](Arguments& args, std::string_view value) {
@@ -92,7 +105,7 @@ constexpr std::array<Option, 10> kOptions{{
      }},
     {"--user", "UID[:GID]", "the ids of the command inside (0:0)",
      [](Arguments& args, std::string_view value) { parse_user(args, value); }},
-    {"-v", "", "tell every system call",
+    {"-v", "", "tell each step when it is done",
      [](Arguments&, std::string_view) { verbose = true; }},
 }};
 
@@ -159,18 +172,32 @@ void check_rootfs(const std::string& rootfs) {
     throw Error{errno, "find the rootfs " + rootfs,
                 errno == ENOENT ? "make rootfs makes one" : ""};
   // Undoing a mount that failed, step 02 would take the host's /proc away.
-  if (::stat("/", &root) == 0 && ours.st_dev == root.st_dev &&
-      ours.st_ino == root.st_ino)
+  check(::stat("/", &root), "look at /");
+  if (ours.st_dev == root.st_dev && ours.st_ino == root.st_ino)
     invalid("ROOTFS may not be the host's / itself");
 }
 
+// Seen from a PID namespace all groups outside are 0, so that a shell in there
+// believes to be in the foreground, and takes the terminal from our caller.
+void wait_for_the_terminal() {
+  const pid_t foreground = ::tcgetpgrp(STDIN_FILENO);
+  if (foreground != -1 && foreground != ::getpgrp()) ::raise(SIGTTIN);
+}
+
 }  // namespace
+
+void fill_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(stream, F_GETFD) == -1)  // What is opened has its number.
+      check(::open("/dev/null", O_RDWR), "open /dev/null");
+}
 
 Arguments parse_arguments(int argc, char** argv, const Usage& usage) {
   static std::array<char, 8> shell{"/bin/sh"};
   static std::array<char, 3> login{"-l"};
   static std::array<char*, 3> default_command{shell.data(), login.data(),
                                               nullptr};
+  fill_standard_streams();
   Arguments args;
   int at = 1;
   while (at < argc && argv[at][0] == '-' && std::string_view{argv[at]} != "--")
@@ -179,6 +206,7 @@ Arguments parse_arguments(int argc, char** argv, const Usage& usage) {
   args.rootfs = at < argc ? argv[at] : default_rootfs();
   check_rootfs(args.rootfs);
   args.command = at + 1 < argc ? argv + at + 1 : default_command.data();
+  if (at + 1 >= argc) wait_for_the_terminal();
   return args;
 }
 
@@ -194,8 +222,8 @@ std::string choose_network(const Arguments& args) {
 Bind parse_bind(std::string_view text) {
   Bind bind;
   auto rest = text;
-  if (rest.ends_with(":ro")) {
-    bind.read_only = true;
+  if (rest.ends_with(":ro") || rest.ends_with(":rw")) {
+    bind.read_only = rest.ends_with(":ro");
     rest.remove_suffix(3);
   }
   const auto colon = rest.rfind(":/");
@@ -228,8 +256,8 @@ std::int64_t parse_number(std::string_view text, std::int64_t least,
 std::int64_t parse_size(std::string_view text) {
   if (text == "none") return kNoLimit;
   const auto unit =
-      text.empty() ? text.npos : std::string_view{"KMG"}.find(text.back());
-  const auto shift = unit == text.npos ? 0U : 10U * (1U + unsigned(unit));
+      text.empty() ? text.npos : std::string_view{"KkMmGg"}.find(text.back());
+  const auto shift = unit == text.npos ? 0U : 10U * (1U + unsigned(unit) / 2);
   const auto digits = text.substr(0, text.size() - (shift == 0 ? 0 : 1));
   try {
     const auto most = std::numeric_limits<std::int64_t>::max() >> shift;

@@ -33,6 +33,7 @@ struct Arguments {
   std::int64_t memory = 64 << 20;        ///< --memory, in bytes
   bool memory_was_said = false;          ///< so it is a promise
   std::int64_t pids = 256;               ///< --pids
+  bool pids_was_said = false;            ///< Not by default.
   double cpus = 0;                       ///< --cpus; 0: no limit
   std::vector<std::string> environment;  ///< --env
   uid_t user = 0;                        ///< --user
@@ -51,11 +52,16 @@ struct Usage {
 /// wrong.
 Arguments parse_arguments(int argc, char** argv, const Usage& usage);
 
+/// Opens /dev/null for what the caller has closed of 0 to 2, lest a file that
+/// we open becomes the command's output. parse_arguments does it. Throws Error.
+void fill_standard_streams();
+
 /// What --net asks for; if it was not said, the most that this user can have:
 /// "veth" for root, for others "none", which a note explains.
 std::string choose_network(const Arguments& args);
 
-/// Reads "SRC:DST" or "SRC:DST:ro". Throws std::invalid_argument.
+/// Reads "SRC:DST", with ":ro" or ":rw" behind it or not. Throws
+/// std::invalid_argument.
 Bind parse_bind(std::string_view text);
 
 /// Reads a size in bytes: "64M", with K, M or G for powers of 1024, or "none".

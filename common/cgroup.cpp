@@ -159,7 +159,7 @@ std::string find_v2_parent(const Hierarchy& hierarchy,
                                  "here: see /proc/cgroups"
               : ::geteuid() == 0
                   ? "inside Docker use --privileged"
-                  : "run it with sudo, or in a cgroup of your own: "
+                  : "--memory none, or sudo, or a cgroup of your own: "
                     "systemd-run --user --scope -p Delegate=yes ..."};
 }
 
@@ -246,6 +246,17 @@ Fd open_v2_cgroup(const std::vector<Cgroup>& groups) {
   return Fd{};
 }
 
+std::vector<Fd> open_v1_cgroups(const std::vector<Cgroup>& groups) {
+  std::vector<Fd> files;
+  for (const auto& group : groups) {
+    if (group.version != 1) continue;
+    const auto path = group.directory + "/cgroup.procs";
+    files.emplace_back(
+        check(::open(path.c_str(), O_WRONLY | O_CLOEXEC), "open {}", path));
+  }
+  return files;
+}
+
 namespace {
 
 void remove_cgroup(const std::string& directory) {
@@ -263,7 +274,13 @@ void remove_cgroup(const std::string& directory) {
 }  // namespace
 
 void remove_cgroups(const std::vector<Cgroup>& groups) {
-  for (const auto& group : groups) remove_cgroup(group.directory);
+  for (const auto& group : groups) {
+    try {
+      remove_cgroup(group.directory);
+    } catch (const Error& error) {
+      report(error);  // And the others go all the same.
+    }
+  }
 }
 
 }  // namespace sys

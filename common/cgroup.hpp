@@ -51,8 +51,13 @@ std::vector<Cgroup> name_cgroups(const std::vector<std::string>& controllers);
 /// for CLONE_INTO_CGROUP; none if they are on v1. Throws Error.
 Fd open_v2_cgroup(const std::vector<Cgroup>& groups);
 
+/// The files cgroup.procs of those on v1, open for writing: whoever holds one
+/// can move itself there, for the kernel asks who opened it. Throws Error.
+std::vector<Fd> open_v1_cgroups(const std::vector<Cgroup>& groups);
+
 /// rmdir(2) of cgroups whose last process has just been reaped: the kernel
-/// answers EBUSY for a moment. One that is not there is fine. Throws Error.
+/// answers EBUSY for a moment. One that is not there is fine. What cannot be
+/// removed is reported on stderr.
 void remove_cgroups(const std::vector<Cgroup>& groups);
 
 }  // namespace sys

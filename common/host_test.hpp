@@ -14,6 +14,12 @@
 
 namespace host {
 
+#ifdef __SANITIZE_ADDRESS__
+inline constexpr bool kIsSanitized = true;
+#else
+inline constexpr bool kIsSanitized = false;
+#endif
+
 /// How a command line ended, and what it printed.
 struct Result {
   int status = 0;
@@ -104,7 +110,7 @@ class Unharmed {
   Unharmed();
   Unharmed(const Unharmed&) = delete;
   Unharmed& operator=(const Unharmed&) = delete;
-  ~Unharmed();
+  ~Unharmed();  // NOLINT(bugprone-exception-escape): CHECK goes on
 
  private:
   std::string mounts_;

@@ -1,6 +1,7 @@
 #include "common/mount.hpp"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -10,15 +11,40 @@ namespace {
 
 // glibc wraps these since 2.36, musl not at all.
 int mount_setattr(int directory, const char* path, unsigned flags,
-                  std::uint64_t attributes) {
-  mount_attr wanted{};
-  wanted.attr_set = attributes;
+                  const mount_attr& wanted) {
   return static_cast<int>(::syscall(SYS_mount_setattr, directory, path, flags,
                                     &wanted, sizeof wanted));
 }
 
+// "MS_REC|MS_PRIVATE", as mount(2) calls them.
+std::string flag_names(unsigned long flags) {
+  std::string text;
+  for (const auto& [flag, name] :
+       {std::pair<unsigned long, const char*>{MS_REMOUNT, "MS_REMOUNT"},
+        {MS_BIND, "MS_BIND"},
+        {MS_REC, "MS_REC"},
+        {MS_PRIVATE, "MS_PRIVATE"},
+        {MS_SLAVE, "MS_SLAVE"},
+        {MS_RDONLY, "MS_RDONLY"}})
+    if ((flags & flag) != 0)
+      text += (text.empty() ? "" : "|") + std::string{name};
+  return text;
+}
+
 std::string shown(const std::string& path) {
   return path.starts_with('/') ? path : "/" + path;
+}
+
+// In the container's root, with its links, but not those of /proc/PID/fd, which
+// lead to wherever the file was opened: see openat2(2).
+Fd open_inside(const std::string& path, const char* hint) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_MAGICLINKS;
+  const auto file =
+      ::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how);
+  if (file == -1) throw Error{errno, "find " + path + " in the rootfs", hint};
+  return Fd{static_cast<int>(file)};
 }
 
 }  // namespace
@@ -33,7 +59,7 @@ void mount(const char* source, const std::string& target, const char* type,
           source, shown(target));
   else
     check(::mount(source, target.c_str(), type, flags, data),
-          "change the mount {} (flags {:#x})", shown(target), flags);
+          "change the mount {}: {}", shown(target), flag_names(flags));
 }
 
 void bind_file(const std::string& source, const std::string& target) {
@@ -47,8 +73,13 @@ void make_directory(const std::string& path) {
 }
 
 void set_mount_attributes(const std::string& path, std::uint64_t attributes) {
-  check(mount_setattr(AT_FDCWD, path.c_str(), 0, attributes),
-        "set the attributes {:#x} of the mount {}", attributes, path);
+  mount_attr wanted{};
+  wanted.attr_set = attributes;
+  check(mount_setattr(AT_FDCWD, path.c_str(), 0, wanted),
+        "make the mount {} {}", path,
+        attributes == MOUNT_ATTR_RDONLY
+            ? "read-only"
+            : sys::format("have the attributes {:#x}", attributes));
 }
 
 Fd copy_mount(const std::string& path) {
@@ -68,10 +99,13 @@ std::vector<Fd> copy_binds(const std::vector<Bind>& binds) {
   std::vector<Fd> copies;
   for (const auto& bind : binds) {
     copies.push_back(copy_mount(bind.source));
-    const std::uint64_t read_only = bind.read_only ? MOUNT_ATTR_RDONLY : 0;
+    mount_attr wanted{};
+    wanted.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                      (bind.read_only ? MOUNT_ATTR_RDONLY : 0U);
+    wanted.propagation = MS_PRIVATE;  // What comes later has no such flags.
     check(mount_setattr(copies.back().get(), "", AT_EMPTY_PATH | AT_RECURSIVE,
-                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | read_only),
-          "make the copy of {} nosuid, nodev{}", bind.source,
+                        wanted),
+          "make the copy of {} private, nosuid, nodev{}", bind.source,
           bind.read_only ? ", read-only" : "");
   }
   return copies;
@@ -80,16 +114,24 @@ std::vector<Fd> copy_binds(const std::vector<Bind>& binds) {
 void place_binds(const std::vector<Bind>& binds,
                  const std::vector<Fd>& copies) {
   for (std::size_t i = 0; i < binds.size(); ++i) {
-    const char* const target = binds[i].target.c_str();
+    const auto& bind = binds[i];
     struct stat source {};
-    check(::fstat(copies[i].get(), &source), "look at {}", binds[i].source);
-    // It may be there already: then place_mount covers it, or says what is
-    // wrong with it.
+    check(::fstat(copies[i].get(), &source), "look at {}", bind.source);
+    const auto slash = bind.target.find_last_not_of('/');
+    const auto path = bind.target.substr(0, slash + 1);
+    const auto name = path.substr(path.rfind('/') + 1);
+    const auto parent = open_inside(path.substr(0, path.rfind('/') + 1),
+                                    "make that directory first");
+    // It may be there already: then the mount covers it, or says what is wrong.
     if (S_ISDIR(source.st_mode))
-      (void)::mkdir(target, 0755);
+      (void)::mkdirat(parent.get(), name.c_str(), 0755);
     else
-      Fd{::open(target, O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
-    place_mount(copies[i], target);
+      Fd{::openat(parent.get(), name.c_str(), O_CREAT | O_EXCL | O_CLOEXEC,
+                  0600)};
+    const auto target = open_inside(path, "the rootfs is not ours to change");
+    check(::syscall(SYS_move_mount, copies[i].get(), "", target.get(), "",
+                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
+          "bind {} on {}", bind.source, bind.target);
   }
 }
 

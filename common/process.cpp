@@ -1,11 +1,14 @@
 #include "common/process.hpp"
 
+#include <fcntl.h>
 #include <linux/sched.h>  // clone_args, CLONE_*
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -20,16 +23,15 @@ namespace sys {
 
 namespace {
 
-// What Child::wait deals with. SIGTTOU is here so that it cannot stop us when
-// we take the terminal back.
-constexpr std::array kHeld{SIGINT,  SIGQUIT, SIGTERM, SIGHUP, SIGUSR1,
-                           SIGUSR2, SIGTSTP, SIGTTOU, SIGCHLD};
-
+// What Child::wait deals with: all. A fault of ours kills all the same.
 sigset_t held_signals() {
   sigset_t set;
-  ::sigemptyset(&set);
-  for (const int signal : kHeld) ::sigaddset(&set, signal);
+  ::sigfillset(&set);
   return set;
+}
+
+bool is_one_of(int signal, std::initializer_list<int> set) {
+  return std::find(set.begin(), set.end(), signal) != set.end();
 }
 
 // The mask that a child gets back, and with it the command.
@@ -51,9 +53,34 @@ bool in_mask(std::string_view status, std::string_view name, int signal) {
   return ((mask >> (signal - 1)) & 1U) != 0;
 }
 
+// "" if it cannot be read: then nobody can know.
+std::string status_of(const Fd& proc, pid_t pid) {
+  const auto path = sys::format("{}/status", pid);
+  const Fd file{::openat(proc.get(), path.c_str(), O_RDONLY | O_CLOEXEC)};
+  std::array<char, 4096> text{};
+  const auto n = ::read(file.get(), text.data(), text.size());
+  return {text.data(), n > 0 ? static_cast<std::size_t>(n) : 0};
+}
+
+Fd open_proc() {
+  return Fd{::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+}
+
+// The /proc in which Child::pass_on looks: enter leaves the host's behind.
+const Fd* callers_proc = nullptr;
+
+// Whether nobody has the terminal: the group that had it died.
+bool terminal_is_lost() {
+  const pid_t group = ::tcgetpgrp(STDIN_FILENO);
+  return group == 0 || (group > 0 && ::kill(-group, 0) == -1 && errno == ESRCH);
+}
+
 }  // namespace
 
-Signals::Signals() : in_foreground_{::tcgetpgrp(STDIN_FILENO) == ::getpgrp()} {
+Signals::Signals()
+    : proc_{open_proc()},
+      in_foreground_{::tcgetpgrp(STDIN_FILENO) == ::getpgrp()} {
+  callers_proc = &proc_;
   std::signal(SIGCHLD,
               SIG_DFL);  // Ignored, it would leave nothing to wait for.
   const auto held = held_signals();
@@ -62,13 +89,18 @@ Signals::Signals() : in_foreground_{::tcgetpgrp(STDIN_FILENO) == ::getpgrp()} {
 }
 
 Signals::~Signals() {
-  if (in_foreground_) ::tcsetpgrp(STDIN_FILENO, ::getpgrp());
+  callers_proc = nullptr;
+  // If it is not lost, a shell has put us into the background and holds it.
+  if (in_foreground_ && terminal_is_lost())
+    ::tcsetpgrp(STDIN_FILENO, ::getpgrp());
   ::sigprocmask(SIG_SETMASK, &before_, nullptr);
 }
 
 // ---- Failures travel from the child to its parent --------------------------
 
 namespace {
+
+int pipe_to_parent = -1;
 
 // Well under PIPE_BUF bytes, so that write(2) delivers all of it or nothing:
 // see pipe(7).
@@ -102,20 +134,12 @@ void copy_text(std::array<char, Size>& to, std::string_view from) {
   ::_exit(failure.status);
 }
 
-// Has us killed when our parent dies. If it died before we asked, nobody reads
-// our pipe any more.
-void die_with_parent(const Fd& parent) {
-  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) == -1)
-    throw Error{errno, "ask to die with the parent"};
-  pollfd pipe{.fd = parent.get(), .events = 0, .revents = 0};
-  if (::poll(&pipe, 1, 0) == 1) ::_exit(kOurFailure);
-}
-
 // The child's whole life. It leaves by exec or _exit, never by unwinding into
 // a copy of the parent's stack, where it would run the parent's destructors.
 [[noreturn]] void live(const std::function<void()>& body, const Fd& parent) {
   try {
-    die_with_parent(parent);
+    pipe_to_parent = parent.get();
+    die_with_parent();
     ::sigprocmask(SIG_SETMASK, &mask_for_children, nullptr);
     body();
   } catch (const std::exception& error) {
@@ -183,6 +207,13 @@ Child clone(std::uint64_t flags, const Fd& cgroup,
   return Child{static_cast<pid_t>(pid), std::move(failure.read_end)};
 }
 
+void die_with_parent() {
+  check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "ask to die with the parent");
+  // If it died before we asked, nobody reads our pipe any more.
+  pollfd pipe{.fd = pipe_to_parent, .events = 0, .revents = 0};
+  if (::poll(&pipe, 1, 0) == 1) ::_exit(kOurFailure);
+}
+
 void exec_failed(const char* command) {
   const int errnum = errno;
   const bool exists = ::access(command, F_OK) == 0;
@@ -204,8 +235,15 @@ Child::~Child() {
   (void)::waitpid(pid_, nullptr, 0);
 }
 
-int Child::wait() {
+void Child::sleep_until(const Fd& signals) {
+  pollfd one{.fd = signals.get(), .events = POLLIN, .revents = 0};
+  ::poll(&one, 1, -1);
+}
+
+int Child::wait(const std::function<void(const Fd& signals)>& idle) {
   const auto held = held_signals();
+  const Fd signals{check(::signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK),
+                         "make a signalfd")};
   // Without a Signals there is none to hear: SIGCHLD itself would be lost.
   const auto mask = callers_mask();
   const int options = ::sigismember(&mask, SIGCHLD) == 1 ? WNOHANG : 0;
@@ -214,8 +252,10 @@ int Child::wait() {
     const auto ended = ::waitpid(pid_, &status, options);
     if (ended == -1) throw Error{errno, sys::format("wait for PID {}", pid_)};
     if (ended == pid_) break;
-    siginfo_t signal{};
-    if (::sigwaitinfo(&held, &signal) != -1) pass_on(signal);
+    idle(signals);
+    signalfd_siginfo signal{};
+    if (::read(signals.get(), &signal, sizeof signal) == sizeof signal)
+      pass_on(static_cast<int>(signal.ssi_signo), signal.ssi_code);
   }
   running_ = false;
   throw_its_failure();
@@ -224,35 +264,33 @@ int Child::wait() {
   return 128 + (signal == SIGKILL && ended_by_ != 0 ? ended_by_ : signal);
 }
 
-namespace {
-
-std::string status_of(pid_t pid) {
-  try {
-    return read_file(sys::format("/proc/{}/status", pid));
-  } catch (const Error&) {  // No /proc here: then nobody can know.
-    return {};
-  }
+bool ignores(pid_t pid, int signal) {
+  return in_mask(status_of(open_proc(), pid), "SigIgn:", signal);
 }
-
-}  // namespace
 
 // A signal with a default action does nothing to PID 1 of a PID namespace, and
 // would be ignored for ever: see pid_namespaces(7). So look what it does with
 // it. A terminal has already sent its signals to the whole foreground group.
-void Child::pass_on(const siginfo_t& signal) {
-  const int number = signal.si_signo;
-  if (number == SIGCHLD || number == SIGTTOU) return;
-  if (number == SIGTSTP) {
-    ::kill(pid_, SIGSTOP);
+void Child::pass_on(int number, int code) {
+  // SIGPIPE and SIGXFSZ come of our own writing, which tells by errno.
+  if (is_one_of(number, {SIGCHLD, SIGPIPE, SIGXFSZ, SIGURG, SIGWINCH})) return;
+  if (number == SIGCONT) {
+    ::kill(pid_, SIGCONT);
+    return;
+  }
+  const auto status = callers_proc == nullptr ? status_of(open_proc(), pid_)
+                                              : status_of(*callers_proc, pid_);
+  const bool wanted =
+      in_mask(status, "SigCgt:", number) || in_mask(status, "SigBlk:", number);
+  if (is_one_of(number, {SIGTSTP, SIGTTIN, SIGTTOU})) {
+    ::kill(pid_, wanted ? SIGTSTP : SIGSTOP);
     ::raise(SIGSTOP);  // Here we stand until the shell's fg or bg.
     ::kill(pid_, SIGCONT);
     return;
   }
-  const auto status = status_of(pid_);
-  const bool wanted =
-      in_mask(status, "SigCgt:", number) || in_mask(status, "SigBlk:", number);
   const bool ignored = in_mask(status, "SigIgn:", number);
-  if (wanted && signal.si_code != SI_KERNEL) ::kill(pid_, number);
+  const bool has_it = code == SI_KERNEL && ::getsid(pid_) == ::getsid(0);
+  if (wanted && !has_it) ::kill(pid_, number);
   if (wanted || (ignored && (number == SIGINT || number == SIGQUIT))) return;
   ended_by_ = number;
   ::kill(pid_, SIGKILL);

@@ -16,8 +16,9 @@ namespace sys {
 
 /// Holds signals back, from its making to its end, so that none can come
 /// between an acquire and its undo: they wait until Child::wait hears them.
-/// At its end the terminal is ours again, if it was: an interactive shell makes
-/// itself the terminal's foreground group and may die so (tcsetpgrp(3)).
+/// At its end the terminal is ours again, if it was and nobody else has it: an
+/// interactive shell makes itself the foreground group and may die so, see
+/// tcsetpgrp(3).
 class Signals {
  public:
   Signals();
@@ -27,6 +28,7 @@ class Signals {
 
  private:
   sigset_t before_{};
+  Fd proc_;
   bool in_foreground_;
 };
 
@@ -46,10 +48,13 @@ class Child {
   /// signal N, as a shell would. Throws Error if the child failed before its
   /// exec. While it waits, a signal that Signals held back goes on to the
   /// child if it has a use for it, and ends it if not: see signal(7).
-  int wait();
+  /// In the meantime it calls `idle`, which returns when there is a signal to
+  /// read from a signalfd(2); by default it sleeps until then.
+  int wait(const std::function<void(const Fd& signals)>& idle = sleep_until);
 
  private:
-  void pass_on(const siginfo_t& signal);
+  static void sleep_until(const Fd& signals);
+  void pass_on(int number, int code);
   void throw_its_failure() const;
 
   pid_t pid_;
@@ -67,6 +72,15 @@ Child clone(std::uint64_t flags, const std::function<void()>& body);
 /// it, with CLONE_INTO_CGROUP: not one instruction runs outside.
 Child clone(std::uint64_t flags, const Fd& cgroup,
             const std::function<void()>& body);
+
+/// Whether a process ignores a signal, as interactive shells do SIGTERM: see
+/// proc_pid_status(5), SigIgn. False if it cannot be told.
+bool ignores(pid_t pid, int signal);
+
+/// Child: has the kernel kill us when our parent dies, as clone does at first;
+/// a change of ids clears that. Ends us if the parent is dead already. Throws
+/// Error: see prctl(2), PR_SET_PDEATHSIG.
+void die_with_parent();
 
 /// Throws the Error for an execvp(3) that came back, with status 126 or 127.
 [[noreturn]] void exec_failed(const char* command);

@@ -5,6 +5,8 @@
 //   new     chdir(2), chroot(2), execvp(3)
 //   try     ls /            busybox and little else
 //           echo $$         but a process number of the host's
+//           mount -t proc proc /proc; ls /proc/1/root; umount /proc
+//                           and root walks back out, through any process
 //   open    every process of the host is in reach, and root can walk back out
 
 #include <unistd.h>  // chdir, chroot, execvp

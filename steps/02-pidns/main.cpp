@@ -5,8 +5,9 @@
 //   new     clone(2) with CLONE_NEWPID, and a /proc that matches it
 //   try     ps              only the container's processes are left
 //           kill -9 $$      PID 1 shrugs off its own SIGKILL
-//   open    while it runs, the host's mount table shows our /proc; and root in
-//           here is root out there
+//   open    while it runs, the host's mount table shows our /proc, so a second
+//           container in this rootfs gets in its way; and root in here is root
+//           out there
 
 #include <fcntl.h>      // open, O_PATH
 #include <sched.h>      // CLONE_NEWPID
@@ -57,7 +58,7 @@ int main(int argc, char** argv) try {
   });
   // The child's mount is in the host's table, and stays when the child is gone.
   const sys::Defer unmount{
-      [] { ::umount2("proc", MNT_DETACH | UMOUNT_NOFOLLOW); }};
+      [] { (void)::umount2("proc", MNT_DETACH | UMOUNT_NOFOLLOW); }};
 
   return child.wait();
 } catch (const std::exception& error) {

@@ -11,10 +11,8 @@
 #include <grp.h>        // setgroups
 #include <sched.h>      // CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS
 #include <sys/mount.h>  // mount
-#include <sys/prctl.h>  // prctl, PR_SET_PDEATHSIG
 #include <unistd.h>     // chdir, chroot, execvp, sethostname, setresuid
 
-#include <csignal>  // SIGKILL
 #include <string>
 
 #include "common/arguments.hpp"
@@ -57,8 +55,7 @@ void become_root() {
   sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
   sys::check(::setresgid(0, 0, 0), "become group 0");
   sys::check(::setresuid(0, 0, 0), "become user 0");
-  // Changing ids cleared it: see prctl(2).
-  sys::check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "ask to die with the parent");
+  sys::die_with_parent();  // As clone arranged; changing ids cleared it.
 }
 
 // A new UTS namespace starts with a copy of the name of the old one.

@@ -2,7 +2,7 @@
 
 #include "common/host_test.hpp"
 
-using host::Caller, host::shell, host::step;
+using host::shell, host::step;
 
 TEST_SUITE_BEGIN("04-uts");
 

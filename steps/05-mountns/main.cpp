@@ -5,16 +5,16 @@
 //   who     anyone
 //   new     CLONE_NEWNS; overlay, proc, a small /dev; pivot_root(2)
 //   try     touch /new; cat /proc/self/mountinfo
-//   open    the host's network, its abstract sockets and its memory
+//   open    the host's network, its abstract sockets and its memory; and where
+//           root runs it, the image's files are nobody's in here (08 maps them)
 
 #include <grp.h>          // setgroups
 #include <sched.h>        // CLONE_NEW*
 #include <sys/mount.h>    // mount, umount2
-#include <sys/prctl.h>    // prctl, PR_SET_PDEATHSIG
+#include <sys/stat.h>     // umask
 #include <sys/syscall.h>  // SYS_pivot_root
 #include <unistd.h>       // chdir, execvp, sethostname, setresuid, symlink
 
-#include <csignal>  // SIGKILL
 #include <string>
 #include <vector>
 
@@ -53,8 +53,7 @@ void become_root() {
   sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
   sys::check(::setresgid(0, 0, 0), "become group 0");
   sys::check(::setresuid(0, 0, 0), "become user 0");
-  // Changing ids cleared it: see prctl(2).
-  sys::check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "ask to die with the parent");
+  sys::die_with_parent();  // As clone arranged; changing ids cleared it.
 }
 
 // A new UTS namespace starts with a copy of the name of the old one.
@@ -71,6 +70,7 @@ void mount_overlay() {
   // Neither may our mounts spread to the host, nor the host's to us.
   sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   sys::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
+  ::umask(022);  // The caller's would show in all that we make.
   for (const char* const path :
        {"/tmp/work", "/tmp/root", "/tmp/upper", "/tmp/upper/dev",
         "/tmp/upper/proc", "/tmp/upper/sys", "/tmp/upper/tmp"})

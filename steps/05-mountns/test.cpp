@@ -24,7 +24,7 @@ std::string fingerprint(const std::string& tree) {
 
 // A rootfs of the caller's own, to be spoilt.
 std::string copy_of_rootfs(Caller caller, const std::string& name) {
-  const auto tree = host::scratch(name) + "/rootfs";
+  auto tree = host::scratch(name) + "/rootfs";
   must("cp -a " + host::rootfs(caller) + " " + tree);
   return tree;
 }
@@ -180,6 +180,12 @@ TEST_AS_BOTH("a path with blanks, commas and colons is a path") {
   must("cp -a " + host::rootfs(caller) + " '" + tree + "'");
   CHECK(shell(host::step_in(tree, caller, kStep) + "echo fine").out ==
         "fine\n");
+}
+
+TEST_AS_BOTH("the umask of the caller shows nowhere") {
+  CHECK(shell("umask 077; " + step(caller, kStep) +
+              "stat -c %a / /dev /proc /tmp")
+            .out == "755\n755\n555\n1777\n");
 }
 
 TEST_SUITE_END();

@@ -5,16 +5,16 @@
 //   who     root; anyone without the cable
 //   new     CLONE_NEWNET; a veth pair, addresses, a route; NAT if asked for
 //   try     ip addr; ip route; ping -c1 the gateway. On the host: ip addr
+//           --net nat       lets it out; else it reaches the host, and no more
 //   open    the memory of the whole machine
 
 #include <grp.h>          // setgroups
 #include <sched.h>        // CLONE_NEW*
 #include <sys/mount.h>    // mount, umount2
-#include <sys/prctl.h>    // prctl, PR_SET_PDEATHSIG
+#include <sys/stat.h>     // umask
 #include <sys/syscall.h>  // SYS_pivot_root
 #include <unistd.h>       // chdir, execvp, sethostname, setresuid, symlink
 
-#include <csignal>  // SIGKILL
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -57,8 +57,7 @@ void become_root() {
   sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
   sys::check(::setresgid(0, 0, 0), "become group 0");
   sys::check(::setresuid(0, 0, 0), "become user 0");
-  // Changing ids cleared it: see prctl(2).
-  sys::check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "ask to die with the parent");
+  sys::die_with_parent();  // As clone arranged; changing ids cleared it.
 }
 
 // A new UTS namespace starts with a copy of the name of the old one.
@@ -75,6 +74,7 @@ void mount_overlay() {
   // Neither may our mounts spread to the host, nor the host's to us.
   sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   sys::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
+  ::umask(022);  // The caller's would show in all that we make.
   for (const char* const path :
        {"/tmp/work", "/tmp/root", "/tmp/upper", "/tmp/upper/dev",
         "/tmp/upper/proc", "/tmp/upper/sys", "/tmp/upper/tmp"})
@@ -202,9 +202,6 @@ int main(int argc, char** argv) try {
 
   Cable cable;
   if (network == "veth" || network == "nat") cable = plug_cable(child.pid());
-  const sys::Defer unplug{[&] {  // The kernel would, too, but a moment later.
-    if (cable.inside != 0) sys::Netlink{}.delete_link(cable.link());
-  }};
   std::optional<sys::Nat> nat;
   if (network == "nat") nat.emplace(cable.link(), sys::to_string(cable.inside));
   gate.open(cable);

@@ -5,16 +5,15 @@
 //   new     a cgroup directory, memory.max, CLONE_INTO_CGROUP
 //   try     tail /dev/zero      reads one endless line, until it is killed
 //   open    System V memory, fork bombs, dangerous calls, leaked descriptors,
-//           a key pushed into the terminal
+//           the caller's process group and its terminal
 
 #include <grp.h>          // setgroups
 #include <linux/sched.h>  // CLONE_NEW*, CLONE_INTO_CGROUP
 #include <sys/mount.h>    // mount, umount2
-#include <sys/prctl.h>    // prctl, PR_SET_PDEATHSIG
+#include <sys/stat.h>     // umask
 #include <sys/syscall.h>  // SYS_pivot_root
 #include <unistd.h>       // chdir, execvp, sethostname, setresuid, symlink
 
-#include <csignal>  // SIGKILL
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -58,8 +57,7 @@ void become_root() {
   sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
   sys::check(::setresgid(0, 0, 0), "become group 0");
   sys::check(::setresuid(0, 0, 0), "become user 0");
-  // Changing ids cleared it: see prctl(2).
-  sys::check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "ask to die with the parent");
+  sys::die_with_parent();  // As clone arranged; changing ids cleared it.
 }
 
 // A new UTS namespace starts with a copy of the name of the old one.
@@ -76,6 +74,7 @@ void mount_overlay() {
   // Neither may our mounts spread to the host, nor the host's to us.
   sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   sys::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
+  ::umask(022);  // The caller's would show in all that we make.
   for (const char* const path :
        {"/tmp/work", "/tmp/root", "/tmp/upper", "/tmp/upper/dev",
         "/tmp/upper/proc", "/tmp/upper/sys", "/tmp/upper/tmp"})
@@ -160,7 +159,7 @@ void set_up_network(const Cable& cable) {
 // A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it.
 void make_cgroups(const std::vector<sys::Cgroup>& groups) {
   for (const auto& group : groups) {
-    ::rmdir(group.directory.c_str());  // What a killed run may have left.
+    (void)::rmdir(group.directory.c_str());  // Left by a killed run, if any.
     sys::make_directory(group.directory);
   }
 }
@@ -181,24 +180,21 @@ void limit_memory(const std::vector<sys::Cgroup>& groups, std::int64_t bytes) {
   }
 }
 
-// What waits at the gate has not run yet: so it counts from its first byte on.
-void join_v1_cgroups(const std::vector<sys::Cgroup>& groups, pid_t child) {
-  for (const auto& group : groups)
-    if (group.version == 1)
-      sys::write_file(group.directory + "/cgroup.procs",
-                      sys::format("{}", child));
+// v1 has no way to be born in a cgroup, so the child moves itself, through the
+// files that the parent has opened: 0 stands for whoever writes it.
+void join_v1_cgroups(const std::vector<sys::Fd>& v1_cgroups) {
+  for (const auto& file : v1_cgroups)
+    sys::check(::write(file.get(), "0", 1), "join a v1 cgroup");
 }
 
 // The kernel counts whom it kills for a limit; a count is better than a guess.
-int status_after(const std::vector<sys::Cgroup>& groups, int status) {
+void tell_of_kills(const std::vector<sys::Cgroup>& groups) {
   const auto* const group = sys::find_cgroup(groups, "memory");
-  if (group == nullptr) return status;
+  if (group == nullptr) return;
   const auto* const file =
       group->version == 2 ? "/memory.events" : "/memory.oom_control";
-  if (sys::read_keyed_value(group->directory + file, "oom_kill") == 0)
-    return status;
-  sys::note("killed: the container came to its memory limit");
-  return 128 + SIGKILL;
+  if (sys::read_keyed_value(group->directory + file, "oom_kill") != 0)
+    sys::note("a process was killed: the container came to its memory limit");
 }
 
 int main(int argc, char** argv) try {
@@ -226,15 +222,17 @@ int main(int argc, char** argv) try {
   make_cgroups(groups);
   limit_memory(groups, args.memory);
   const sys::Fd v2_cgroup = sys::open_v2_cgroup(groups);
+  const auto v1_cgroups = sys::open_v1_cgroups(groups);
 
   // It has two numbers: the one that clone(2) returns out here, and 1.
   std::uint64_t flags =
       CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWNS;
   if (network != "host") flags |= CLONE_NEWNET;
-  // v2: the child is born in its group. v1: it is moved there, at the gate.
+  // v2: the child is born in its group. v1: it goes there before all else.
   if (v2_cgroup.get() != -1) flags |= CLONE_INTO_CGROUP;
   sys::Gate<Cable> gate;
   sys::Child child = sys::clone(flags, v2_cgroup, [&] {
+    join_v1_cgroups(v1_cgroups);
     // Until we have ids and a cable: exec without ids ends all capabilities.
     const Cable cable = gate.wait();
     if (copies.empty()) copies = sys::copy_binds(args.binds);
@@ -253,19 +251,17 @@ int main(int argc, char** argv) try {
     ::execvp(args.command[0], args.command);
     sys::exec_failed(args.command[0]);  // execvp returns only if it failed.
   });
-  join_v1_cgroups(groups, child.pid());
   map_ids(child.pid());
 
   Cable cable;
   if (network == "veth" || network == "nat") cable = plug_cable(child.pid());
-  const sys::Defer unplug{[&] {  // The kernel would, too, but a moment later.
-    if (cable.inside != 0) sys::Netlink{}.delete_link(cable.link());
-  }};
   std::optional<sys::Nat> nat;
   if (network == "nat") nat.emplace(cable.link(), sys::to_string(cable.inside));
   gate.open(cable);
 
-  return status_after(groups, child.wait());
+  const int status = child.wait();
+  tell_of_kills(groups);
+  return status;
 } catch (const std::exception& error) {
   return sys::report(error);
 }
