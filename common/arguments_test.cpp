@@ -255,6 +255,7 @@ TEST_CASE("parse_size reads a whole number of bytes, or of K, M or G") {
   CHECK(sys::parse_size("4096") == 4096);
   CHECK(sys::parse_size("007") == 7);
   CHECK(sys::parse_size("1K") == 1024);
+  CHECK(sys::parse_size("64m") == 64 << 20);
   CHECK(sys::parse_size("64M") == 64 << 20);
   CHECK(sys::parse_size("2G") == std::int64_t{2} << 30);
   CHECK(sys::parse_size("none") == sys::kNoLimit);
@@ -274,10 +275,10 @@ TEST_CASE("parse_size goes to the largest number there is, and not beyond") {
 
 TEST_CASE("parse_size refuses what is no size, or none to live on") {
   for (const char* const wrong :
-       {"",     "0",   "0K",   "00",    "-1",  "-0",   "+1",  "-64M",
-        "abc",  "K",   "M",    "G",     "KM",  "64KM", "64m", "64k",
-        "64T",  "64B", "64MB", "64MiB", "64 ", " 64",  "6 4", "64 M",
-        "1.5G", ".5G", "1e9",  "0x10",  "1,5", "None", "no",  "99999999T"}) {
+       {"",     "0",     "0K",  "00",   "-1",  "-0",       "+1",   "-64M",
+        "abc",  "K",     "M",   "G",    "KM",  "64KM",     "64T",  "64B",
+        "64MB", "64MiB", "64 ", " 64",  "6 4", "64 M",     "1.5G", ".5G",
+        "1e9",  "0x10",  "1,5", "None", "no",  "99999999T"}) {
     CAPTURE(wrong);
     CHECK_THROWS_WITH_AS(
         sys::parse_size(wrong),
@@ -357,6 +358,8 @@ TEST_CASE("parse_bind reads a source, a target, and :ro") {
   CHECK(plain.target == "/mnt/data");
   CHECK_FALSE(plain.read_only);
 
+  CHECK_FALSE(sys::parse_bind("/data:/mnt/data:rw").read_only);
+  CHECK(sys::parse_bind("/data:/mnt/data:rw").target == "/mnt/data");
   const auto read_only = sys::parse_bind("/data:/mnt/data:ro");
   CHECK(read_only.source == "/data");
   CHECK(read_only.target == "/mnt/data");

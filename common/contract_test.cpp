@@ -142,9 +142,9 @@ TEST_AS_BOTH("stdin, stdout and stderr are the command's") {
   });
 }
 
-TEST_AS_BOTH("TERM, HUP or INT to the program ends the container") {
+TEST_AS_BOTH("any signal to the program ends the container") {
   for_each(caller, [&](const Program& program) {
-    for (const int signal : {SIGTERM, SIGHUP, SIGINT}) {
+    for (const int signal : {SIGTERM, SIGHUP, SIGINT, SIGALRM, SIGRTMAX}) {
       host::Running box{step(caller, program.name, program.options) +
                         "sleep 1000 2>/dev/null"};
       CHECK(host::comes_to_run(box.pid(), "sleep"));

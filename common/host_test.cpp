@@ -1,5 +1,6 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include "common/host_test.hpp"
+#include "common/file.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -67,7 +68,7 @@ bool plays_user(Caller caller) {
 
 fs::path program(Caller caller, const std::string& name) {
   const char* const chosen = std::getenv(("STEP_" + name.substr(0, 2)).c_str());
-  const fs::path original =
+  fs::path original =
       chosen != nullptr ? fs::path{chosen} : build_directory() / name;
   if (!plays_user(caller)) return original;
   auto copy = place() / name;
@@ -132,9 +133,9 @@ Started start(const std::string& line, bool with_err) {
     // A shell ignores ^C for what it runs in the background: us, perhaps.
     for (const int signal : {SIGINT, SIGQUIT, SIGPIPE})
       std::signal(signal, SIG_DFL);
-    ::dup2(pipes[0].read_end.get(), STDIN_FILENO);
-    ::dup2(pipes[1].write_end.get(), STDOUT_FILENO);
-    if (with_err) ::dup2(pipes[2].write_end.get(), STDERR_FILENO);
+    (void)::dup2(pipes[0].read_end.get(), STDIN_FILENO);
+    (void)::dup2(pipes[1].write_end.get(), STDOUT_FILENO);
+    if (with_err) (void)::dup2(pipes[2].write_end.get(), STDERR_FILENO);
     ::execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
     ::_exit(127);
   }
@@ -147,7 +148,7 @@ Started start(const std::string& line, bool with_err) {
 
 int wait_status(pid_t pid) {
   int status = 0;
-  ::waitpid(pid, &status, 0);
+  (void)::waitpid(pid, &status, 0);
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -259,8 +260,11 @@ bool comes_to_run(pid_t pid, const std::string& name) {
 // ---- The host --------------------------------------------------------------
 
 std::string contents(const std::string& path) {
-  std::ifstream file{path};
-  return {std::istreambuf_iterator<char>{file}, {}};
+  try {
+    return sys::read_file(path);
+  } catch (const sys::Error&) {  // Of a process that has just ended, say.
+    return {};
+  }
 }
 
 std::vector<std::string> lines(const std::string& text) {
@@ -328,10 +332,25 @@ Unharmed::Unharmed()
       cgroups_{our_cgroups()},
       processes_{our_processes()} {}
 
+namespace {
+
+bool is_part_of(const std::vector<std::string>& some,
+                const std::vector<std::string>& all) {
+  return std::all_of(some.begin(), some.end(), [&](const auto& one) {
+    return std::find(all.begin(), all.end(), one) != all.end();
+  });
+}
+
+}  // namespace
+
+// NOLINTNEXTLINE(bugprone-exception-escape)
 Unharmed::~Unharmed() {
   CHECK(contents("/proc/self/mountinfo") == mounts_);
-  CHECK(links() == links_);
-  CHECK(our_cgroups() == cgroups_);
+  // A link goes with its network namespace: soon, but not at once.
+  CHECK(eventually([&](pid_t) { return is_part_of(links(), links_); }, 0));
+  // One that was there may go: `make reset` is not only for tests to call.
+  CHECK(eventually([&](pid_t) { return is_part_of(our_cgroups(), cgroups_); },
+                   0));
   CHECK(our_processes() == processes_);
 }
 

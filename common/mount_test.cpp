@@ -68,7 +68,7 @@ TEST_CASE("a mount that fails says what was to be mounted where") {
   CHECK(bind.doing() == "bind /no/such on /etc");
   const auto change = error_of(
       [] { sys::mount(nullptr, "/no/such", nullptr, MS_PRIVATE, nullptr); });
-  CHECK(change.doing() == "change the mount /no/such (flags 0x40000)");
+  CHECK(change.doing() == "change the mount /no/such: MS_PRIVATE");
 }
 
 TEST_CASE("copy_mount and set_mount_attributes name the path they cannot") {
@@ -76,7 +76,7 @@ TEST_CASE("copy_mount and set_mount_attributes name the path they cannot") {
   CHECK(copy.doing() == "copy the mount /no/such");
   const auto attributes = error_of(
       [] { sys::set_mount_attributes("/no/such", MOUNT_ATTR_RDONLY); });
-  CHECK(attributes.doing() == "set the attributes 0x1 of the mount /no/such");
+  CHECK(attributes.doing() == "make the mount /no/such read-only");
 }
 
 TEST_CASE("mount mounts, here and nowhere else" *
@@ -244,7 +244,42 @@ TEST_CASE("place_binds makes no more than the last part of a target" *
     const auto error =
         error_of([&] { sys::place_binds(binds, sys::copy_binds(binds)); });
     CHECK(error.doing() ==
-          "put a copied mount on " + (directory / "missing/target"));
+          "find " + (directory / "missing/") + " in the rootfs");
+    CHECK(error.hint() == "make that directory first");
+  });
+}
+
+TEST_CASE("place_binds follows no link to an open file" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_mounts([](const testing::Directory& directory) {
+    const testing::Directory outside;
+    const sys::Fd leak{::open(outside.path().c_str(), O_PATH | O_CLOEXEC)};
+    std::filesystem::create_symlink(
+        sys::format("/proc/{}/fd/{}", ::getpid(), leak.get()),
+        directory / "link");
+    const std::vector<sys::Bind> binds{
+        {directory.path(), directory / "link/made"}};
+    const auto error =
+        error_of([&] { sys::place_binds(binds, sys::copy_binds(binds)); });
+    CHECK(error.code() == std::errc::too_many_symbolic_link_levels);
+    CHECK(std::filesystem::is_empty(outside.path()));
+  });
+}
+
+TEST_CASE("what is mounted in a source later does not come through" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_mounts([](const testing::Directory& directory) {
+    for (const std::string name : {"source", "source/below", "target"})
+      std::filesystem::create_directory(directory / name);
+    sys::mount("tmpfs", directory / "source", "tmpfs", 0, nullptr);
+    std::filesystem::create_directory(directory / "source/below");
+    sys::mount(nullptr, directory / "source", nullptr, MS_SHARED, nullptr);
+    const std::vector<sys::Bind> binds{
+        {directory / "source", directory / "target"}};
+    sys::place_binds(binds, sys::copy_binds(binds));
+    sys::mount("tmpfs", directory / "source/below", "tmpfs", 0, nullptr);
+    std::ofstream{directory / "source/below/late"} << "x";
+    CHECK(std::filesystem::is_empty(directory / "target/below"));
   });
 }
 

@@ -39,7 +39,7 @@ TEST_CASE("a moved Fd has one owner, and nobody can copy it") {
   const int raw = first.get();
   {
     const sys::Fd second = std::move(first);
-    CHECK(first.get() == -1);  // NOLINT(bugprone-use-after-move)
+    CHECK(first.get() == -1);  // NOLINT
     CHECK(second.get() == raw);
   }
   CHECK_FALSE(is_open(raw));

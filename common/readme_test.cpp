@@ -86,4 +86,19 @@ TEST_CASE("every make target and file that the README names is there") {
     CHECK_MESSAGE(!host::contents(file).empty(), file);
 }
 
+// No number is of interest here, only that there are some.
+TEST_CASE("make bench measures (root)" *
+          doctest::skip(::geteuid() != 0 || host::kIsSanitized)) {
+  const auto out = host::scratch("bench");
+  const auto result = host::shell("scripts/bench --quick --out " + out);
+  CAPTURE(result.err);
+  CHECK(result.status == 0);
+  for (const std::string part :
+       {"| 08-all | ", "| fork + exec | ", "| 01-chroot | ", "| 4 | "})
+    CHECK(result.out.find(part) != std::string::npos);
+  CHECK(host::contents(out + "/bench.md").find("| 08-all | ") !=
+        std::string::npos);
+  CHECK(host::contents(out + "/bench.svg").starts_with("<svg "));
+}
+
 TEST_SUITE_END();

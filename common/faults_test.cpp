@@ -1,0 +1,114 @@
+// What if the kernel says no, in the middle? strace(1) can make any system call
+// fail, and send a signal at any: so try them all, one at a time. (But not the
+// sanitizers, whose own calls would fail, too, and who refuse to be traced.)
+
+#include "common/host_test.hpp"
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+using host::Caller, host::shell, host::step;
+namespace fs = std::filesystem;
+
+TEST_SUITE_BEGIN("08-all");
+
+namespace {
+
+std::string traced(const std::string& options) {
+  return "timeout -s KILL 20 strace -f -qq " + options + " " +
+         step(Caller::kRoot, "08-all") + "true";
+}
+
+// Each system call of a run, and how often the one process makes it that makes
+// it most: strace counts for each.
+std::map<std::string, int> calls() {
+  const auto log = host::scratch("faults") + "/log";
+  host::must(traced("-o " + log));
+  std::map<std::string, int> most;
+  std::map<std::pair<std::string, std::string>, int> counts;
+  std::ifstream file{log};
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words{line};
+    std::string pid;
+    std::string call;
+    words >> pid >> call;
+    const auto end = call.find('(');
+    if (end == std::string::npos) continue;  // The second half of a line.
+    call.resize(end);
+    most[call] = std::max(most[call], ++counts[{pid, call}]);
+  }
+  return most;
+}
+
+// Runs it once for each call, with that one tampered with; without those that
+// the C library makes before main, or that cannot fail.
+void tamper(const std::string& how,
+            const std::function<void(const std::string& call,
+                                     const host::Result& result)>& check) {
+  const std::set<std::string> untouched{
+      "access",          "arch_prctl",    "brk",
+      "execve",          "fcntl",         "umask",
+      "exit_group",      "geteuid",       "getgid",
+      "getpgrp",         "getpid",        "getrandom",
+      "getuid",          "kill",          "mprotect",
+      "prlimit64",       "readlink",      "rseq",
+      "set_robust_list", "rt_sigaction",  "rt_sigreturn",
+      "set_tid_address", "rt_sigprocmask"};
+  for (const auto& entry : calls()) {
+    const auto& call = entry.first;
+    if (untouched.contains(call)) continue;
+    for (int n = 1; n <= entry.second; ++n) {
+      CAPTURE(call);
+      CAPTURE(n);
+      const host::Unharmed unharmed;
+      check(call, shell(traced("-o /dev/null -e inject=" + call + ":" + how +
+                               ":when=" + std::to_string(n))));
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("whichever system call fails: one line, 125, and nothing is left" *
+          doctest::skip(::geteuid() != 0 || host::kIsSanitized)) {
+  // A file that cannot be closed is closed all the same; what cannot be looked
+  // at or waited for is looked at again; the image need not be the library's.
+  const std::set<std::string> harmless{"close", "close_range",     "ioctl",
+                                       "poll",  "prctl",           "read",
+                                       "rmdir", "rt_sigtimedwait", "socket"};
+  int stopped = 0;
+  tamper("error=EIO", [&](const std::string& call, const host::Result& result) {
+    CAPTURE(result.err);
+    if (result.status != 0) {
+      ++stopped;
+      CHECK(result.status == 125);
+      CHECK(host::lines(result.err).size() == 1);
+    } else if (result.err.empty()) {
+      CHECK(harmless.contains(call));
+    }
+    CHECK((result.err.empty() || result.err.starts_with("08-all: ")));
+    // What could not be undone is said.
+    const std::string doing = "cannot remove the cgroup ";
+    const auto at = result.err.find(doing);
+    if (at != std::string::npos && call == "rmdir") {
+      const auto path = result.err.substr(at + doing.size());
+      fs::remove(path.substr(0, path.find(": ")));
+    }
+  });
+  CHECK(stopped > 80);
+}
+
+TEST_CASE("whenever TERM comes, it ends, and nothing is left" *
+          doctest::skip(::geteuid() != 0 || host::kIsSanitized)) {
+  tamper("signal=TERM", [](const std::string&, const host::Result& result) {
+    CHECK((result.status == 128 + SIGTERM || result.status == 0));
+  });
+}
+
+TEST_SUITE_END();
