@@ -11,8 +11,9 @@
 ##   make rootfs      make the root filesystem they run in, build/rootfs
 ##   make setup       install what is missing, and say what
 ##   make lint        check format and style
+##   make bench       how fast, beside runc, crun and bubblewrap if installed
 ##   make mutants     break each layer in turn, and see its test fail
-##   make reset       remove what killed containers left: mounts, links, cgroups
+##   make reset       remove what killed containers left anywhere on this machine
 ##   make clean       remove everything built
 ##
 ##   SANITIZE=address,undefined with any of these builds apart, in
@@ -39,6 +40,7 @@ LAYERS   := $(filter-out %/main.cpp %/enter.cpp %/test.cpp %/probe.cpp, \
               $(wildcard steps/08-all/*.cpp))
 TESTS    := $(wildcard common/*_test.cpp steps/*/test.cpp)
 PROGRAMS := $(STEPS:%=$(BUILD)/%) $(BUILD)/enter
+PROBES   := $(patsubst steps/%/probe.cpp,$(BUILD)/probe-%,$(wildcard steps/*/probe.cpp))
 SOURCES  := $(wildcard common/*.cpp steps/*/*.cpp)
 objects   = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
 
@@ -64,6 +66,11 @@ $(call objects,$(TESTS)): CXXFLAGS := -O0
 
 $(BUILD)/tests:
 	$(CXX) $(INSTRUMENT) -o $@ $(filter %.o,$^) $(filter %.a,$^)
+
+# What attacks runs inside, where no library is: never dynamic, nor sanitized.
+$(BUILD)/probe-%: steps/%/probe.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(BASE) $(WARNINGS) -O1 -static -s -o $@ $<
 
 $(BUILD)/common.a: $(call objects,$(COMMON))
 	@rm -f $@
@@ -94,7 +101,7 @@ run:
 
 test:
 	@scripts/setup test
-	@$(MAKE) $(PARALLEL) build $(BUILD)/tests rootfs
+	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(PROBES) rootfs
 	@scripts/test $(BUILD)/tests
 
 # 03 to 05 need no root. Of 06 on, an ordinary user has the inner half only.
@@ -103,6 +110,8 @@ $(patsubst %,0%,1 2 3 4 5 6 7 8): %: build rootfs
 	@$(WITH) $(filter $(BUILD)/$*-%,$(PROGRAMS)) $(ROOTFS) $(COMMAND)
 
 diff-%:
+	@ls -d steps/*/ | grep -A99 '/02-' | grep -q '/$*-' || \
+	  { echo 'make diff-NN: NN is 02 to 08' >&2; exit 2; }
 	@git --no-pager diff --no-index --stat=72 -p \
 	  $$(ls -d steps/*/ | grep -B1 '/$*-' | sed 's,$$,main.cpp,') || true
 
@@ -112,6 +121,10 @@ lint:
 	printf '%s\n' $(SOURCES) | \
 	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
 	shellcheck $(wildcard scripts/*) rootfs/build .ci/run
+
+bench: build rootfs
+	@scripts/setup test
+	@$(SUDO) scripts/bench
 
 mutants: build rootfs
 	@scripts/mutants
@@ -127,6 +140,6 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help build rootfs setup run test lint mutants reset clean \
+.PHONY: help build rootfs setup run test lint bench mutants reset clean \
         01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES)))
