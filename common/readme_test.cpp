@@ -66,6 +66,7 @@ TEST_AS_ROOT("make run shows what the README shows") {
 }
 
 TEST_AS_ROOT("make test passes as many as the README says") {
+  if (host::kIsSanitized) return;  // Some tests are left out then.
   const auto shown = shown_for("make test");
   REQUIRE(!shown.empty());
   // doctest's last word is how many there are to run.
