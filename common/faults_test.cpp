@@ -51,18 +51,14 @@ std::map<std::string, int> calls() {
 void tamper(const std::string& how,
             const std::function<void(const std::string& call,
                                      const host::Result& result)>& check) {
-  const std::set<std::string> untouched{
-      "access",          "arch_prctl",    "brk",
-      "execve",          "fcntl",         "umask",
-      "exit_group",      "geteuid",       "getgid",
-      "getpgrp",         "getpid",        "getrandom",
-      "getuid",          "kill",          "mprotect",
-      "prlimit64",       "readlink",      "rseq",
-      "set_robust_list", "rt_sigaction",  "rt_sigreturn",
-      "set_tid_address", "rt_sigprocmask"};
+  const std::string untouched{
+      " access arch_prctl brk execve exit_group fcntl geteuid getgid getpgrp "
+      "getpid getrandom getuid kill mprotect prlimit64 readlink readlinkat rseq "
+      "rt_sigaction rt_sigprocmask rt_sigreturn set_robust_list "
+      "set_tid_address umask wait4 "};
   for (const auto& entry : calls()) {
     const auto& call = entry.first;
-    if (untouched.contains(call)) continue;
+    if (untouched.find(" " + call + " ") != untouched.npos) continue;
     for (int n = 1; n <= entry.second; ++n) {
       CAPTURE(call);
       CAPTURE(n);

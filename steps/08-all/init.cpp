@@ -24,7 +24,8 @@ void reap(pid_t command) {
   int status = 0;
   for (;;) {
     const pid_t ended = ::waitpid(-1, &status, WNOHANG);
-    if (ended <= 0) return;
+    if (ended == 0) return;
+    if (ended == -1) ::_exit(sys::kOurFailure);
     if (WIFSTOPPED(status)) continue;  // Of one that asked to be traced by us.
     if (ended == command)
       ::_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status)
