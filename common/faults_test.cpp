@@ -53,7 +53,8 @@ void tamper(const std::string& how,
                                      const host::Result& result)>& check) {
   const std::string untouched{
       " access arch_prctl brk execve exit_group fcntl geteuid getgid getpgrp "
-      "getpid getrandom getuid kill mprotect prlimit64 readlink readlinkat rseq "
+      "getpid getrandom getuid kill mprotect prlimit64 readlink readlinkat "
+      "rseq "
       "rt_sigaction rt_sigprocmask rt_sigreturn set_robust_list "
       "set_tid_address umask wait4 "};
   for (const auto& entry : calls()) {
