@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -220,6 +221,10 @@ void exec_failed(const char* command) {
   std::string hint;
   if (errnum == ENOENT && exists)
     hint = "its interpreter or loader is not in the rootfs";
+  struct statvfs where {};
+  if (errnum == EACCES && ::statvfs(exists ? command : "/", &where) == 0 &&
+      (where.f_flag & ST_NOEXEC) != 0)
+    hint = "it is on a file system that is mounted noexec";
   throw Error{errnum, sys::format("run {}", command), hint,
               errnum == ENOENT ? kNotFound : kNotExecutable};
 }

@@ -228,6 +228,80 @@ TEST_AS_BOTH("no descriptor of the caller's comes through") {
   CHECK(shell(box(caller) + "ls /proc/self/fd/3/" + leak).status != 0);
 }
 
+// As CVE-2024-21626 in runc: a working directory left outside is a way out.
+TEST_AS_BOTH("nobody's working directory or root is outside") {
+  const auto there = host::scratch("cwd");
+  must("echo secret >" + there + "/secret; chmod 755 " + there);
+  const auto result =
+      shell("cd " + there + "; " + box(caller) +
+            "sh -c 'pwd; readlink /proc/self/cwd; readlink /proc/self/root; "
+            "cat secret ../secret /proc/*/cwd/secret /proc/*/root" +
+            there + "/secret' 2>/dev/null");
+  CHECK(result.out == "/\n/\n/\n");
+}
+
+// CVE-2022-0492: on v1, a release_agent is a program that the kernel runs as
+// the host's root. And a limit that its prisoner can raise is none.
+TEST_AS_ROOT("it can neither leave its cgroup, nor change or nest it") {
+  const auto result =
+      inside(Caller::kRoot,
+             "cd /sys/fs/cgroup && find . -name cgroup.procs | wc -l; "
+             "for file in $(find . -name cgroup.procs -o -name \"*.max\" "
+             "-o -name \"*limit_in_bytes\" -o -name release_agent); do "
+             "sh -c \"echo 1 >$file\" 2>/dev/null && echo wrote $file; done; "
+             "mkdir */x ./x 2>/dev/null && echo nested; "
+             "mount -t cgroup2 none /mnt 2>/dev/null && echo mounted");
+  CHECK(std::stoi(result) > 0);
+  CHECK(host::lines(result).size() == 1);
+}
+
+// Step 01 takes root, and so tells whether who runs it came to be root.
+TEST_AS_ROOT("a set-uid file of the image's gives nothing") {
+  const auto tree = host::scratch("suid") + "/rootfs";
+  must("cp -a " + host::rootfs(Caller::kRoot) + " " + tree + " && cp " +
+       host::as(Caller::kRoot, "01-chroot") + " " + tree +
+       "/bin/step-01 && chmod 4755 " + tree + "/bin/step-01");
+  CHECK(shell("setpriv --reuid 54321 --clear-groups " + tree + "/bin/step-01 " +
+              tree + " true")
+            .status == 0);
+  CHECK(shell(host::step_in(tree, Caller::kRoot, "08-all",
+                            "--net none --user 54321") +
+              "/bin/step-01 / true")
+            .status == 125);
+}
+
+TEST_AS_ROOT("POSIX message queues are its own") {
+  const auto queues = host::scratch("mqueue");
+  must("mount -t mqueue none " + queues + " && touch " + queues + "/of-host");
+  CHECK(inside(Caller::kRoot,
+               "ls /dev/mqueue; touch /dev/mqueue/own; "
+               "ls /dev/mqueue") == "own\n");
+  CHECK(shell("ls " + queues).out == "of-host\n");
+  must("rm " + queues + "/of-host && umount " + queues);
+}
+
+// CVE-2021-30465 of runc: a link that comes between the look and the mount.
+TEST_AS_BOTH("a rootfs that changes while we start has no hold on the host") {
+  const auto base =
+      host::scratch(caller == Caller::kRoot ? "race-root" : "race-user");
+  const auto tree = base + "/rootfs";
+  must("mkdir -m 777 " + base + "/victim && cp -a " + host::rootfs(caller) +
+       " " + tree);
+  host::Running racer{
+      "sh -c 'cd " + tree +
+      " && echo go && while :; do for name in dev proc sys tmp etc; do "
+      "mv $name .$name && ln -s ../victim $name && rm $name && "
+      "mv .$name $name; done; done'"};
+  CHECK(racer.hear() == "go");
+  for (int i = 0; i < 30; ++i)
+    (void)shell(host::step_in(tree, caller, "08-all",
+                              "--net none --memory none --bind /etc:/etc") +
+                "sh -c 'echo x >/dev/x; echo x >/tmp/x; echo x >/etc/x'");
+  CHECK(fs::is_empty(base + "/victim"));
+  ::kill(racer.pid(), SIGKILL);
+  racer.finish();
+}
+
 // As CVE-2019-5736 in runc: a script that names the program that runs it.
 TEST_AS_BOTH("the program of the host cannot be run inside, nor by enter") {
   const auto script = host::scratch("script") + "/script";
