@@ -36,8 +36,8 @@ INSTRUMENT := $(if $(SANITIZE),-g -fsanitize=$(SANITIZE) -fno-sanitize-recover=a
 LINK     := $(if $(SANITIZE),,-static)
 
 COMMON   := $(filter-out %_test.cpp,$(wildcard common/*.cpp))
-LAYERS   := $(filter-out %/main.cpp %/enter.cpp %/test.cpp %/probe.cpp, \
-              $(wildcard steps/08-all/*.cpp))
+LAYERS   := $(filter-out $(addprefix %/,main.cpp enter.cpp test.cpp \
+              probe.cpp floor.cpp),$(wildcard steps/08-all/*.cpp))
 TESTS    := $(wildcard common/*_test.cpp steps/*/test.cpp)
 PROGRAMS := $(STEPS:%=$(BUILD)/%) $(BUILD)/enter
 PROBES   := $(patsubst steps/%/probe.cpp,$(BUILD)/probe-%,$(wildcard steps/*/probe.cpp))
@@ -56,9 +56,10 @@ $(STEPS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/steps/%/main.o $(BUILD)/common.a
 $(BUILD)/08-all: $(call objects,$(LAYERS))
 $(BUILD)/enter: $(BUILD)/steps/08-all/enter.o $(call objects,$(LAYERS)) \
                 $(BUILD)/common.a
+$(BUILD)/floor: $(BUILD)/steps/08-all/floor.o $(BUILD)/common.a
 $(BUILD)/tests: $(call objects,$(TESTS)) $(BUILD)/common.a
 
-$(PROGRAMS):
+$(PROGRAMS) $(BUILD)/floor:
 	$(CXX) $(INSTRUMENT) $(LINK) -s -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 # Nobody waits for a test to run, but everybody for it to be compiled.
@@ -122,8 +123,9 @@ lint:
 	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
 	shellcheck $(wildcard scripts/*) rootfs/build .ci/run
 
-bench: build rootfs
+bench:
 	@scripts/setup test
+	@$(MAKE) $(PARALLEL) build $(BUILD)/floor rootfs
 	@$(SUDO) scripts/bench
 
 mutants: build rootfs

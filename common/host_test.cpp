@@ -294,15 +294,13 @@ bool is_ours(const fs::path& path) {
 
 std::vector<std::string> our_cgroups() {
   std::vector<std::string> found;
-  std::error_code error;
-  for (const auto& entry : fs::recursive_directory_iterator(
-           "/sys/fs/cgroup", fs::directory_options::skip_permission_denied,
-           error)) {
-    const auto name = entry.path().filename().string();
-    if (!name.starts_with("box-")) continue;
-    const auto owner =
-        fs::read_symlink("/proc/" + name.substr(4) + "/exe", error);
-    if (error || is_ours(owner)) found.push_back(entry.path());
+  const auto all =
+      shell("find /sys/fs/cgroup -type d -name 'box-*' 2>/dev/null");
+  for (const auto& path : lines(all.out)) {
+    std::error_code error;
+    const auto number = path.substr(path.rfind('-') + 1);
+    const auto owner = fs::read_symlink("/proc/" + number + "/exe", error);
+    if (error || is_ours(owner)) found.push_back(path);
   }
   std::sort(found.begin(), found.end());
   return found;
