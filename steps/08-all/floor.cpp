@@ -108,7 +108,7 @@ void give_up_rights() {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   if (argc != 3) return sys::kOurFailure;
   (void)::chdir(argv[1]);
   auto groups = sys::find_cgroup_parents({"memory", "pids"});
@@ -147,4 +147,6 @@ int main(int argc, char** argv) {
   (void)::waitpid(pid, &status, 0);
   for (const auto& group : groups) (void)::rmdir(group.directory.c_str());
   return WIFEXITED(status) ? WEXITSTATUS(status) : sys::kOurFailure;
+} catch (const std::exception& error) {
+  return sys::report(error);
 }

@@ -1,0 +1,85 @@
+"""What a Markdown file shows of other files: code, links, diagrams.
+
+A fenced block below one of these is cut from a source beside the file:
+
+    <!-- code main.cpp: void mount_proc -->          a function, with its comment
+    <!-- code main.cpp: sys::Child child ... }); --> from a line to a line, each by its words
+"""
+
+import os
+import re
+import textwrap
+
+CODE = re.compile(r'^<!-- code (\S+): (.*?) -->\n```(\w+)\n(.*?)^```$', re.M | re.S)
+LINK = re.compile(r'(?<!\\)\[[^\]]*\]\(([^)\s]+)\)')
+HEADING = re.compile(r'^#+ (.*)$', re.M)
+BLOCK = re.compile(r'^```.*?^```$', re.M | re.S)
+
+
+class Missing(Exception):
+    """What a file refers to is not there."""
+
+
+def find(lines, words, start=0):
+    """The number of the only line that has these words, from `start` on."""
+    found = [number for number in range(start, len(lines)) if words in lines[number]]
+    if not found:
+        raise Missing(f'no line has "{words}"')
+    return found[0]
+
+
+def cut(source, what):
+    """The piece of a source that `what` names."""
+    lines = source.split('\n')
+    if ' ... ' in what:
+        first, last = what.split(' ... ')
+        start = find(lines, first)
+        end = find(lines, last, start)
+    else:
+        start = find(lines, what)
+        end = start
+        while lines[end] != '}' and lines[end] != '};':
+            end += 1
+        while lines[start - 1].startswith('//'):
+            start -= 1
+    return textwrap.dedent('\n'.join(lines[start:end + 1])) + '\n'
+
+
+def read(path):
+    with open(path, encoding='utf-8') as file:
+        return file.read()
+
+
+def with_code(path, text):
+    """The text with its code as it is today."""
+    def today(found):
+        source = os.path.join(os.path.dirname(path), found[1])
+        try:
+            piece = cut(read(source), found[2])
+        except Missing as error:
+            raise Missing(f'{source}: {error}') from error
+        return f'<!-- code {found[1]}: {found[2]} -->\n```{found[3]}\n{piece}```'
+    return CODE.sub(today, text)
+
+
+def anchor(heading):
+    """What a heading is called in a link: lower case, words joined by hyphens."""
+    plain = re.sub(r'[`*]|\[([^\]]*)\]\([^)]*\)', r'\1', heading).strip().lower()
+    return re.sub(r'[^\w\- ]', '', plain).replace(' ', '-')
+
+
+def broken_links(path, text):
+    """Relative links that lead nowhere."""
+    broken = []
+    for link in LINK.findall(BLOCK.sub('', text)):
+        if re.match(r'[a-z]+:', link):
+            continue
+        name, _, place = link.partition('#')
+        target = os.path.join(os.path.dirname(path), name) if name else path
+        if not os.path.exists(target):
+            broken.append(link)
+        elif place:
+            other = BLOCK.sub('', read(target))
+            if place not in map(anchor, HEADING.findall(other)):
+                broken.append(link)
+    return broken

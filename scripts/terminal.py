@@ -1,0 +1,87 @@
+"""Shells on pseudo-terminals, typed to as a person would.
+
+Those of the host end each output with a mark that no program prints. The shell in a
+container is busybox's and has none: its prompt, then silence, is the end.
+"""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import termios
+import time
+
+MARK = '\x1b]7;prompt\x07'
+ESCAPES = re.compile(r'\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07|\r')
+BOX_PROMPT = re.compile(r'(?:^|\n)box# ?$')
+SILENCE = 0.06  # Seconds.
+
+
+class Failure(Exception):
+    """A shell did not come back to its prompt."""
+
+
+class Shell:
+    """A bash on a terminal, started by a command line such as setpriv ... bash."""
+
+    def __init__(self, words, environment, columns=200):
+        self.pid, self.file = pty.fork()
+        if self.pid == 0:
+            os.execvpe(words[0], words, environment)
+        os.set_inheritable(self.file, False)  # Or the next shell keeps it open.
+        fcntl.ioctl(self.file, termios.TIOCSWINSZ, struct.pack('4H', 50, columns, 0, 0))
+        self.wait('host')
+
+    def type(self, line):
+        os.write(self.file, line.encode() + b'\n')
+
+    def wait(self, place, seconds=30):
+        """What is printed up to the next prompt, which must be that of `place`."""
+        text, end = '', time.monotonic() + seconds
+        while time.monotonic() < end:
+            if select.select([self.file], [], [], SILENCE)[0]:
+                try:
+                    chunk = os.read(self.file, 65536)
+                except OSError as error:  # Its last process has ended.
+                    raise Failure(f'the shell has ended:\n{text}') from error
+                if b'\x1b[6n' in chunk:  # "Where is the cursor?"
+                    os.write(self.file, b'\x1b[1;1R')
+                text += chunk.decode(errors='replace')
+                if text.endswith(MARK):
+                    return self.without_prompt('host', place, text)
+            elif BOX_PROMPT.search(ESCAPES.sub('', text)):
+                return self.without_prompt('box', place, text)
+        raise Failure(f'no prompt of the {place} after {seconds} s, but:\n{text}')
+
+    def without_prompt(self, came, awaited, text):
+        text = ESCAPES.sub('', text)
+        if came != awaited:
+            raise Failure(f'back at the prompt of the {came}, not of the {awaited}:\n{text}')
+        return text.rpartition('\n')[0]
+
+    def run(self, command, typed, opens):
+        """Types the lines of a command, and returns the lines that it prints."""
+        for line in typed:
+            self.type(line)
+        lines = self.wait(opens).split('\n')
+        # The terminal shows what was typed, and the shell how it goes on.
+        return [line.rstrip() for line in lines[len(typed):] if line.strip()]
+
+    def close(self):
+        os.close(self.file)  # The terminal is gone: SIGHUP to all that is on it.
+        os.waitpid(self.pid, 0)
+
+
+# Not exported: the shell in a container has a prompt of its own.
+SETTINGS = f"PS1='host\\$ \\[{MARK}\\]'; PS2='> '; unset HISTFILE\n"
+
+
+def host_shell(settings):
+    """The words that start one, which reads SETTINGS from a file."""
+    return ['bash', '--rcfile', settings, '--noediting', '-i']
+
+
+def host_environment(home):
+    return {'TERM': 'dumb', 'LC_ALL': 'C.UTF-8', 'HOME': home, 'PATH': os.environ['PATH']}

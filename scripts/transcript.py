@@ -1,0 +1,160 @@
+"""Transcripts: the ```console blocks of a Markdown file, as data.
+
+    ```console
+    host# build/02-pidns build/rootfs    the next prompt is box#: this enters it
+    box# echo $$                         typed inside
+    1
+    host# pgrep -P 4101                  typed in the other terminal
+    4102
+    ```
+
+A line that starts with a prompt is typed, the rest is what must appear. host# is
+root, host$ an ordinary user, box# is inside the container. After a typed line, one
+that starts with "> " is typed, too. A line of "..." stands for any lines, also none.
+
+What differs from run to run is named once in the file,
+
+    <!-- vary: 4101 4102 10.199.0.2 -->
+
+and then must differ and repeat as it does in the text: two transcripts are the same
+if one renaming of those words makes them so.
+
+A block for some hosts only says so behind its language: ```console if cgroup v2.
+"""
+
+import dataclasses
+import re
+
+PROMPT = re.compile(r'(host|box)([#$]) ?(.*)')
+FENCE = re.compile(r'```console(?: if (.*))?$')
+VARY = re.compile(r'<!--\s*vary:(.*?)-->', re.S)
+
+
+@dataclasses.dataclass
+class Command:
+    """A typed line, and what it prints."""
+    line: int        # Of the file, where it is typed.
+    place: str       # 'host' or 'box'.
+    sign: str        # '#' for root, '$' for an ordinary user.
+    typed: list      # What is typed: a line, and those that continue it.
+    condition: str   # The kind of host that it is for, or ''.
+    before: str      # The sentence above its block.
+    enters: bool = False   # Afterwards, this terminal is in the container.
+    expected: list = dataclasses.field(default_factory=list)
+    first_output: int = 0  # The line of the file where its output begins.
+
+
+@dataclasses.dataclass
+class Transcript:
+    commands: list
+    vary: set
+
+
+def end_block(block):
+    """Of two commands in a row, the first enters the container if the second is in it."""
+    inside = False
+    for one, following in zip(block, block[1:] + [None]):
+        if one.place == 'box':
+            inside = one.typed != ['exit']
+        elif not inside and following and following.place == 'box':
+            one.enters = inside = True
+    return block
+
+
+def parse(text):
+    """The commands of a file in their order. Raises ValueError, naming the line."""
+    vary = set(' '.join(VARY.findall(text)).split())
+    commands, block, fenced, before = [], None, False, ''
+    for number, line in enumerate(text.split('\n'), 1):
+        if block is None:
+            match = None if fenced else FENCE.match(line)
+            if match:
+                block, condition = [], match[1] or ''
+            elif line.startswith('```'):
+                fenced = not fenced
+            elif line.strip() and not fenced and not line.startswith(('<!--', '#')):
+                before = line.strip()
+        elif line == '```':
+            commands += end_block(block)
+            block = None
+        elif match := PROMPT.fullmatch(line):
+            block.append(Command(number, match[1], match[2], [match[3]], condition,
+                                 before, first_output=number + 1))
+        elif not block:
+            raise ValueError(f'{number}: a console block begins with a prompt')
+        elif line.startswith('> ') and not block[-1].expected:
+            block[-1].typed.append(line[2:])
+            block[-1].first_output = number + 1
+        else:
+            block[-1].expected.append(line)
+    if block is not None:
+        raise ValueError('the last console block has no end')
+    return Transcript(commands, vary)
+
+
+def shape(word):
+    """What may stand where `word` stands in the text."""
+    if word.isdigit():
+        return r'\d+'
+    if re.fullmatch(r'[\d.]+', word):
+        return r'[\d.]+'
+    if re.fullmatch(r'[0-9a-f]+(:[0-9a-f]*)*', word):
+        return r'[0-9a-f:]+'
+    return r'\S+'
+
+
+class Comparison:
+    """Of a text with what comes out today; it learns how the words are renamed."""
+
+    def __init__(self, vary):
+        self.today, self.back = {}, {}
+        words = sorted(vary, key=len, reverse=True)
+        self.words = re.compile(
+            r'(?<![\w.])(' + '|'.join(map(re.escape, words)) + r')(?!\w|\.\w)') if words \
+            else re.compile(r'(?!)')
+
+    def match(self, text, real):
+        """The renaming of one line, as a list of pairs; None if there is none."""
+        names, pattern, at = [], '', 0
+        text, real = ' '.join(text.split()), ' '.join(real.split())
+        for found in self.words.finditer(text):
+            names.append(found[1])
+            pattern += re.escape(text[at:found.start()]) + f'({shape(found[1])})'
+            at = found.end()
+        result = re.fullmatch(pattern + re.escape(text[at:]), real)
+        return list(zip(names, result.groups())) if result else None
+
+    def line(self, text, real):
+        """'' if it is the same line, else why not."""
+        pairs = self.match(text, real)
+        if pairs is None:
+            return 'differs'
+        for name, value in pairs:
+            if self.today.setdefault(name, value) != value:
+                return f'{name} was {self.today[name]} before, and is {value} now'
+            if self.back.setdefault(value, name) != name:
+                return f'{self.back[value]} and {name} are both {value}'
+        return ''
+
+    def lines(self, text, real):
+        """The same for all that a command prints."""
+        at = 0
+        for number, line in enumerate(text):
+            if line.strip() == '...':
+                rest = text[number + 1:]
+                if '...' not in (other.strip() for other in rest):
+                    at = max(at, len(real) - len(rest))
+                elif rest[0].strip() != '...':
+                    while at < len(real) and self.match(rest[0], real[at]) is None:
+                        at += 1
+                continue
+            if at == len(real):
+                return f'missing: {line}'
+            if why := self.line(line, real[at]):
+                return f'{why}\n    text: {line}\n    real: {real[at]}'
+            at += 1
+        return f'not in the text: {real[at]}' if at < len(real) else ''
+
+    def typed_today(self, text):
+        """A line to be typed, with the words learned so far as they are today."""
+        return self.words.sub(lambda found: self.today.get(found[1], found[1]), text)
