@@ -121,7 +121,8 @@ lint:
 	clang-format --dry-run --Werror $(SOURCES) $(wildcard common/*.hpp steps/*/*.hpp)
 	printf '%s\n' $(SOURCES) | \
 	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
-	shellcheck $(wildcard scripts/*) rootfs/build .ci/run
+	shellcheck $$(grep -lE '^#!/bin/(ba)?sh' scripts/* rootfs/* .ci/run)
+	$$(command -v pyflakes3 || echo pyflakes) $$(grep -l '^#!.*python3' scripts/*) scripts/*.py
 
 bench:
 	@scripts/setup test
