@@ -32,40 +32,36 @@ class Shell:
             os.execvpe(words[0], words, environment)
         os.set_inheritable(self.file, False)  # Or the next shell keeps it open.
         fcntl.ioctl(self.file, termios.TIOCSWINSZ, struct.pack('4H', 50, columns, 0, 0))
-        self.wait('host')
+        self.inside = False  # Of a container.
+        self.wait()
 
-    def type(self, line):
-        os.write(self.file, line.encode() + b'\n')
+    def read(self, before):
+        try:
+            chunk = os.read(self.file, 65536)
+        except OSError as error:  # Its last process has ended.
+            raise Failure(f'the shell has ended:\n{before}') from error
+        if b'\x1b[6n' in chunk:  # "Where is the cursor?"
+            os.write(self.file, b'\x1b[1;1R')
+        return chunk.decode(errors='replace')
 
-    def wait(self, place, seconds=30):
-        """What is printed up to the next prompt, which must be that of `place`."""
+    def wait(self, seconds=30):
+        """What is printed up to the next prompt, the host's or a container's."""
         text, end = '', time.monotonic() + seconds
         while time.monotonic() < end:
-            if select.select([self.file], [], [], SILENCE)[0]:
-                try:
-                    chunk = os.read(self.file, 65536)
-                except OSError as error:  # Its last process has ended.
-                    raise Failure(f'the shell has ended:\n{text}') from error
-                if b'\x1b[6n' in chunk:  # "Where is the cursor?"
-                    os.write(self.file, b'\x1b[1;1R')
-                text += chunk.decode(errors='replace')
-                if text.endswith(MARK):
-                    return self.without_prompt('host', place, text)
-            elif BOX_PROMPT.search(ESCAPES.sub('', text)):
-                return self.without_prompt('box', place, text)
-        raise Failure(f'no prompt of the {place} after {seconds} s, but:\n{text}')
+            more = select.select([self.file], [], [], SILENCE)[0]
+            if more:
+                text += self.read(text)
+            plain = ESCAPES.sub('', text)
+            self.inside = not text.endswith(MARK)
+            if not self.inside or (not more and BOX_PROMPT.search(plain)):
+                return plain.rpartition('\n')[0]
+        raise Failure(f'no prompt after {seconds} s, but:\n{text}')
 
-    def without_prompt(self, came, awaited, text):
-        text = ESCAPES.sub('', text)
-        if came != awaited:
-            raise Failure(f'back at the prompt of the {came}, not of the {awaited}:\n{text}')
-        return text.rpartition('\n')[0]
-
-    def run(self, command, typed, opens):
+    def run(self, typed):
         """Types the lines of a command, and returns the lines that it prints."""
         for line in typed:
-            self.type(line)
-        lines = self.wait(opens).split('\n')
+            os.write(self.file, line.encode() + b'\n')
+        lines = self.wait().split('\n')
         # The terminal shows what was typed, and the shell how it goes on.
         return [line.rstrip() for line in lines[len(typed):] if line.strip()]
 

@@ -1,10 +1,10 @@
 """Transcripts: the ```console blocks of a Markdown file, as data.
 
     ```console
-    host# build/02-pidns build/rootfs    the next prompt is box#: this enters it
-    box# echo $$                         typed inside
+    host# build/02-pidns     opens a container in this terminal
+    box# echo $$             typed inside
     1
-    host# pgrep -P 4101                  typed in the other terminal
+    host# pgrep -P 4101      typed in another terminal
     4102
     ```
 
@@ -39,7 +39,6 @@ class Command:
     typed: list      # What is typed: a line, and those that continue it.
     condition: str   # The kind of host that it is for, or ''.
     before: str      # The sentence above its block.
-    enters: bool = False   # Afterwards, this terminal is in the container.
     expected: list = dataclasses.field(default_factory=list)
     first_output: int = 0  # The line of the file where its output begins.
 
@@ -48,17 +47,6 @@ class Command:
 class Transcript:
     commands: list
     vary: set
-
-
-def end_block(block):
-    """Of two commands in a row, the first enters the container if the second is in it."""
-    inside = False
-    for one, following in zip(block, block[1:] + [None]):
-        if one.place == 'box':
-            inside = one.typed != ['exit']
-        elif not inside and following and following.place == 'box':
-            one.enters = inside = True
-    return block
 
 
 def parse(text):
@@ -75,7 +63,7 @@ def parse(text):
             elif line.strip() and not fenced and not line.startswith(('<!--', '#')):
                 before = line.strip()
         elif line == '```':
-            commands += end_block(block)
+            commands += block
             block = None
         elif match := PROMPT.fullmatch(line):
             block.append(Command(number, match[1], match[2], [match[3]], condition,
