@@ -51,9 +51,11 @@ class Shell:
             more = select.select([self.file], [], [], SILENCE)[0]
             if more:
                 text += self.read(text)
-            plain = ESCAPES.sub('', text)
-            self.inside = not text.endswith(MARK)
-            if not self.inside or (not more and BOX_PROMPT.search(plain)):
+            # What a job in the background prints behind the prompt is not of it.
+            before, mark, _ = text.partition(MARK)
+            plain = ESCAPES.sub('', before)
+            if mark or (not more and BOX_PROMPT.search(plain)):
+                self.inside = not mark
                 return plain.rpartition('\n')[0]
         raise Failure(f'no prompt after {seconds} s, but:\n{text}')
 
