@@ -1,0 +1,56 @@
+#!/bin/sh
+# It was this all along: a container made with unshare, mount, ip and echo. What 08-all
+# has beyond it are the small walls: id-mapped image, capabilities, seccomp, an init.
+#
+#   usage   sudo scripts/container.sh [ROOTFS [COMMAND [ARG...]]]
+set -eu
+rootfs=$(cd "${1:-build/rootfs}" && pwd -P)
+shift $(($# > 0))
+[ $# -gt 0 ] || set -- /bin/sh -l
+name=script$$
+work=$(mktemp -d "/tmp/$name.XXXXXX")
+
+# A cgroup: v2 if the memory controller is there, else v1.
+group=/sys/fs/cgroup/$name limit=memory.max
+[ ! -d /sys/fs/cgroup/memory ] ||
+  { group=/sys/fs/cgroup/memory/$name limit=memory.limit_in_bytes; }
+undo() {
+  ! mountpoint -q "$work/ns" || umount "$work/ns"
+  [ ! -d "$group" ] || rmdir "$group"
+  rm -rf "$work"
+}
+trap undo EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+mkdir "$group"
+[ -e "$group/$limit" ] || echo +memory >/sys/fs/cgroup/cgroup.subtree_control
+echo 67108864 >"$group/$limit"
+
+# A network namespace that is kept by a name, and a cable into it.
+touch "$work/ns"
+unshare --net="$work/ns" true
+ip link add "$name" type veth peer name eth0
+ip addr add 10.200.0.1/30 dev "$name"
+ip link set "$name" up
+exec 3<"$work/ns"
+ip link set eth0 netns /proc/self/fd/3
+nsenter --net="$work/ns" sh -c 'ip link set lo up; ip link set eth0 up
+  ip addr add 10.200.0.2/30 dev eth0; ip route add default via 10.200.0.1'
+exec 3<&-
+
+# shellcheck disable=SC2016  # For the shell inside.
+inside='
+  hostname box
+  mount -t tmpfs none "$1" && mkdir "$1/upper" "$1/work" "$1/root"
+  mount -t overlay -o "lowerdir=.,upperdir=$1/upper,workdir=$1/work" none "$1/root"
+  cd "$1/root" && shift
+  mount -t proc proc proc
+  mount -t sysfs -o ro sys sys
+  mount -t tmpfs none dev
+  for device in null zero random urandom tty; do
+    touch dev/$device && mount --bind /dev/$device dev/$device; done
+  pivot_root . . && umount -l . && cd / && exec "$@"'
+cd "$rootfs"
+sh -c 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"' sh "$group" \
+  nsenter --net="$work/ns" unshare --mount --propagation private --uts --ipc --cgroup \
+  --pid --fork --kill-child setpriv --no-new-privs sh -euc "$inside" sh "$work" "$@"
