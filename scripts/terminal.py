@@ -63,9 +63,11 @@ class Shell:
         """Types the lines of a command, and returns the lines that it prints."""
         for line in typed:
             os.write(self.file, line.encode() + b'\n')
-        lines = self.wait().split('\n')
-        # The terminal shows what was typed, and the shell how it goes on.
-        return [line.rstrip() for line in lines[len(typed):] if line.strip()]
+            text = self.wait()
+        if typed[-1].endswith('&'):
+            time.sleep(1)  # As a person does before the next line.
+        # The terminal shows what was typed.
+        return [line.rstrip() for line in text.split('\n')[1:] if line.strip()]
 
     def close(self):
         os.close(self.file)  # The terminal is gone: SIGHUP to all that is on it.
@@ -73,7 +75,7 @@ class Shell:
 
 
 # Not exported: the shell in a container has a prompt of its own.
-SETTINGS = f"PS1='host\\$ \\[{MARK}\\]'; PS2='> '; unset HISTFILE\n"
+SETTINGS = f"PS1='host\\$ \\[{MARK}\\]'; PS2='> \\[{MARK}\\]'; unset HISTFILE\n"
 
 
 def host_shell(settings):
