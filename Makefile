@@ -10,6 +10,8 @@
 ##   make build       build all programs, into build/
 ##   make rootfs      make the root filesystem they run in, build/rootfs
 ##   make setup       install what is missing, and say what
+##   make docs        run what the texts show, and compare
+##   make docs-update write into the texts what comes out today
 ##   make lint        check format and style
 ##   make bench       how fast, beside runc, crun and bubblewrap if installed
 ##   make mutants     break each layer in turn, and see its test fail
@@ -116,6 +118,10 @@ diff-%:
 	@git --no-pager diff --no-index --stat=72 -p \
 	  $$(ls -d steps/*/ | grep -B1 '/$*-' | sed 's,$$,main.cpp,') || true
 
+docs docs-update: build rootfs
+	@scripts/setup docs
+	@$(SUDO) scripts/docs $(if $(filter docs,$@),check,update) $(TEXT)
+
 lint:
 	@scripts/setup lint
 	clang-format --dry-run --Werror $(SOURCES) $(wildcard common/*.hpp steps/*/*.hpp)
@@ -123,6 +129,7 @@ lint:
 	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
 	shellcheck $$(grep -lE '^#!/bin/(ba)?sh' scripts/* rootfs/* .ci/run)
 	$$(command -v pyflakes3 || echo pyflakes) $$(grep -l '^#!.*python3' scripts/*) scripts/*.py
+	codespell --skip '*.svg' --ignore-words-list nin,crate README.md steps common scripts rootfs
 
 bench:
 	@scripts/setup test
@@ -143,6 +150,6 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help build rootfs setup run test lint bench mutants reset clean \
+.PHONY: help build rootfs setup run test docs docs-update lint bench mutants reset clean \
         01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES)))

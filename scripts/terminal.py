@@ -15,6 +15,7 @@ import time
 
 MARK = '\x1b]7;prompt\x07'
 ESCAPES = re.compile(r'\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07|\r')
+PROMPT = re.compile(r'(host[#$]|box#|>) ?$')
 BOX_PROMPT = re.compile(r'(?:^|\n)box# ?$')
 SILENCE = 0.06  # Seconds.
 
@@ -56,7 +57,7 @@ class Shell:
             plain = ESCAPES.sub('', before)
             if mark or (not more and BOX_PROMPT.search(plain)):
                 self.inside = not mark
-                return plain.rpartition('\n')[0]
+                return PROMPT.sub('', plain)
         raise Failure(f'no prompt after {seconds} s, but:\n{text}')
 
     def run(self, typed):

@@ -1,0 +1,186 @@
+#!/usr/bin/python3
+"""Tests of what checks the texts. Ends with a line that sums all."""
+
+import os
+import sys
+import tempfile
+import unittest
+
+import markdown
+import terminal
+import transcript
+
+
+
+class Parsing(unittest.TestCase):
+    TEXT = '\n'.join([
+        '# A step', '<!-- vary: 4101', '4102 -->', 'It counts.', '', '```console',
+        'host# build/02-pidns', '...', 'box# echo $$', '1', 'host$ cat <<END', '> word',
+        '> END', 'word', '```', 'Elsewhere.', '```console if cgroup v2', 'host# true',
+        '```', '```cpp', 'host# no command', '```'])
+
+    def setUp(self):
+        self.parsed = transcript.parse(self.TEXT)
+
+    def test_what_is_typed_where_and_by_whom(self):
+        self.assertEqual(
+            [(c.place, c.sign, c.typed) for c in self.parsed.commands],
+            [('host', '#', ['build/02-pidns']), ('box', '#', ['echo $$']),
+             ('host', '$', ['cat <<END', 'word', 'END']), ('host', '#', ['true'])])
+
+    def test_what_must_appear(self):
+        self.assertEqual([c.expected for c in self.parsed.commands],
+                         [['...'], ['1'], ['word'], []])
+
+    def test_lines_of_the_file(self):
+        self.assertEqual([(c.line, c.first_output) for c in self.parsed.commands],
+                         [(7, 8), (9, 10), (11, 14), (18, 19)])
+
+    def test_the_sentence_above_and_the_kind_of_host(self):
+        self.assertEqual([(c.before, c.condition) for c in self.parsed.commands][2:],
+                         [('It counts.', ''), ('Elsewhere.', 'cgroup v2')])
+
+    def test_words_that_vary(self):
+        self.assertEqual(self.parsed.vary, {'4101', '4102'})
+
+    def test_a_block_without_a_prompt_or_an_end_is_refused(self):
+        for text in ('```console\nword\n```', '```console\nhost# true\n'):
+            with self.assertRaises(ValueError):
+                transcript.parse(text)
+
+
+class Comparing(unittest.TestCase):
+    def compare(self, vary, *pairs):
+        """What is wrong with the last of several outputs."""
+        same = transcript.Comparison(set(vary.split()))
+        for text, real in pairs:
+            why = same.lines(text.split('\n') if text else [],
+                             real.split('\n') if real else [])
+        return why
+
+    def test_equal_lines_are_equal_whatever_the_blanks(self):
+        self.assertEqual(self.compare('', ('a  b\nc', 'a b\nc')), '')
+
+    def test_other_lines_are_not(self):
+        self.assertIn('differs', self.compare('', ('a', 'b')))
+
+    def test_a_number_is_not_free_unless_it_is_said_to_vary(self):
+        self.assertIn('differs', self.compare('', ('1', '2')))
+        self.assertEqual(self.compare('1', ('1', '2')), '')
+
+    def test_two_shown_equal_that_differ_fail(self):
+        self.assertIn('was 7', self.compare('4101', ('4101', '7'), ('4101', '8')))
+
+    def test_two_shown_different_that_are_equal_fail(self):
+        self.assertIn('both', self.compare('4101 4102', ('4101', '7'), ('4102', '7')))
+
+    def test_a_word_that_varies_keeps_its_kind(self):
+        self.assertIn('differs', self.compare('4101', ('4101', 'none')))
+        self.assertIn('differs', self.compare('10.0.0.1', ('10.0.0.1', 'fe80')))
+        self.assertEqual(self.compare('10.0.0.1', ('via 10.0.0.1', 'via 10.9.0.5')), '')
+        self.assertEqual(self.compare('box42', ('box42@if2', 'box7@if2')), '')
+
+    def test_only_whole_words_vary(self):
+        self.assertIn('differs', self.compare('41', ('4101', '5101')))
+        self.assertEqual(self.compare('10.0.0.1', ('10.0.0.1.', '10.9.0.5.')), '')
+
+    def test_dots_stand_for_any_lines_also_none(self):
+        for real in ('z', 'a\nz', 'a\nb\nz'):
+            self.assertEqual(self.compare('', ('...\nz', real)), '')
+        self.assertEqual(self.compare('', ('a\n...', 'a')), '')
+        self.assertEqual(self.compare('', ('...\nm\n...\nz', 'a\nm\nb\nc\nz')), '')
+
+    def test_dots_do_not_stand_for_what_follows(self):
+        self.assertNotEqual(self.compare('', ('...\nz', 'a\nb')), '')
+        self.assertNotEqual(self.compare('', ('...\nm\n...', 'a\nb')), '')
+
+    def test_missing_and_additional_lines_fail(self):
+        self.assertIn('missing', self.compare('', ('a\nb', 'a')))
+        self.assertIn('not in the text', self.compare('', ('a', 'a\nb')))
+        self.assertIn('not in the text', self.compare('', ('', 'a')))
+
+    def test_what_is_typed_is_todays(self):
+        same = transcript.Comparison({'4101'})
+        self.assertEqual(same.typed_today('kill 4101'), 'kill 4101')
+        same.lines(['4101'], ['7'])
+        self.assertEqual(same.typed_today('kill 4101 41010'), 'kill 7 41010')
+
+
+class Cutting(unittest.TestCase):
+    SOURCE = '\n'.join([
+        '// Why.', '// More.', 'void one(int a) {', '  if (a) {', '  }', '}', '',
+        'int main() {', '  first();', '  second();', '}', ''])
+
+    def test_a_function_with_its_comment(self):
+        self.assertEqual(markdown.cut(self.SOURCE, 'void one'),
+                         '// Why.\n// More.\nvoid one(int a) {\n  if (a) {\n  }\n}\n')
+
+    def test_from_a_line_to_a_line_without_their_indent(self):
+        self.assertEqual(markdown.cut(self.SOURCE, 'first() ... second()'),
+                         'first();\nsecond();\n')
+
+    def test_what_is_gone_is_an_error(self):
+        for what in ('void two', 'first() ... third()', 'second() ... first()'):
+            with self.assertRaises(markdown.Missing):
+                markdown.cut(self.SOURCE, what)
+
+
+class Links(unittest.TestCase):
+    def broken(self, text):
+        with tempfile.TemporaryDirectory() as place:
+            with open(os.path.join(place, 'other.md'), 'w', encoding='utf-8') as file:
+                file.write('# A `title` here\n')
+            return markdown.broken_links(os.path.join(place, 'this.md'), text)
+
+    def test_files_and_headings_are_looked_for(self):
+        self.assertEqual(self.broken('[a](other.md) [b](other.md#a-title-here)'), [])
+        self.assertEqual(self.broken('[a](none.md) [b](other.md#none)'),
+                         ['none.md', 'other.md#none'])
+
+    def test_other_sites_and_code_are_let_be(self):
+        self.assertEqual(self.broken('[a](https://x.example)\n```\n[b](c)\n```\n'), [])
+
+
+class Shells(unittest.TestCase):
+    def setUp(self):
+        with tempfile.NamedTemporaryFile('w', delete=False) as file:
+            file.write(terminal.SETTINGS)
+        self.addCleanup(os.unlink, file.name)
+        self.shell = terminal.Shell(terminal.host_shell(file.name),
+                                    terminal.host_environment('/'))
+        self.addCleanup(self.shell.close)
+
+    def test_lines_are_returned_without_what_was_typed(self):
+        self.assertEqual(self.shell.run(['echo one; echo two']), ['one', 'two'])
+        self.assertEqual(self.shell.run(['true']), [])
+        self.assertEqual(self.shell.run(['printf half']), ['half'])
+        self.assertEqual(self.shell.run(['cat <<END', 'word', 'END']), ['word'])
+
+    def test_a_shell_knows_whether_it_is_in_a_container(self):
+        self.shell.run(["env PS1='box# ' sh -i"])
+        self.assertTrue(self.shell.inside)
+        self.assertEqual(self.shell.run(['echo in']), ['in'])
+        self.shell.run(['exit'])
+        self.assertFalse(self.shell.inside)
+
+    def test_what_does_not_come_back_is_an_error(self):
+        with self.assertRaises(terminal.Failure):
+            os.write(self.shell.file, b'sleep 60\n')
+            self.shell.wait(seconds=0.3)
+        os.write(self.shell.file, b'\x03')
+
+    def test_a_shell_that_ends_is_an_error(self):
+        with self.assertRaises(terminal.Failure):
+            self.shell.run(['exit'])
+
+
+def main():
+    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
+    result = unittest.TextTestRunner(verbosity=0).run(suite)
+    failed = len(result.failures) + len(result.errors)
+    print(f'{result.testsRun - failed - len(result.skipped)} passed, {failed} failed, '
+          f'{len(result.skipped)} skipped')
+    sys.exit(failed > 0)
+
+
+main()
