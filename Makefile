@@ -11,6 +11,7 @@
 ##   make rootfs      make the root filesystem they run in, build/rootfs
 ##   make setup       install what is missing, and say what
 ##   make lint        check format and style
+##   make matrix      what each step stops: every attack in every step
 ##   make bench       how fast, beside runc, crun and bubblewrap if installed
 ##   make mutants     break each layer in turn, and see its test fail
 ##   make reset       remove what killed containers left anywhere on this machine
@@ -19,7 +20,7 @@
 ##   SANITIZE=address,undefined with any of these builds apart, in
 ##   build/sanitize; CXX=clang++ chooses the compiler.
 
-STEPS    := $(sort $(notdir $(wildcard steps/*)))
+STEPS    := $(sort $(patsubst steps/%/main.cpp,%,$(wildcard steps/*/main.cpp)))
 BUILD    := build$(if $(SANITIZE),/sanitize)
 ROOTFS   := build/rootfs
 SUDO     := $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -69,7 +70,7 @@ $(BUILD)/tests:
 	$(CXX) $(INSTRUMENT) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 # What attacks runs inside, where no library is: never dynamic, nor sanitized.
-$(BUILD)/probe-%: steps/%/probe.cpp
+$(BUILD)/probe-%: steps/%/probe.cpp common/probe.hpp
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(WARNINGS) -O1 -static -s -o $@ $<
 
@@ -129,6 +130,12 @@ bench:
 	@$(MAKE) $(PARALLEL) build $(BUILD)/floor rootfs
 	@$(SUDO) scripts/bench
 
+# STEP=05 PROBE=chroot2 picks a column and a row, and one cell is explained; V=1
+# explains any. (make keeps -v for itself.)
+matrix: build $(PROBES) rootfs
+	@$(SUDO) scripts/matrix --build $(BUILD) $(if $(STEP),--step $(STEP)) \
+	  $(if $(PROBE),--probe $(PROBE)) $(if $(V),--verbose)
+
 mutants: build rootfs
 	@scripts/mutants
 
@@ -143,6 +150,6 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help build rootfs setup run test lint bench mutants reset clean \
+.PHONY: help build rootfs setup run test lint bench matrix mutants reset clean \
         01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES)))
