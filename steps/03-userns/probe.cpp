@@ -22,9 +22,8 @@ probe::Answer mknod(const std::string& number) {
   const char* const node = "/tmp/disk";
   if (::mknod(node, S_IFBLK | 0600, device) == -1) return probe::refused(what);
   const int fd = ::open(node, O_RDONLY | O_CLOEXEC);
-  const auto answer = fd == -1
-                          ? probe::refused(what + ", open it")
-                          : probe::done(what + ": " + probe::first_line(fd));
+  auto answer = fd == -1 ? probe::refused(what + ", open it")
+                         : probe::done(what + ": " + probe::first_line(fd));
   (void)::unlink(node);
   return answer;
 }

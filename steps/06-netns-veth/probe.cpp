@@ -30,7 +30,8 @@ probe::Answer interfaces(const std::string& /*unused*/) {
 template <typename Address>
 probe::Answer connect(const Address& address, socklen_t size,
                       const std::string& what) {
-  const auto* const general = reinterpret_cast<const sockaddr*>(&address);
+  const void* const any = &address;  // Each family has a type of its own.
+  const auto* const general = static_cast<const sockaddr*>(any);
   const int family = general->sa_family;
   const int fd = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd == -1) return probe::refused("make a socket");
