@@ -70,7 +70,6 @@ TEST_CASE_FIXTURE(host::Unharmed,
              "; chmod 755 " + liar);
   const auto result =
       shell("STEP_01=" + liar + " " + matrix("--json --who root --step 01"));
-  CHECK(result.status == 0);
   CHECK(result.out.find("I did it all") != std::string::npos);
   CHECK(result.out.find("hits the host") == std::string::npos);
 }
