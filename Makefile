@@ -12,6 +12,7 @@
 ##   make setup       install what is missing, and say what
 ##   make docs        run what the texts show, and compare
 ##   make docs-update write into the texts what comes out today
+##   make matrix      what each step stops: every attack in every step
 ##   make lint        check format and style
 ##   make bench       how fast, beside runc, crun and bubblewrap if installed
 ##   make mutants     break each layer in turn, and see its test fail
@@ -21,7 +22,7 @@
 ##   SANITIZE=address,undefined with any of these builds apart, in
 ##   build/sanitize; CXX=clang++ chooses the compiler.
 
-STEPS    := $(sort $(notdir $(wildcard steps/*)))
+STEPS    := $(sort $(patsubst steps/%/main.cpp,%,$(wildcard steps/*/main.cpp)))
 BUILD    := build$(if $(SANITIZE),/sanitize)
 ROOTFS   := build/rootfs
 SUDO     := $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -71,7 +72,7 @@ $(BUILD)/tests:
 	$(CXX) $(INSTRUMENT) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 # What attacks runs inside, where no library is: never dynamic, nor sanitized.
-$(BUILD)/probe-%: steps/%/probe.cpp
+$(BUILD)/probe-%: steps/%/probe.cpp common/probe.hpp
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(WARNINGS) -O1 -static -s -o $@ $<
 
@@ -136,6 +137,12 @@ bench:
 	@$(MAKE) $(PARALLEL) build $(BUILD)/floor rootfs
 	@$(SUDO) scripts/bench
 
+# STEP=05 PROBE=chroot2 picks a column and a row, and one cell is explained; V=1
+# explains any. (make keeps -v for itself.)
+matrix: build $(PROBES) rootfs
+	@$(SUDO) scripts/matrix --build $(BUILD) $(if $(STEP),--step $(STEP)) \
+	  $(if $(PROBE),--probe $(PROBE)) $(if $(V),--verbose)
+
 mutants: build rootfs
 	@scripts/mutants
 
@@ -150,6 +157,6 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help build rootfs setup run test docs docs-update lint bench mutants reset clean \
-        01 02 03 04 05 06 07 08
+.PHONY: help build rootfs setup run test docs docs-update lint bench matrix mutants \
+        reset clean 01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES)))

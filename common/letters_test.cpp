@@ -46,7 +46,7 @@ std::map<std::string, std::string> definitions(const std::string& text) {
 std::vector<fs::path> steps() {
   std::vector<fs::path> folders;
   for (const auto& entry : fs::directory_iterator("steps"))
-    folders.push_back(entry.path());
+    if (entry.is_directory()) folders.push_back(entry.path());
   std::sort(folders.begin(), folders.end());
   return folders;
 }

@@ -1,7 +1,12 @@
-// Tries the system calls by which containers have been left or hosts attacked,
-// and prints what the kernel answered: "ok", an errno, or the signal that came
-// for it. The arguments are such that without a filter most would succeed, or
-// fail with another errno than a filter gives.
+// What step 08 stops: all that seven layers leave open. Each attack says below
+// how it works.
+//
+//   usage   probe-08-all [ATTACK [ARG]]
+//
+// Without an ATTACK it tries the system calls by which containers have been
+// left or hosts attacked, and prints what the kernel answered: "ok", an errno,
+// or the signal that came for it. The arguments are such that without a filter
+// most would succeed, or fail with another errno than a filter gives.
 
 #include <linux/bpf.h>
 #include <linux/io_uring.h>
@@ -14,7 +19,9 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -25,7 +32,96 @@
 #include <csignal>
 #include <cstdio>
 
+#include "common/probe.hpp"
+
 namespace {
+
+// ---- Attacks ----------------------------------------------------------------
+
+// System V memory has a number for a name, and no place in any file system.
+probe::Answer shm(const std::string& key) {
+  const auto number = static_cast<key_t>(std::stoi(key));
+  const auto what = "get the segment " + key;
+  int id = ::shmget(number, 0, 0);
+  if (id == -1) {
+    if (errno != ENOENT) return probe::refused(what);
+    id = ::shmget(number, 4096, IPC_CREAT | 0600);
+    if (id == -1) return probe::refused(what + ": ENOENT; make it");
+    ::shmctl(id, IPC_RMID, nullptr);
+    return probe::done(what + ": ENOENT; the key is free to make its own");
+  }
+  const void* const text = ::shmat(id, nullptr, SHM_RDONLY);
+  // NOLINTNEXTLINE: shmat(2) returns a number where there is no pointer.
+  if (text == reinterpret_cast<void*>(-1)) return probe::refused("attach it");
+  return probe::done(what + ": " + static_cast<const char*>(text));
+}
+
+// A fork bomb, of a known size. The host runs out of process numbers.
+probe::Answer fork(const std::string& most) {
+  for (int i = 0; i < std::stoi(most); ++i) {
+    const pid_t child = ::fork();
+    if (child == -1) return probe::refused("fork child " + std::to_string(i));
+    if (child != 0) continue;
+    (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) ::pause();
+  }
+  return probe::done("have " + most + " children");
+}
+
+// The keyring of the login session holds the user's tickets and passphrases. It
+// is inherited like the user id, and there is no namespace for it.
+probe::Answer key(const std::string& name) {
+  const auto what = "search its session's keyring for " + name;
+  const auto id = ::syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING,
+                            "user", name.c_str(), 0);
+  if (id == -1 && errno == ENOKEY)
+    return probe::done(what + ": ENOKEY; the keyring is its own");
+  if (id == -1) return probe::refused(what);
+  std::array<char, 256> text{};
+  if (::syscall(SYS_keyctl, KEYCTL_READ, id, text.data(), text.size() - 1) ==
+      -1)
+    return probe::refused("read it");
+  return probe::done(what + ": " + text.data());
+}
+
+// Keys that we push into the terminal are read by the caller's shell when we
+// have ended, as if the caller had typed them: CVE-2017-5226.
+probe::Answer tiocsti(const std::string& text) {
+  const auto what = "type " + text + " into the terminal";
+  for (const char c : text + "\n")
+    if (::ioctl(STDIN_FILENO, TIOCSTI, &c) == -1) return probe::refused(what);
+  return probe::done(what);
+}
+
+// Whoever runs us may have forgotten to close a directory. It is open, and so
+// no other root directory takes it away: CVE-2016-9962, CVE-2024-21626.
+probe::Answer descriptor(const std::string& name) {
+  for (int fd = STDERR_FILENO + 1; fd < 1024; ++fd) {
+    const int file = ::openat(fd, name.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file == -1) continue;
+    return probe::done("open " + name + " below descriptor " +
+                       std::to_string(fd) + ": " + probe::first_line(file));
+  }
+  return probe::refused("open " + name + " below descriptors 3 to 1023");
+}
+
+// In one's own user namespace, one has all capabilities, and with them reaches
+// parts of the kernel that only root was meant to reach: CVE-2022-0185.
+probe::Answer userns(const std::string& /*unused*/) {
+  if (::unshare(CLONE_NEWUSER) == -1)
+    return probe::refused("make a user namespace");
+  return probe::done("make a user namespace");
+}
+
+// kill(2) with 0 goes to the process group, and a group may reach beyond a PID
+// namespace: nobody needs a number. This signal does nothing to most.
+probe::Answer group(const std::string& /*unused*/) {
+  if (::kill(0, SIGURG) == -1)
+    return probe::refused("send SIGURG to its process group");
+  return probe::done("send SIGURG to its process group");
+}
+
+// ---- System calls -----------------------------------------------------------
 
 constexpr unsigned long long kHighBit = 1ULL << 32;  // Past what is compared.
 
@@ -147,7 +243,16 @@ void make(const Attempt& attempt) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc > 1)
+    return probe::run(argc, argv,
+                      {{"shm", shm},
+                       {"fork", fork},
+                       {"key", key},
+                       {"tiocsti", tiocsti},
+                       {"descriptor", descriptor},
+                       {"userns", userns},
+                       {"group", group}});
   std::setvbuf(stdout, nullptr, _IONBF, 0);  // No child flushes it once more.
   for (const auto& attempt : kAttempts) make(attempt);
 }

@@ -1,0 +1,34 @@
+// What step 01 stops: a file of the host is found by its name.
+//
+// A path that begins with / begins at the root directory of the process. With
+// another one, the same name leads to another file, or to none.
+
+#include <dirent.h>
+
+#include "common/probe.hpp"
+
+namespace {
+
+// Of the root directory, to tell whose it is.
+std::string names_in_root() {
+  std::string names;
+  DIR* const root = ::opendir("/");
+  if (root == nullptr) return probe::errno_name();
+  while (const dirent* const entry = ::readdir(root))
+    if (entry->d_name[0] != '.') names += std::string{" "} + entry->d_name;
+  ::closedir(root);
+  return names;
+}
+
+probe::Answer path(const std::string& file) {
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd != -1) return probe::done("open it: " + probe::first_line(fd));
+  if (errno != ENOENT) return probe::refused("open it");
+  return probe::done("open it: ENOENT; this / holds" + names_in_root());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return probe::run(argc, argv, {{"path", path}});
+}

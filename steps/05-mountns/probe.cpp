@@ -1,0 +1,51 @@
+// What step 05 stops: the way out of a chroot, mounts that the host sees, and
+// writing to the image.
+
+#include <sys/stat.h>
+
+#include "common/probe.hpp"
+
+namespace {
+
+// chroot(2) does not stack, and leaves the working directory where it is. Once
+// the root is a directory below, we stand above it, and no .. on the way up
+// meets a root to stop at but the host's. pivot_root(2) leaves nothing above.
+probe::Answer chroot2(const std::string& file) {
+  const char* const door = "/tmp/door";
+  if (::mkdir(door, 0755) == -1 && errno != EEXIST)
+    return probe::refused("make a directory");
+  if (::chdir("/") == -1) return probe::refused("enter /");
+  if (::chroot(door) == -1) return probe::refused("chroot a second time");
+  for (int i = 0; i < 64; ++i)
+    if (::chdir("..") == -1) return probe::refused("go up");
+  if (::chroot(".") == -1) return probe::refused("chroot to the top");
+  const std::string what = "chroot below, go up 64 times, open the file: ";
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd != -1) return probe::done(what + probe::first_line(fd));
+  if (errno == ENOENT && ::access("/etc/rootfs-mark", F_OK) == 0)
+    return probe::done(what + "ENOENT; the top is its own /");
+  return probe::refused(what + "it is not there");
+}
+
+// A mount belongs to a mount namespace, and whoever is in it sees it.
+probe::Answer mount(const std::string& name) {
+  const auto what = "mount a tmpfs named " + name + " on /mnt";
+  if (::mount(name.c_str(), "/mnt", "tmpfs", 0, nullptr) == -1)
+    return probe::refused(what);
+  return probe::done(what);
+}
+
+// What one container changes in an image, the next one finds there.
+probe::Answer image(const std::string& name) {
+  for (const std::string directory : {"/", "/tmp/"})
+    if (::open((directory + name).c_str(), O_CREAT | O_EXCL, 0644) != -1)
+      return probe::done("make the file " + directory + name);
+  return probe::refused("make the files /" + name + " and /tmp/" + name);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return probe::run(argc, argv,
+                    {{"chroot2", chroot2}, {"mount", mount}, {"image", image}});
+}

@@ -1,0 +1,26 @@
+// What step 07 stops: one container eats the memory that all need.
+//
+// No namespace counts anything. To be given an address is not to have memory:
+// that comes with the first write to each page.
+
+#include <sys/mman.h>
+
+#include "common/probe.hpp"
+
+namespace {
+
+probe::Answer memory(const std::string& mebibytes) {
+  const auto size = std::stoul(mebibytes) << 20;
+  const auto what = "write to " + mebibytes + " MiB";
+  void* const place = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (place == MAP_FAILED) return probe::refused(what);
+  std::memset(place, 1, size);
+  return probe::done(what);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return probe::run(argc, argv, {{"memory", memory}});
+}
