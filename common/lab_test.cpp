@@ -89,4 +89,17 @@ TEST_IN_LAB("125 and one line if there is no such kernel") {
   CHECK(result.err == "lab: cannot read /no/such.deb (LAB_DEB)\n");
 }
 
+TEST_CASE("what other tools read of us is JSON, and YAML") {
+  const auto result =
+      shell("python3 -m json.tool .devcontainer/devcontainer.json");
+  CHECK(result.err.empty());
+  CHECK(result.status == 0);
+  if (shell("python3 -c 'import yaml'").status != 0) {
+    MESSAGE("not tried: .lima.yaml, for there is no python3-yaml");
+    return;
+  }
+  CHECK(shell("python3 -c 'import yaml; yaml.safe_load(open(\".lima.yaml\"))'")
+            .status == 0);
+}
+
 TEST_SUITE_END();
