@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 #include <algorithm>
 #include <array>
@@ -272,6 +273,15 @@ std::vector<std::string> lines(const std::string& text) {
   std::istringstream stream{text};
   for (std::string line; std::getline(stream, line);) result.push_back(line);
   return result;
+}
+
+bool has_tmpfs_attributes() {
+  const auto path = "/dev/shm/box-test-" + std::to_string(::getpid());
+  std::ofstream{path}.put('x');
+  const bool kept = ::setxattr(path.c_str(), "user.box", "x", 1, 0) == 0;
+  CHECK((kept || errno == EOPNOTSUPP));
+  fs::remove(path);
+  return kept;
 }
 
 namespace {

@@ -100,6 +100,10 @@ inline bool is_gone(pid_t pid) {
 /// The contents of a file, or "" if it cannot be read.
 std::string contents(const std::string& path);
 
+/// Whether tmpfs keeps user.* attributes, as from Linux 6.6 on. Without them an
+/// overlay on it cannot remove a directory of the image: EIO. See xattr(7).
+bool has_tmpfs_attributes();
+
 /// Lines of a text.
 std::vector<std::string> lines(const std::string& text);
 
