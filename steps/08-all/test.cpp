@@ -378,7 +378,8 @@ TEST_AS_BOTH("the filter refuses what has been used to attack hosts") {
 
 TEST_AS_BOTH("300 processes at once are too many, --pids many are not") {
   const std::string bomb =
-      "sh -c 'i=0; while [ $i -lt 300 ]; do sleep 1000 & i=$((i+1)); done; echo "
+      "sh -c 'i=0; while [ $i -lt 300 ]; do sleep 1000 & i=$((i+1)); done; "
+      "echo "
       "$i' 2>&1";
   const auto result = shell(box(caller) + bomb);
   CHECK(result.out.find("can't fork") != std::string::npos);
