@@ -19,6 +19,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "common/cgroup.hpp"
 #include "common/netlink.hpp"
 
 namespace fs = std::filesystem;
@@ -273,6 +274,15 @@ std::vector<std::string> lines(const std::string& text) {
   std::istringstream stream{text};
   for (std::string line; std::getline(stream, line);) result.push_back(line);
   return result;
+}
+
+bool has_delegated_cgroup() {
+  if (::geteuid() == 0) return false;
+  try {
+    return !sys::find_cgroup_parents({"memory"}).empty();
+  } catch (const sys::Error&) {
+    return false;
+  }
 }
 
 bool has_tmpfs_attributes() {

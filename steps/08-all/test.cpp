@@ -411,7 +411,8 @@ TEST_AS_ROOT("--cpus sets what the kernel grants of each tenth of a second") {
   running.finish();
 }
 
-TEST_AS_USER("limits that an ordinary user cannot have are told, or refused") {
+TEST_WITHOUT_CGROUP(
+    "limits that an ordinary user cannot have are told, or refused") {
   const auto result =
       shell(step(Caller::kUser, "08-all", "--net none") + "true");
   CHECK(result.status == 0);
