@@ -141,7 +141,7 @@ lint:
 	clang-format --dry-run --Werror $(SOURCES) $(wildcard common/*.hpp steps/*/*.hpp)
 	printf '%s\n' $(SOURCES) | \
 	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
-	shellcheck $$(grep -lE '^#!/bin/(ba)?sh' scripts/* rootfs/* .ci/run)
+	shellcheck $$(grep -lE '^#!/bin/(ba|busybox )?sh' scripts/* rootfs/* .ci/run)
 	$$(command -v pyflakes3 || echo pyflakes) $$(grep -l '^#!.*python3' scripts/*) scripts/*.py
 	codespell --skip '*.svg' --ignore-words-list nin,crate README.md steps common scripts rootfs
 
