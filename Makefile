@@ -13,6 +13,8 @@
 ##   make docs        run what the texts show, and compare
 ##   make docs-update write into the texts what comes out today
 ##   make matrix      what each step stops: every attack in every step
+##   make lab         a shell in a throw-away Linux, where one is root
+##   make test-lab    the tests in there, on two kernels, as root and as a user
 ##   make lint        check format and style
 ##   make bench       how fast, beside runc, crun and bubblewrap if installed
 ##   make mutants     break each layer in turn, and see its test fail
@@ -108,6 +110,17 @@ test:
 	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(PROBES) rootfs
 	@scripts/test $(BUILD)/tests
 
+# Compiled out here, run in there, where everything takes three times as long.
+lab:
+	@scripts/setup lab
+	@$(MAKE) $(PARALLEL) build rootfs
+	@scripts/lab
+
+test-lab:
+	@scripts/setup lab
+	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(PROBES) rootfs
+	@scripts/test-lab
+
 # 03 to 05 need no root. Of 06 on, an ordinary user has the inner half only.
 01 02 06 07 08: WITH := $(SUDO)
 $(patsubst %,0%,1 2 3 4 5 6 7 8): %: build rootfs
@@ -128,7 +141,7 @@ lint:
 	clang-format --dry-run --Werror $(SOURCES) $(wildcard common/*.hpp steps/*/*.hpp)
 	printf '%s\n' $(SOURCES) | \
 	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
-	shellcheck $$(grep -lE '^#!/bin/(ba)?sh' scripts/* rootfs/* .ci/run)
+	shellcheck $$(grep -lE '^#!/bin/(ba|busybox )?sh' scripts/* rootfs/* .ci/run)
 	$$(command -v pyflakes3 || echo pyflakes) $$(grep -l '^#!.*python3' scripts/*) scripts/*.py
 	codespell --skip '*.svg' --ignore-words-list nin,crate README.md steps common scripts rootfs
 
@@ -157,6 +170,6 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help build rootfs setup run test docs docs-update lint bench matrix mutants \
-        reset clean 01 02 03 04 05 06 07 08
+.PHONY: help build rootfs setup run test lab test-lab docs docs-update lint bench \
+        matrix mutants reset clean 01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES)))

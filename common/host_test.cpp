@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 #include <algorithm>
 #include <array>
@@ -18,6 +19,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "common/cgroup.hpp"
 #include "common/netlink.hpp"
 
 namespace fs = std::filesystem;
@@ -272,6 +274,24 @@ std::vector<std::string> lines(const std::string& text) {
   std::istringstream stream{text};
   for (std::string line; std::getline(stream, line);) result.push_back(line);
   return result;
+}
+
+bool has_delegated_cgroup() {
+  if (::geteuid() == 0) return false;
+  try {
+    return !sys::find_cgroup_parents({"memory"}).empty();
+  } catch (const sys::Error&) {
+    return false;
+  }
+}
+
+bool has_tmpfs_attributes() {
+  const auto path = "/dev/shm/box-test-" + std::to_string(::getpid());
+  std::ofstream{path}.put('x');
+  const bool kept = ::setxattr(path.c_str(), "user.box", "x", 1, 0) == 0;
+  CHECK((kept || errno == EOPNOTSUPP));
+  fs::remove(path);
+  return kept;
 }
 
 namespace {

@@ -100,6 +100,13 @@ inline bool is_gone(pid_t pid) {
 /// The contents of a file, or "" if it cannot be read.
 std::string contents(const std::string& path);
 
+/// Whether we are an ordinary user to whom a cgroup was delegated.
+bool has_delegated_cgroup();
+
+/// Whether tmpfs keeps user.* attributes, as from Linux 6.6 on. Without them an
+/// overlay on it cannot remove a directory of the image: EIO. See xattr(7).
+bool has_tmpfs_attributes();
+
 /// Lines of a text.
 std::vector<std::string> lines(const std::string& text);
 
@@ -138,6 +145,13 @@ class Unharmed {
 #define TEST_AS_ROOT(name)          \
   TEST_CASE_FIXTURE(host::Unharmed, \
                     name " (root)" * doctest::skip(::geteuid() != 0))
+
+// One promise to an ordinary user who has no cgroup of their own; who has one
+// skips it.
+#define TEST_WITHOUT_CGROUP(name) \
+  TEST_CASE_FIXTURE(              \
+      host::Unharmed,             \
+      name " (user)" * doctest::skip(host::has_delegated_cgroup()))
 
 // One promise to an ordinary user.
 #define TEST_AS_USER(name) TEST_CASE_FIXTURE(host::Unharmed, name " (user)")

@@ -62,8 +62,9 @@ TEST_AS_BOTH("its PID 1 passes TERM on to a sleep, and reaps orphans") {
 TEST_AS_BOTH("the image is root's own, inside, and untouched outside") {
   CHECK(inside(caller, "stat -c %u:%g /bin /etc/passwd /bin/busybox") ==
         "0:0\n0:0\n0:0\n");
-  CHECK(inside(caller, "echo x >>/etc/passwd && rm -r /bin && echo gone") ==
-        "gone\n");
+  const auto removed =
+      inside(caller, "echo x >>/etc/passwd && rm -r /bin && echo gone");
+  CHECK((removed == "gone\n") == host::has_tmpfs_attributes());
   CHECK(host::contents(host::rootfs(caller) + "/etc/passwd").find("x\n") ==
         std::string::npos);
   CHECK(fs::exists(host::rootfs(caller) + "/bin/sh"));
@@ -377,7 +378,8 @@ TEST_AS_BOTH("the filter refuses what has been used to attack hosts") {
 
 TEST_AS_BOTH("300 processes at once are too many, --pids many are not") {
   const std::string bomb =
-      "sh -c 'i=0; while [ $i -lt 300 ]; do sleep 5 & i=$((i+1)); done; echo "
+      "sh -c 'i=0; while [ $i -lt 300 ]; do sleep 1000 & i=$((i+1)); done; "
+      "echo "
       "$i' 2>&1";
   const auto result = shell(box(caller) + bomb);
   CHECK(result.out.find("can't fork") != std::string::npos);
@@ -409,7 +411,8 @@ TEST_AS_ROOT("--cpus sets what the kernel grants of each tenth of a second") {
   running.finish();
 }
 
-TEST_AS_USER("limits that an ordinary user cannot have are told, or refused") {
+TEST_WITHOUT_CGROUP(
+    "limits that an ordinary user cannot have are told, or refused") {
   const auto result =
       shell(step(Caller::kUser, "08-all", "--net none") + "true");
   CHECK(result.status == 0);
