@@ -93,15 +93,16 @@ bool maps_our_ids(std::string_view uid_map) {
   return false;
 }
 
-bool shows_memory_on_v1(std::string_view cgroups) {
+std::vector<std::string> find_v1_controllers(std::string_view cgroups) {
+  std::vector<std::string> names;
   std::istringstream text{std::string{cgroups}};
   for (std::string line; std::getline(text, line);) {
     std::istringstream words{line};
     std::string name;
     int hierarchy = 0;
-    if (words >> name >> hierarchy && name == "memory") return hierarchy != 0;
+    if (words >> name >> hierarchy && hierarchy != 0) names.push_back(name);
   }
-  return false;
+  return names;
 }
 
 bool is_too_old(const std::string& release) {
@@ -159,7 +160,7 @@ Host look_at_host() {
   host.apparmor_restricts =
       contents(kernel + "apparmor_restrict_unprivileged_userns") == "1\n";
   host.forbids_users = contents(kernel + "unprivileged_userns_clone") == "0\n";
-  host.memory_is_v1 = shows_memory_on_v1(contents("/proc/cgroups"));
+  host.on_v1 = find_v1_controllers(contents("/proc/cgroups"));
   host.command_line = contents("/proc/cmdline");
   host.raspberry =
       contains(contents("/proc/device-tree/model"), "Raspberry Pi");
@@ -240,7 +241,17 @@ Cause apparmor(const Host& host) {
                   host.programs)};
 }
 
+// The first controller of those wanted that v1 has, or "".
+std::string wanted_on_v1(const Attempt& attempt, const Host& host) {
+  const auto wanted =
+      attempt.doing.substr(attempt.doing.rfind(" on ") + 3) + ",";
+  for (const auto& name : host.on_v1)
+    if (contains(wanted, " " + name + ",")) return name;
+  return {};
+}
+
 Cause no_cgroup(const Attempt& attempt, const Host& host) {
+  const auto v1 = wanted_on_v1(attempt, host);
   if (attempt.errnum == ENOENT) {
     if (!host.container.empty())
       return in_container(host, "cgroups are kept away");
@@ -252,15 +263,16 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
                 "/boot/firmware/cmdline.txt && sudo reboot"
               : "sudo sed -i s/cgroup_disable=memory// /etc/default/grub && "
                 "sudo update-grub && sudo reboot"};
-    if (host.wsl && host.memory_is_v1)
-      return {"WSL keeps the memory controller on cgroup v1",
+    if (host.wsl && !v1.empty())
+      return {"WSL keeps the " + v1 + " controller on cgroup v1",
               "printf '[wsl2]\\nkernelCommandLine=cgroup_no_v1=all\\n' "
               ">>\"$(wslpath \"$(wslvar USERPROFILE)\")/.wslconfig\" && "
               "wsl.exe --shutdown"};
-    if (host.memory_is_v1)
-      return {"the memory controller is on cgroup v1, which is not mounted",
-              "sudo sh -c 'mkdir -p /run/memory && mount -t cgroup -o memory "
-              "cgroup /run/memory'"};
+    if (!v1.empty())
+      return {"the " + v1 + " controller is on cgroup v1, which is not mounted",
+              sys::format("sudo sh -c 'mkdir -p /run/{0} && "
+                          "mount -t cgroup -o {0} cgroup /run/{0}'",
+                          v1)};
     if (!host.has_cgroups)
       return {"no cgroup file system is mounted",
               "sudo mount -t cgroup2 cgroup2 /sys/fs/cgroup"};
@@ -271,7 +283,7 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
   if (host.is_root)
     return {"the cgroup file system is not root's to change",
             "sudo mount -o remount,rw /sys/fs/cgroup"};
-  if (host.systemd && !host.memory_is_v1)
+  if (host.systemd && v1.empty())
     return {"no cgroup is delegated to this user",
             "systemd-run --user --scope -p Delegate=yes ..."};
   return {"the cgroups here are root's", "run it with sudo"};

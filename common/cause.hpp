@@ -45,7 +45,7 @@ struct Host {
   bool raspberry = false;
   bool has_modules = true;           ///< Those of the kernel that runs.
   bool has_cgroups = true;           ///< Any cgroup file system.
-  bool memory_is_v1 = false;         ///< Mounted or not.
+  std::vector<std::string> on_v1;    ///< Controllers of a v1 hierarchy.
   std::vector<std::string> none_of;  ///< "user" if max_user_namespaces is 0.
   std::string container;             ///< One that forbids: "docker", or "".
   std::string mask;                  ///< What is mounted over a part of /proc.
@@ -77,8 +77,8 @@ std::string find_mask(std::string_view mountinfo);
 /// Whether all the 65536 ids from 100000 on are in a /proc/PID/uid_map.
 bool maps_our_ids(std::string_view uid_map);
 
-/// Whether /proc/cgroups has `memory` in a v1 hierarchy.
-bool shows_memory_on_v1(std::string_view cgroups);
+/// The controllers that /proc/cgroups has in a v1 hierarchy, mounted or not.
+std::vector<std::string> find_v1_controllers(std::string_view cgroups);
 
 /// Whether a kernel is older than 5.14, by its release: "6.1.0-18-amd64".
 bool is_too_old(const std::string& release);

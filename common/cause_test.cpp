@@ -86,12 +86,12 @@ TEST_CASE("the ids that root hands out are in a map or not") {
   CHECK_FALSE(sys::maps_our_ids(""));
 }
 
-TEST_CASE("the memory controller is on v1 if it has a hierarchy") {
+TEST_CASE("a controller is on v1 if it has a hierarchy") {
   const std::string head = "#subsys_name\thierarchy\tnum_cgroups\tenabled\n";
-  CHECK(sys::shows_memory_on_v1(head + "cpu\t0\t1\t1\nmemory\t4\t20\t1\n"));
-  CHECK_FALSE(
-      sys::shows_memory_on_v1(head + "cpu\t1\t1\t1\nmemory\t0\t9\t1\n"));
-  CHECK_FALSE(sys::shows_memory_on_v1(head));
+  using Names = std::vector<std::string>;
+  CHECK(sys::find_v1_controllers(head + "cpu\t0\t1\t1\nmemory\t4\t20\t1\n") ==
+        Names{"memory"});
+  CHECK(sys::find_v1_controllers(head).empty());
 }
 
 TEST_CASE("5.14 is the first kernel that will do") {
@@ -238,7 +238,7 @@ TEST_CASE("no memory controller: why there is none, and how to have one") {
   CHECK(why(none, host) == "the kernel was built without that controller");
   host.has_cgroups = false;
   CHECK(mend(none, host) == "sudo mount -t cgroup2 cgroup2 /sys/fs/cgroup");
-  host.memory_is_v1 = true;
+  host.on_v1 = {"cpu", "memory"};
   CHECK(why(none, host) ==
         "the memory controller is on cgroup v1, which is not mounted");
   host.wsl = true;
@@ -257,7 +257,7 @@ TEST_CASE("a cgroup that is not for us: whose it is, and who delegates one") {
   CHECK(why(denied, host) == "the cgroups here are root's");
   host.systemd = true;
   CHECK(mend(denied, host) == "systemd-run --user --scope -p Delegate=yes ...");
-  host.memory_is_v1 = true;  // systemd delegates no v1 controller.
+  host.on_v1 = {"cpu", "memory"};  // systemd delegates no v1 controller.
   CHECK(why(denied, host) == "the cgroups here are root's");
   host.is_root = true;
   CHECK(mend(denied, host) == "sudo mount -o remount,rw /sys/fs/cgroup");

@@ -59,7 +59,7 @@ class Child {
   void throw_its_failure() const;
 
   pid_t pid_;
-  Fd failure_;        // Has something to read if the child failed.
+  Fd failure_;  // Has something to read if the child failed.
   std::uint64_t flags_;
   int ended_by_ = 0;  // The signal for which we ended it.
   bool running_ = true;
