@@ -289,48 +289,54 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
   return {"the cgroups here are root's", "run it with sudo"};
 }
 
-// EPERM and EACCES have many fathers. Those that say so themselves come first;
-// then those that are known to be there.
-std::optional<Cause> forbidden(const Attempt& attempt, const Host& host) {
-  const bool is_user_namespace = (attempt.flags & CLONE_NEWUSER) != 0 ||
-                                 contains(attempt.doing, "CLONE_NEWUSER");
-  const bool is_clone = is_about(attempt, "clone a child");
-  const bool is_map = contains(attempt.doing, "id_map");
-  if (!is_user_namespace && !is_map && !host.is_root) {
-    if (attempt.errnum == EPERM)
-      return Cause{"this needs root", "run it with sudo"};
-    return {};
-  }
-  if ((is_map || !is_user_namespace) && host.is_root && !host.has_ids)
-    return Cause{"you are root only of a user namespace, that of your own ids",
-                 "exit"};
-  if (!host.has_proc)
-    return Cause{"/proc is not mounted here", "mount -t proc proc /proc"};
-  if (is_clone && host.is_chrooted)
-    return Cause{"this is a chroot, where the kernel makes no user namespace",
-                 "exit"};
+// Whatever a host has that forbids things and does not say which.
+std::optional<Cause> policy(const std::string& what, const Host& host) {
+  if (!host.is_root && host.apparmor_restricts) return apparmor(host);
+  if (host.has_filter) return filtered(host, what);
+  if (!host.container.empty()) return in_container(host, what + " forbidden");
+  if (host.selinux)
+    return Cause{what + " forbidden by SELinux", "sudo setenforce 0"};
+  return {};
+}
+
+const Cause kChroot{
+    "this is a chroot, where the kernel makes no user namespace", "exit"};
+
+std::optional<Cause> no_user_namespace(const Attempt& attempt,
+                                       const Host& host) {
+  if (host.is_chrooted) return kChroot;
   if (!host.is_root && host.forbids_users)
     return Cause{"kernel.unprivileged_userns_clone is 0",
                  "sudo sysctl -w kernel.unprivileged_userns_clone=1"};
+  auto cause = policy("user namespaces are", host);
+  // Nothing else is left for which the kernel refuses one.
+  if (!cause && attempt.errnum == EPERM) return kChroot;
+  return cause;
+}
+
+// EPERM and EACCES have many fathers. Those that are sure come first.
+std::optional<Cause> forbidden(const Attempt& attempt, const Host& host) {
+  const bool has_user_namespace = (attempt.flags & CLONE_NEWUSER) != 0 ||
+                                  contains(attempt.doing, "CLONE_NEWUSER") ||
+                                  contains(attempt.doing, "id_map");
+  if (!has_user_namespace && !host.is_root) {
+    if (attempt.errnum != EPERM) return {};
+    return Cause{"this needs root", "run it with sudo"};
+  }
+  if (!host.has_proc)
+    return Cause{"/proc is not mounted here", "mount -t proc proc /proc"};
+  if (contains(attempt.doing, "CLONE_NEWUSER"))
+    return no_user_namespace(attempt, host);
+  if (host.is_root && !host.has_ids)
+    return Cause{"you are root only of a user namespace, that of your own ids",
+                 "exit"};
   if (is_about(attempt, "mount proc") && !host.mask.empty())
     return host.container.empty()
                ? Cause{"a part of /proc is hidden by the mount " + host.mask,
                        "sudo umount " + host.mask}
                : in_container(host, "a part of /proc is hidden");
-  if (!host.is_root && host.apparmor_restricts) return apparmor(host);
-  const auto what =
-      std::string{is_clone && is_user_namespace      ? "user namespaces are"
-                  : contains(attempt.doing, "mount") ? "mounts are"
-                                                     : "this is"};
-  if (host.has_filter) return filtered(host, what);
-  if (!host.container.empty()) return in_container(host, what + " forbidden");
-  if (host.selinux)
-    return Cause{what + " forbidden by SELinux", "sudo setenforce 0"};
-  // Nothing else is left that the kernel refuses a user namespace for.
-  if (is_clone && is_user_namespace && attempt.errnum == EPERM)
-    return Cause{"this is a chroot, where the kernel makes no user namespace",
-                 "exit"};
-  return {};
+  return policy(contains(attempt.doing, "mount") ? "mounts are" : "this is",
+                host);
 }
 
 }  // namespace

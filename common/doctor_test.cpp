@@ -70,7 +70,7 @@ std::string fails(Caller caller, const std::string& name,
   CHECK_MESSAGE(at != std::string::npos, ran.err);
   if (at == std::string::npos) return {};
   const auto from = at + start.size();
-  const auto mend = ran.err.substr(from, ran.err.find('\n', from) - from);
+  auto mend = ran.err.substr(from, ran.err.find('\n', from) - from);
 
   const auto told = shell(wrapper + doctor(caller));
   CAPTURE(told.out);
