@@ -27,11 +27,11 @@ std::string doctor(Caller caller) {
   const fs::path tree = host::scratch("doctor");
   if (!fs::exists(tree / "scripts")) {
     must("cp -r scripts " + tree.string() + "; mkdir " + tree.string() +
-         "/steps; for step in steps/*; do mkdir " + tree.string() +
+         "/steps; for step in steps/0*; do mkdir " + tree.string() +
          "/$step; done");
   }
   for (const auto& entry : fs::directory_iterator("steps"))
-    (void)host::as(caller, entry.path().filename());
+    if (entry.is_directory()) (void)host::as(caller, entry.path().filename());
   const auto programs = fs::path{host::rootfs(caller)}.parent_path();
   const bool plays_user = caller == Caller::kUser && ::geteuid() == 0;
   return (plays_user ? "setpriv --reuid 54321 --regid 54321 --clear-groups "
