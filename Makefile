@@ -10,6 +10,7 @@
 ##   make build       build all programs, into build/
 ##   make rootfs      make the root filesystem they run in, build/rootfs
 ##   make setup       install what is missing, and say what
+##   make doctor      which steps work on this machine, and if not, why not
 ##   make docs        run what the texts show, and compare
 ##   make docs-update write into the texts what comes out today
 ##   make matrix      what each step stops: every attack in every step
@@ -99,6 +100,10 @@ $(ROOTFS): rootfs/build
 setup:
 	@scripts/setup test
 
+# A file system may be mounted so that nothing on it can be run: it tells.
+doctor:
+	@sh scripts/doctor
+
 # Each is its own make, for the tools come before anything that needs them.
 run:
 	@scripts/setup run
@@ -170,6 +175,6 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help build rootfs setup run test lab test-lab docs docs-update lint bench \
-        matrix mutants reset clean 01 02 03 04 05 06 07 08
+.PHONY: help build rootfs setup doctor run test lab test-lab docs docs-update lint \
+        bench matrix mutants reset clean 01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES)))

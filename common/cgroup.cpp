@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "common/cause.hpp"
 #include "common/error.hpp"
 #include "common/file.hpp"
 
@@ -152,15 +153,9 @@ std::string find_v2_parent(const Hierarchy& hierarchy,
 
 [[noreturn]] void no_place(int errnum,
                            const std::vector<std::string>& controllers) {
-  throw Error{errnum,
-              sys::format("find a cgroup for a limit on {}",
-                          fmt::join(controllers, ", ")),
-              errnum == ENOENT ? "no cgroup file system has such a controller "
-                                 "here: see /proc/cgroups"
-              : ::geteuid() == 0
-                  ? "inside Docker use --privileged"
-                  : "--memory none, or sudo, or a cgroup of your own: "
-                    "systemd-run --user --scope -p Delegate=yes ..."};
+  const auto doing = sys::format("find a cgroup for a limit on {}",
+                                 fmt::join(controllers, ", "));
+  throw Error{errnum, doing, hint_for({doing, errnum})};
 }
 
 }  // namespace

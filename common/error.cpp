@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "common/cause.hpp"
+
 namespace sys {
 
 namespace {
@@ -25,8 +27,7 @@ std::string line_about(const std::exception& error) {
       sys::format("{}: cannot {}: {} ({})", ::program_invocation_short_name,
                   failure->doing(), std::strerror(errnum), errno_name(errnum));
   std::string hint = failure->hint();
-  if (hint.empty() && errnum == EPERM && ::geteuid() != 0)
-    hint = "this needs root: run it with sudo";
+  if (hint.empty()) hint = hint_for({failure->doing(), errnum});
   return hint.empty() ? line + "\n" : sys::format("{}; hint: {}\n", line, hint);
 }
 

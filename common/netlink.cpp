@@ -12,6 +12,8 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "common/cause.hpp"
+
 namespace sys {
 
 namespace {
@@ -143,7 +145,10 @@ bool Netlink::add_veth(const std::string& name, const std::string& peer,
   Answer answer{};
   const int errnum = exchange(socket_, request, answer);
   if (errnum == EEXIST) return false;
-  if (errnum != 0) throw Error{errnum, doing, "--net none does without"};
+  if (errnum != 0) {
+    const auto hint = hint_for({doing, errnum});
+    throw Error{errnum, doing, hint.empty() ? "--net none does without" : hint};
+  }
   narrate("{}", doing);
   return true;
 }

@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/cause.hpp"
 #include "common/file.hpp"
 
 namespace sys {
@@ -167,20 +168,6 @@ std::string flag_names(std::uint64_t flags) {
   return text;
 }
 
-std::string clone_hint(int errnum, std::uint64_t flags) {
-  if (errnum == ENOSYS)
-    return "clone3 needs Linux 5.3; Docker's default seccomp profile forbids "
-           "it, so inside Docker use --privileged";
-  if (errnum == ENOSPC)
-    return "a limit in /proc/sys/user is reached, or 0 to forbid namespaces";
-  if (errnum == EPERM && ::geteuid() == 0)
-    return "root without CAP_SYS_ADMIN: inside Docker use --privileged";
-  if (errnum == EPERM && (flags & CLONE_NEWUSER) != 0)
-    return "this host forbids user namespaces to ordinary users, or you are "
-           "in a chroot: run it with sudo, outside";
-  return {};
-}
-
 }  // namespace
 
 Child clone(std::uint64_t flags, const std::function<void()>& body) {
@@ -197,15 +184,13 @@ Child clone(std::uint64_t flags, const Fd& cgroup,
   args.exit_signal = SIGCHLD;
   if (cgroup.get() != -1) args.cgroup = static_cast<__u64>(cgroup.get());
   const auto pid = ::syscall(SYS_clone3, &args, sizeof args);
-  if (pid == -1)
-    throw Error{errno, "clone a child" + flag_names(flags),
-                clone_hint(errno, flags)};
+  if (pid == -1) throw Error{errno, "clone a child" + flag_names(flags)};
   if (pid == 0) {
     failure.read_end.reset();
     live(body, failure.write_end);
   }
   narrate("clone a child{}: it is PID {} out here", flag_names(flags), pid);
-  return Child{static_cast<pid_t>(pid), std::move(failure.read_end)};
+  return Child{static_cast<pid_t>(pid), std::move(failure.read_end), flags};
 }
 
 void die_with_parent() {
@@ -231,8 +216,8 @@ void exec_failed(const char* command) {
 
 // ---- Waiting ---------------------------------------------------------------
 
-Child::Child(pid_t pid, Fd failure) noexcept
-    : pid_{pid}, failure_{std::move(failure)} {}
+Child::Child(pid_t pid, Fd failure, std::uint64_t flags) noexcept
+    : pid_{pid}, failure_{std::move(failure)}, flags_{flags} {}
 
 Child::~Child() {
   if (!running_) return;
@@ -309,8 +294,11 @@ void Child::throw_its_failure() const {
       ::read(failure_.get(), &failure, sizeof failure) != sizeof failure)
     return;
   if (failure.errnum == 0) throw std::runtime_error{failure.doing.data()};
-  throw Error{failure.errnum, failure.doing.data(), failure.hint.data(),
-              failure.status};
+  std::string hint = failure.hint.data();
+  // Only here is known in which namespaces it failed.
+  if (hint.empty())
+    hint = hint_for({failure.doing.data(), failure.errnum, flags_});
+  throw Error{failure.errnum, failure.doing.data(), hint, failure.status};
 }
 
 }  // namespace sys

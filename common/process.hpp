@@ -35,8 +35,9 @@ class Signals {
 /// A child made by sys::clone. Left behind un-waited, it is killed and reaped.
 class Child {
  public:
-  /// `failure` is the read end of the pipe on which the child reports one.
-  Child(pid_t pid, Fd failure) noexcept;
+  /// `failure` is the read end of the pipe on which the child reports one, and
+  /// `flags` are those it was made with.
+  Child(pid_t pid, Fd failure, std::uint64_t flags) noexcept;
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
   ~Child();
@@ -58,7 +59,8 @@ class Child {
   void throw_its_failure() const;
 
   pid_t pid_;
-  Fd failure_;        // Has something to read if the child failed.
+  Fd failure_;  // Has something to read if the child failed.
+  std::uint64_t flags_;
   int ended_by_ = 0;  // The signal for which we ended it.
   bool running_ = true;
 };

@@ -1,0 +1,377 @@
+#include "common/cause.hpp"
+
+#include <linux/capability.h>  // CAP_SYS_ADMIN
+#include <linux/sched.h>       // CLONE_*
+#include <sys/prctl.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+
+#include "common/error.hpp"
+#include "common/file.hpp"
+
+namespace sys {
+
+namespace {
+
+// "" if it is not there, or not for us.
+std::string contents(const std::string& path) {
+  try {
+    return read_file(path);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+bool exists(const char* path) {
+  return ::access(path, F_OK) == 0;
+}
+
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != text.npos;
+}
+
+struct Mount {
+  std::string id, root, point;
+};
+
+// The first words of each line of a mountinfo: see proc_pid_mountinfo(5).
+std::vector<Mount> parse_mounts(std::string_view mountinfo) {
+  std::vector<Mount> mounts;
+  std::istringstream text{std::string{mountinfo}};
+  for (std::string line; std::getline(text, line);) {
+    std::istringstream words{line};
+    Mount mount;
+    std::string unused;
+    if (words >> mount.id >> unused >> unused >> mount.root >> mount.point)
+      mounts.push_back(mount);
+  }
+  return mounts;
+}
+
+}  // namespace
+
+// ---- What can be seen ------------------------------------------------------
+
+bool shows_chroot(std::string_view own, std::string_view of_init) {
+  std::string root;
+  for (const auto& mount : parse_mounts(own))
+    if (mount.point == "/") root = mount.id;
+  if (root.empty()) return true;
+  for (const auto& mount : parse_mounts(of_init))
+    if (mount.id == root) return mount.point != "/";
+  return false;
+}
+
+std::string find_mask(std::string_view mountinfo) {
+  for (const auto& mount : parse_mounts(mountinfo)) {
+    if (mount.point == "/proc" && mount.root != "/") return mount.point;
+    // Where a kernel keeps a place free for a mount, one hides nothing.
+    if (mount.point.starts_with("/proc/") &&
+        mount.point != "/proc/sys/fs/binfmt_misc" &&
+        mount.point != "/proc/fs/nfsd")
+      return mount.point;
+  }
+  return {};
+}
+
+bool maps_our_ids(std::string_view uid_map) {
+  constexpr long kFirst = 100000;
+  constexpr long kCount = 65536;
+  std::istringstream text{std::string{uid_map}};
+  long inside = 0;
+  long outside = 0;
+  long count = 0;
+  while (text >> inside >> outside >> count)
+    if (inside <= kFirst && inside + count >= kFirst + kCount) return true;
+  return false;
+}
+
+std::vector<std::string> find_v1_controllers(std::string_view cgroups) {
+  std::vector<std::string> names;
+  std::istringstream text{std::string{cgroups}};
+  for (std::string line; std::getline(text, line);) {
+    std::istringstream words{line};
+    std::string name;
+    int hierarchy = 0;
+    if (words >> name >> hierarchy && hierarchy != 0) names.push_back(name);
+  }
+  return names;
+}
+
+bool is_too_old(const std::string& release) {
+  int major = 0;
+  int minor = 0;
+  // NOLINTNEXTLINE(cert-err34-c): of a number too large it is not, either.
+  if (std::sscanf(release.c_str(), "%d.%d", &major, &minor) != 2) return false;
+  return major < 5 || (major == 5 && minor < 14);
+}
+
+namespace {
+
+// Its files alone prove nothing: a virtual machine may be made of an image, and
+// a privileged container forbids nothing.
+std::string find_container() {
+  if (::prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN) != 0) return {};
+  if (exists("/.dockerenv")) return "docker";
+  if (exists("/run/.containerenv")) return "podman";
+  const char* const name = std::getenv("container");
+  return name != nullptr ? name : "of unknown name";
+}
+
+std::vector<std::string> find_zero_limits() {
+  std::vector<std::string> names;
+  for (const std::string name :
+       {"user", "pid", "uts", "mnt", "net", "ipc", "cgroup"})
+    if (contents("/proc/sys/user/max_" + name + "_namespaces") == "0\n")
+      names.push_back(name);
+  return names;
+}
+
+}  // namespace
+
+Host look_at_host() {
+  Host host;
+  host.is_root = ::geteuid() == 0;
+  host.has_filter = ::prctl(PR_GET_SECCOMP) > 0;
+  host.container = find_container();
+  host.systemd = exists("/run/systemd/system");
+  utsname name{};
+  if (::uname(&name) == 0) host.release = name.release;
+  host.wsl = contains(host.release, "icrosoft");
+  host.has_modules = exists(("/lib/modules/" + host.release).c_str());
+
+  const auto mounts = contents("/proc/self/mountinfo");
+  host.has_proc = !mounts.empty();
+  if (!host.has_proc) return host;
+  host.is_chrooted = shows_chroot(mounts, contents("/proc/1/mountinfo"));
+  host.mask = find_mask(mounts);
+  host.has_cgroups = contains(mounts, " - cgroup");
+  host.has_ids = maps_our_ids(contents("/proc/self/uid_map"));
+  host.none_of = find_zero_limits();
+  host.selinux = contents("/sys/fs/selinux/enforce") == "1";
+  const std::string kernel = "/proc/sys/kernel/";
+  host.apparmor_restricts =
+      contents(kernel + "apparmor_restrict_unprivileged_userns") == "1\n";
+  host.forbids_users = contents(kernel + "unprivileged_userns_clone") == "0\n";
+  host.on_v1 = find_v1_controllers(contents("/proc/cgroups"));
+  host.command_line = contents("/proc/cmdline");
+  host.raspberry =
+      contains(contents("/proc/device-tree/model"), "Raspberry Pi");
+  std::error_code ignored;
+  host.programs =
+      std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
+  return host;
+}
+
+// ---- What follows ----------------------------------------------------------
+
+namespace {
+
+// Where no command mends a machine, another machine does: a virtual one.
+constexpr const char* kElsewhere = "make lab";
+
+bool is_about(const Attempt& attempt, std::string_view start) {
+  return attempt.doing.starts_with(start);
+}
+
+bool is_one_of(int errnum, std::initializer_list<int> set) {
+  for (const int one : set)
+    if (one == errnum) return true;
+  return false;
+}
+
+Cause in_container(const Host& host, const std::string& what) {
+  if (host.container == "docker" || host.container == "podman")
+    return {what + " by " + host.container,
+            "exit, then " + host.container + " run --privileged ..."};
+  return {what + " by a container manager, " + host.container, kElsewhere};
+}
+
+Cause filtered(const Host& host, const std::string& what) {
+  if (!host.container.empty())
+    return in_container(host, what + " forbidden with seccomp");
+  // A filter stays for good, but systemd's children never had it.
+  return {what + " forbidden by a seccomp filter on this shell",
+          !host.systemd  ? kElsewhere
+          : host.is_root ? "systemd-run --pty --same-dir sh"
+                         : "systemd-run --user --pty --same-dir sh"};
+}
+
+Cause no_module(const Host& host, const std::string& name) {
+  if (!host.has_modules && host.container.empty() && !host.wsl)
+    return {"the modules of the kernel that runs (" + host.release +
+                ") are gone, as after an update",
+            "sudo reboot"};
+  return {"the kernel has no " + name, "sudo modprobe " + name};
+}
+
+// Which of the namespaces of a clone may not be had at all?
+Cause at_a_limit(const Attempt& attempt, const Host& host) {
+  for (const auto& name : host.none_of)
+    if (name == "user" || contains(attempt.doing, [&] {
+          std::string flag = "CLONE_NEW";
+          for (const char c : name == "mnt" ? std::string{"ns"} : name)
+            flag += static_cast<char>(c - 'a' + 'A');
+          return flag;
+        }()))
+      return {sys::format("user.max_{}_namespaces is 0", name),
+              sys::format("sudo sysctl -w user.max_{}_namespaces=15000", name)};
+  return {
+      "a limit on namespaces is reached",
+      "sysctl -a | grep namespaces, then sudo sysctl -w one of them higher"};
+}
+
+// An AppArmor profile that says no more than that these may have what every
+// program has on other hosts.
+Cause apparmor(const Host& host) {
+  return {
+      "AppArmor here leaves no rights in a user namespace to programs without "
+      "a "
+      "profile",
+      sys::format("echo 'abi <abi/4.0>, profile box {}/{{0*,enter}} "
+                  "flags=(unconfined) {{ userns, }}' | "
+                  "sudo tee /etc/apparmor.d/box | sudo apparmor_parser -r",
+                  host.programs)};
+}
+
+// The first controller of those wanted that v1 has, or "".
+std::string wanted_on_v1(const Attempt& attempt, const Host& host) {
+  const auto wanted =
+      attempt.doing.substr(attempt.doing.rfind(" on ") + 3) + ",";
+  for (const auto& name : host.on_v1)
+    if (contains(wanted, " " + name + ",")) return name;
+  return {};
+}
+
+Cause no_cgroup(const Attempt& attempt, const Host& host) {
+  const auto v1 = wanted_on_v1(attempt, host);
+  if (attempt.errnum == ENOENT) {
+    if (!host.container.empty())
+      return in_container(host, "cgroups are kept away");
+    if (contains(host.command_line, "cgroup_disable=memory"))
+      return {
+          "the kernel was started with cgroup_disable=memory",
+          host.raspberry
+              ? "sudo sed -i 's/$/ cgroup_enable=memory/' "
+                "/boot/firmware/cmdline.txt && sudo reboot"
+              : "sudo sed -i s/cgroup_disable=memory// /etc/default/grub && "
+                "sudo update-grub && sudo reboot"};
+    if (host.wsl && !v1.empty())
+      return {"WSL keeps the " + v1 + " controller on cgroup v1",
+              "printf '[wsl2]\\nkernelCommandLine=cgroup_no_v1=all\\n' "
+              ">>\"$(wslpath \"$(wslvar USERPROFILE)\")/.wslconfig\" && "
+              "wsl.exe --shutdown"};
+    if (!v1.empty())
+      return {"the " + v1 + " controller is on cgroup v1, which is not mounted",
+              sys::format("sudo sh -c 'mkdir -p /run/{0} && "
+                          "mount -t cgroup -o {0} cgroup /run/{0}'",
+                          v1)};
+    if (!host.has_cgroups)
+      return {"no cgroup file system is mounted",
+              "sudo mount -t cgroup2 cgroup2 /sys/fs/cgroup"};
+    return {"the kernel was built without that controller", kElsewhere};
+  }
+  if (!host.container.empty())
+    return in_container(host, "cgroups are kept away");
+  if (host.is_root)
+    return {"the cgroup file system is not root's to change",
+            "sudo mount -o remount,rw /sys/fs/cgroup"};
+  if (host.systemd && v1.empty())
+    return {"no cgroup is delegated to this user",
+            "systemd-run --user --scope -p Delegate=yes ..."};
+  return {"the cgroups here are root's", "run it with sudo"};
+}
+
+// Whatever a host has that forbids things and does not say which.
+std::optional<Cause> policy(const std::string& what, const Host& host) {
+  if (!host.is_root && host.apparmor_restricts) return apparmor(host);
+  if (host.has_filter) return filtered(host, what);
+  if (!host.container.empty()) return in_container(host, what + " forbidden");
+  if (host.selinux)
+    return Cause{what + " forbidden by SELinux", "sudo setenforce 0"};
+  return {};
+}
+
+const Cause kChroot{
+    "this is a chroot, where the kernel makes no user namespace", "exit"};
+
+std::optional<Cause> no_user_namespace(const Attempt& attempt,
+                                       const Host& host) {
+  if (host.is_chrooted) return kChroot;
+  if (!host.is_root && host.forbids_users)
+    return Cause{"kernel.unprivileged_userns_clone is 0",
+                 "sudo sysctl -w kernel.unprivileged_userns_clone=1"};
+  auto cause = policy("user namespaces are", host);
+  // Nothing else is left for which the kernel refuses one.
+  if (!cause && attempt.errnum == EPERM) return kChroot;
+  return cause;
+}
+
+// EPERM and EACCES have many fathers. Those that are sure come first.
+std::optional<Cause> forbidden(const Attempt& attempt, const Host& host) {
+  const bool has_user_namespace = (attempt.flags & CLONE_NEWUSER) != 0 ||
+                                  contains(attempt.doing, "CLONE_NEWUSER") ||
+                                  contains(attempt.doing, "id_map");
+  if (!has_user_namespace && !host.is_root) {
+    if (attempt.errnum != EPERM) return {};
+    return Cause{"this needs root", "run it with sudo"};
+  }
+  if (!host.has_proc)
+    return Cause{"/proc is not mounted here", "mount -t proc proc /proc"};
+  if (contains(attempt.doing, "CLONE_NEWUSER"))
+    return no_user_namespace(attempt, host);
+  if (host.is_root && !host.has_ids)
+    return Cause{"you are root only of a user namespace, that of your own ids",
+                 "exit"};
+  if (is_about(attempt, "mount proc") && !host.mask.empty())
+    return host.container.empty()
+               ? Cause{"a part of /proc is hidden by the mount " + host.mask,
+                       "sudo umount " + host.mask}
+               : in_container(host, "a part of /proc is hidden");
+  return policy(contains(attempt.doing, "mount") ? "mounts are" : "this is",
+                host);
+}
+
+}  // namespace
+
+std::optional<Cause> explain(const Attempt& attempt, const Host& host) {
+  const int errnum = attempt.errnum;
+  const bool is_clone = is_about(attempt, "clone a child");
+  if (is_about(attempt, "find a cgroup")) return no_cgroup(attempt, host);
+  if (is_one_of(errnum, {ENOSYS, EINVAL, E2BIG}) && is_too_old(host.release))
+    return Cause{
+        sys::format("Linux {} is too old, it takes 5.14", host.release),
+        kElsewhere};
+  if (errnum == ENOSYS && host.has_filter)
+    return filtered(host, is_clone ? "clone3 is" : "this is");
+  if (is_clone && is_one_of(errnum, {ENOSPC, EUSERS}))
+    return at_a_limit(attempt, host);
+  if (is_about(attempt, "mount overlay") && errnum == ENODEV)
+    return no_module(host, "overlay");
+  if (is_about(attempt, "make a veth pair") && errnum == EOPNOTSUPP)
+    return no_module(host, "veth");
+  if (is_about(attempt, "mount overlay") && errnum == EINVAL)
+    return Cause{"an overlay cannot lie on the file system of the rootfs",
+                 "cp -a . /var/tmp/box && cd /var/tmp/box"};
+  // EACCES is mostly about a file, and not about what a host forbids at all.
+  if (errnum == EPERM
+          ? !is_about(attempt, "run ")
+          : errnum == EACCES && (is_clone || is_about(attempt, "mount ") ||
+                                 is_about(attempt, "change the")))
+    return forbidden(attempt, host);
+  return {};
+}
+
+std::string hint_for(const Attempt& attempt) {
+  const auto cause = explain(attempt, look_at_host());
+  return cause ? sys::format("{}: {}", cause->why, cause->mend) : "";
+}
+
+}  // namespace sys

@@ -1,0 +1,266 @@
+#include "common/cause.hpp"
+
+#include <doctest/doctest.h>
+#include <linux/sched.h>  // CLONE_*
+
+#include <cerrno>
+
+namespace {
+
+using sys::Attempt;
+using sys::Host;
+
+// A host on which nothing is amiss, and one who is not root there.
+Host user_on_good_host() {
+  Host host;
+  host.release = "6.1.0-18-amd64";
+  host.programs = "/home/me/box/build";
+  return host;
+}
+
+Host root_on_good_host() {
+  auto host = user_on_good_host();
+  host.is_root = true;
+  return host;
+}
+
+const Attempt kUserNamespace{
+    "clone a child with CLONE_NEWUSER|CLONE_NEWPID|CLONE_NEWNS", EPERM, 0};
+const Attempt kChroot{"make the working directory our /", EPERM, 0};
+const Attempt kMountInside{"mount tmpfs on /tmp", EPERM, CLONE_NEWUSER};
+const Attempt kProcInside{"mount proc on /proc", EPERM, CLONE_NEWUSER};
+
+std::string why(const Attempt& attempt, const Host& host) {
+  const auto cause = explain(attempt, host);
+  return cause ? cause->why : "";
+}
+
+std::string mend(const Attempt& attempt, const Host& host) {
+  const auto cause = explain(attempt, host);
+  return cause ? cause->mend : "";
+}
+
+Attempt with(Attempt attempt, int errnum) {
+  attempt.errnum = errnum;
+  return attempt;
+}
+
+}  // namespace
+
+TEST_SUITE_BEGIN("common/cause");
+
+// ---- What can be seen ------------------------------------------------------
+
+TEST_CASE("a chroot shows: its / is no mount, or elsewhere for PID 1") {
+  const std::string whole = "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n";
+  CHECK_FALSE(sys::shows_chroot(whole, whole));
+  CHECK_FALSE(sys::shows_chroot(whole, ""));
+  CHECK_FALSE(sys::shows_chroot("77 1 8:1 / / rw - ext4 x rw\n", whole));
+  CHECK(sys::shows_chroot("40 21 0:5 / /proc rw - proc proc rw\n", whole));
+  const std::string tree = "50 21 8:2 / /srv/tree rw - ext4 /dev/sda2 rw\n";
+  CHECK(sys::shows_chroot("50 21 8:2 / / rw - ext4 /dev/sda2 rw\n",
+                          whole + tree));
+  // The last mount on a place is the one that counts.
+  CHECK_FALSE(sys::shows_chroot(whole + "22 21 0:9 / / rw - overlay o rw\n",
+                                whole + "22 21 0:9 / / rw - overlay o rw\n"));
+}
+
+TEST_CASE(
+    "what hides a part of /proc is found, and what is at home there not") {
+  const std::string proc = "40 21 0:5 / /proc rw - proc proc rw\n";
+  CHECK(sys::find_mask(proc).empty());
+  CHECK(sys::find_mask(proc + "41 40 0:6 / /proc/sys/fs/binfmt_misc rw - "
+                              "autofs systemd-1 rw\n")
+            .empty());
+  CHECK(
+      sys::find_mask(proc + "42 40 0:7 /null /proc/kcore rw - tmpfs t rw\n") ==
+      "/proc/kcore");
+  CHECK(sys::find_mask("43 40 0:5 /sys /proc rw - proc proc rw\n") == "/proc");
+}
+
+TEST_CASE("the ids that root hands out are in a map or not") {
+  CHECK(sys::maps_our_ids("         0          0 4294967295\n"));
+  CHECK(sys::maps_our_ids("0 1000 1\n100000 500000 65536\n"));
+  CHECK_FALSE(sys::maps_our_ids("         0       1000          1\n"));
+  CHECK_FALSE(sys::maps_our_ids("0 100000 65536\n"));
+  CHECK_FALSE(sys::maps_our_ids(""));
+}
+
+TEST_CASE("a controller is on v1 if it has a hierarchy") {
+  const std::string head = "#subsys_name\thierarchy\tnum_cgroups\tenabled\n";
+  using Names = std::vector<std::string>;
+  CHECK(sys::find_v1_controllers(head + "cpu\t0\t1\t1\nmemory\t4\t20\t1\n") ==
+        Names{"memory"});
+  CHECK(sys::find_v1_controllers(head).empty());
+}
+
+TEST_CASE("5.14 is the first kernel that will do") {
+  for (const auto* const old : {"5.13.0-1-generic", "4.18.0-553.el8", "5.4"})
+    CHECK(sys::is_too_old(old));
+  for (const auto* const good : {"5.14.0-70.el9", "6.1.0", "10.0", "odd", ""})
+    CHECK_FALSE(sys::is_too_old(good));
+}
+
+// ---- What follows ----------------------------------------------------------
+
+TEST_CASE("on a good host nothing is made up") {
+  CHECK_FALSE(explain(kMountInside, user_on_good_host()));
+  CHECK_FALSE(explain(kMountInside, root_on_good_host()));
+  CHECK_FALSE(explain(kChroot, root_on_good_host()));
+  CHECK_FALSE(
+      explain({"run /bin/x", EPERM, CLONE_NEWUSER}, user_on_good_host()));
+  CHECK_FALSE(explain({"run /bin/x", EACCES, 0}, user_on_good_host()));
+  CHECK_FALSE(explain({"open /etc/shadow", EACCES, 0}, user_on_good_host()));
+  CHECK_FALSE(explain({"mount proc on /proc", EBUSY, 0}, root_on_good_host()));
+}
+
+TEST_CASE("who is not root is told so, but not of what is no root's matter") {
+  CHECK(why(kChroot, user_on_good_host()) == "this needs root");
+  auto ubuntu = user_on_good_host();
+  ubuntu.apparmor_restricts = true;
+  CHECK(why(kChroot, ubuntu) == "this needs root");
+}
+
+TEST_CASE("Ubuntu's AppArmor: wherever it says no, and the programs named") {
+  auto ubuntu = user_on_good_host();
+  ubuntu.apparmor_restricts = true;
+  Attempt chroot_inside = kChroot;
+  chroot_inside.flags = CLONE_NEWUSER | CLONE_NEWPID;
+  for (const auto& attempt :
+       {kUserNamespace, kMountInside, with(kMountInside, EACCES), chroot_inside,
+        Attempt{"write '0 1000 1' to /proc/7/uid_map", EPERM, 0}}) {
+    CAPTURE(attempt.doing);
+    CHECK(why(attempt, ubuntu).starts_with("AppArmor here leaves no rights"));
+    CHECK(mend(attempt, ubuntu).find("box /home/me/box/build/{0*,enter}") !=
+          std::string::npos);
+  }
+  ubuntu.is_root = true;
+  CHECK_FALSE(explain(kMountInside, ubuntu));
+}
+
+TEST_CASE("a switch that is off is named, with the command that turns it on") {
+  auto host = user_on_good_host();
+  host.forbids_users = true;
+  CHECK(mend(kUserNamespace, host) ==
+        "sudo sysctl -w kernel.unprivileged_userns_clone=1");
+  host = user_on_good_host();
+  host.none_of = {"user"};
+  CHECK(why(with(kUserNamespace, ENOSPC), host) ==
+        "user.max_user_namespaces is 0");
+  host.none_of = {"net", "mnt"};  // No network namespace was asked for.
+  CHECK(mend(with(kUserNamespace, ENOSPC), host) ==
+        "sudo sysctl -w user.max_mnt_namespaces=15000");
+  host.none_of = {};
+  CHECK(why(with(kUserNamespace, ENOSPC), host) ==
+        "a limit on namespaces is reached");
+}
+
+TEST_CASE("a chroot is named where it shows, and where nothing else is left") {
+  auto host = root_on_good_host();
+  const std::string chroot =
+      "this is a chroot, where the kernel makes no user namespace";
+  CHECK(why(kUserNamespace, host) == chroot);
+  host.has_filter = true;
+  CHECK(why(kUserNamespace, host) ==
+        "user namespaces are forbidden by a seccomp filter on this shell");
+  host.is_chrooted = true;
+  CHECK(why(kUserNamespace, host) == chroot);
+  host.has_proc = false;
+  CHECK(why(kUserNamespace, host) == "/proc is not mounted here");
+}
+
+TEST_CASE("a seccomp filter is Docker's if we are in Docker") {
+  auto host = root_on_good_host();
+  host.has_filter = true;
+  const auto clone3 = with(kUserNamespace, ENOSYS);
+  CHECK(why(clone3, host) ==
+        "clone3 is forbidden by a seccomp filter on this shell");
+  CHECK(mend(clone3, host) == "make lab");
+  host.systemd = true;
+  CHECK(mend(clone3, host) == "systemd-run --pty --same-dir sh");
+  host.container = "docker";
+  CHECK(why(clone3, host) == "clone3 is forbidden with seccomp by docker");
+  CHECK(mend(clone3, host) == "exit, then docker run --privileged ...");
+  host.has_filter = false;
+  host.container = "podman";
+  CHECK(mend(kMountInside, host) == "exit, then podman run --privileged ...");
+  host.container = "lxc";
+  CHECK(mend(kMountInside, host) == "make lab");
+}
+
+TEST_CASE("an old kernel is named only where its age is the reason") {
+  auto host = user_on_good_host();
+  host.release = "4.18.0-553.el8";
+  CHECK(why(with(kUserNamespace, ENOSYS), host) ==
+        "Linux 4.18.0-553.el8 is too old, it takes 5.14");
+  CHECK(why(kChroot, host) == "this needs root");
+}
+
+TEST_CASE("a hidden part of /proc is no container's without a container") {
+  auto host = user_on_good_host();
+  host.mask = "/proc/kcore";
+  CHECK(mend(kProcInside, host) == "sudo umount /proc/kcore");
+  CHECK_FALSE(explain(kMountInside, host));
+  host.container = "podman";
+  CHECK(why(kProcInside, host) == "a part of /proc is hidden by podman");
+}
+
+TEST_CASE("SELinux is named last of all") {
+  auto host = user_on_good_host();
+  host.selinux = true;
+  CHECK(mend(kMountInside, host) == "sudo setenforce 0");
+  host.apparmor_restricts = true;
+  CHECK(why(kMountInside, host).starts_with("AppArmor"));
+}
+
+TEST_CASE("root of a user namespace has no ids to hand out") {
+  auto host = root_on_good_host();
+  host.has_ids = false;
+  const Attempt map{"write '0 100000 65536' to /proc/7/uid_map", EPERM, 0};
+  CHECK(why(map, host).starts_with("you are root only of a user namespace"));
+}
+
+TEST_CASE("a module is missing, or all are, after an update") {
+  const Attempt overlay{"mount overlay on /tmp/root", ENODEV, CLONE_NEWUSER};
+  const Attempt veth{"make a veth pair: box7 here", EOPNOTSUPP, 0};
+  auto host = root_on_good_host();
+  CHECK(mend(overlay, host) == "sudo modprobe overlay");
+  CHECK(mend(veth, host) == "sudo modprobe veth");
+  host.has_modules = false;
+  CHECK(mend(veth, host) == "sudo reboot");
+  CHECK(why(with(overlay, EINVAL), host) ==
+        "an overlay cannot lie on the file system of the rootfs");
+}
+
+TEST_CASE("no memory controller: why there is none, and how to have one") {
+  const Attempt none{"find a cgroup for a limit on memory", ENOENT, 0};
+  auto host = root_on_good_host();
+  CHECK(why(none, host) == "the kernel was built without that controller");
+  host.has_cgroups = false;
+  CHECK(mend(none, host) == "sudo mount -t cgroup2 cgroup2 /sys/fs/cgroup");
+  host.on_v1 = {"cpu", "memory"};
+  CHECK(why(none, host) ==
+        "the memory controller is on cgroup v1, which is not mounted");
+  host.wsl = true;
+  CHECK(mend(none, host).find("cgroup_no_v1=all") != std::string::npos);
+  host.command_line = "quiet cgroup_disable=memory";
+  CHECK(mend(none, host).find("update-grub") != std::string::npos);
+  host.raspberry = true;
+  CHECK(mend(none, host).find("cgroup_enable=memory") != std::string::npos);
+  host.container = "docker";
+  CHECK(why(none, host) == "cgroups are kept away by docker");
+}
+
+TEST_CASE("a cgroup that is not for us: whose it is, and who delegates one") {
+  const Attempt denied{"find a cgroup for a limit on memory", EACCES, 0};
+  auto host = user_on_good_host();
+  CHECK(why(denied, host) == "the cgroups here are root's");
+  host.systemd = true;
+  CHECK(mend(denied, host) == "systemd-run --user --scope -p Delegate=yes ...");
+  host.on_v1 = {"cpu", "memory"};  // systemd delegates no v1 controller.
+  CHECK(why(denied, host) == "the cgroups here are root's");
+  host.is_root = true;
+  CHECK(mend(denied, host) == "sudo mount -o remount,rw /sys/fs/cgroup");
+}
+
+TEST_SUITE_END();

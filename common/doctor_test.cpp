@@ -1,0 +1,241 @@
+// scripts/doctor on hosts that lack something: it has to name the cause, and
+// the step that fails has to name the same.
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "common/cause.hpp"
+#include "common/host_test.hpp"
+#include "common/testing.hpp"
+
+using host::Caller, host::must, host::shell, host::step;
+namespace fs = std::filesystem;
+
+namespace {
+
+// The doctor, in a tree that `caller` may enter, with the programs that other
+// tests run.
+std::string doctor(Caller caller) {
+  const fs::path tree = host::scratch("doctor");
+  if (!fs::exists(tree / "scripts")) {
+    must("cp -r scripts " + tree.string() + "; mkdir " + tree.string() +
+         "/steps; for step in steps/0*; do mkdir " + tree.string() +
+         "/$step; done");
+  }
+  for (const auto& entry : fs::directory_iterator("steps"))
+    if (entry.is_directory()) (void)host::as(caller, entry.path().filename());
+  const auto programs = fs::path{host::rootfs(caller)}.parent_path();
+  const bool plays_user = caller == Caller::kUser && ::geteuid() == 0;
+  return (plays_user ? "setpriv --reuid 54321 --regid 54321 --clear-groups "
+                     : "") +
+         sys::format("env BUILD={} sh {}/scripts/doctor ", programs.string(),
+                     tree.string());
+}
+
+// Any process that this thread starts gets `errnum` from a system call.
+void forbid(unsigned call, unsigned errnum) {
+  std::array<sock_filter, 4> code{
+      {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | errnum),
+       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
+  const sock_fprog program{code.size(), code.data()};
+  sys::check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
+  sys::check(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program),
+             "install a filter");
+}
+
+std::string line_of(const std::string& text, const std::string& start) {
+  for (const auto& line : host::lines(text))
+    if (line.starts_with(start)) return line;
+  return {};
+}
+
+// On the host as it is for this thread, `name` fails for this cause, and the
+// doctor says so. Returns the command that mends it.
+std::string fails(Caller caller, const std::string& name,
+                  const std::string& why, const std::string& wrapper = {}) {
+  const auto ran = shell(wrapper + step(caller, name) + "true");
+  CHECK(ran.status == 125);
+  const auto start = "; hint: " + why + ": ";
+  const auto at = ran.err.find(start);
+  CHECK_MESSAGE(at != std::string::npos, ran.err);
+  if (at == std::string::npos) return {};
+  const auto from = at + start.size();
+  auto mend = ran.err.substr(from, ran.err.find('\n', from) - from);
+
+  const auto told = shell(wrapper + doctor(caller));
+  CAPTURE(told.out);
+  CAPTURE(told.err);
+  CHECK(told.status == 1);
+  CHECK(line_of(told.out, name).find("not here") != std::string::npos);
+  CHECK(told.out.find(": " + why + "\n    " + mend + "\n") !=
+        std::string::npos);
+  return mend;
+}
+
+// Each host is seen by root, and by somebody else.
+void as_both(const std::function<void(Caller)>& body) {
+  for (const auto caller : {Caller::kRoot, Caller::kUser}) {
+    (void)doctor(caller);  // What is made for it is made on the whole host.
+    CAPTURE(caller == Caller::kRoot);
+    testing::in_namespaces(CLONE_NEWNS, [&] { body(caller); });
+  }
+}
+
+std::string without_sudo(const std::string& command) {
+  REQUIRE(command.starts_with("sudo "));
+  return command.substr(5);
+}
+
+}  // namespace
+
+TEST_SUITE_BEGIN("doctor");
+
+TEST_AS_BOTH("on this very host its verdicts are what the steps do") {
+  const auto told = shell(doctor(caller));
+  CAPTURE(told.out);
+  CHECK(told.err.empty());
+  const auto lines = host::lines(told.out);
+  REQUIRE(lines.size() >= 8);
+  std::size_t i = 0;
+  bool all = true;
+  for (const auto* const name :
+       {"01-chroot", "02-pidns", "03-userns", "04-uts", "05-mountns",
+        "06-netns-veth", "07-cgroup-memory", "08-all"}) {
+    const auto& line = lines[i++];
+    CHECK(line.starts_with(name));
+    const auto verdict = line.substr(18);
+    const bool works = shell(step(caller, name) + "true").status == 0;
+    CHECK((verdict == "ready" || verdict.starts_with("ready (")) == works);
+    all = all && verdict.starts_with("ready");
+  }
+  CHECK(told.status == (all ? 0 : 1));
+}
+
+TEST_AS_BOTH("as JSON it says the same") {
+  const auto text = shell(doctor(caller));
+  const auto json = shell(doctor(caller) +
+                          "--json | python3 -c 'import json, sys\n"
+                          "for f in json.load(sys.stdin):\n"
+                          "    print(f[\"step\"], f[\"verdict\"])'");
+  CHECK(json.status == 0);
+  const auto lines = host::lines(json.out);
+  REQUIRE(lines.size() == 8);
+  for (const auto& line : lines) {
+    const auto space = line.find(' ');
+    const auto same = line_of(text.out, line.substr(0, space));
+    CHECK(same.substr(18).starts_with(line.substr(space + 1)));
+  }
+}
+
+TEST_AS_BOTH("an option that it does not know is an error of its own") {
+  const auto result = shell(doctor(caller) + "--colour");
+  CHECK(result.status == 2);
+  CHECK(result.out.empty());
+  CHECK(result.err.starts_with("usage   scripts/doctor"));
+}
+
+TEST_AS_BOTH("without a compiler no step works, and a command brings one") {
+  const auto result = shell("CXX=no-such-g++ " + doctor(caller));
+  CHECK(result.status == 1);
+  CHECK(line_of(result.out, "08-all").ends_with("not here"));
+  CHECK(result.out.find("08: missing: compiler no-such-g++ -std=c++20") !=
+        std::string::npos);
+  const auto mend = host::lines(result.out).back();
+  CHECK((mend.find(" install ") != std::string::npos ||
+         mend.find(" -S ") != std::string::npos ||
+         mend.find(" add ") != std::string::npos));
+}
+
+TEST_AS_ROOT("a filter that knows no clone3") {
+  as_both([](Caller caller) {
+    forbid(SYS_clone3, ENOSYS);
+    fails(caller, "03-userns",
+          "clone3 is forbidden by a seccomp filter on this shell");
+  });
+}
+
+TEST_AS_ROOT("a filter that forbids clone3") {
+  as_both([](Caller caller) {
+    forbid(SYS_clone3, EPERM);
+    fails(caller, "03-userns",
+          "user namespaces are forbidden by a seccomp filter on this shell");
+  });
+}
+
+TEST_AS_ROOT("a filter that forbids unshare") {
+  as_both([](Caller caller) {
+    forbid(SYS_unshare, EPERM);
+    CHECK(shell(step(caller, "05-mountns") + "true").status == 0);
+    fails(caller, "08-all",
+          "this is forbidden by a seccomp filter on this shell");
+  });
+}
+
+TEST_AS_ROOT("a filter that forbids mount") {
+  as_both([](Caller caller) {
+    forbid(SYS_mount, EPERM);
+    fails(caller, "05-mountns",
+          "mounts are forbidden by a seccomp filter on this shell");
+  });
+}
+
+TEST_AS_ROOT("a /proc of which a part is hidden, and what mends it") {
+  as_both([](Caller caller) {
+    sys::mount("/dev/null", "/proc/version", nullptr, MS_BIND, nullptr);
+    const auto mend = fails(caller, "05-mountns",
+                            "a part of /proc is hidden by the mount "
+                            "/proc/version");
+    must(without_sudo(mend));
+    CHECK(shell(step(caller, "05-mountns") + "true").status == 0);
+  });
+}
+
+TEST_AS_ROOT("no user namespaces, and what mends it") {
+  (void)doctor(Caller::kRoot);
+  const auto begin =
+      "unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_user_namespaces; " +
+      std::string{"\"$@\"; exit $?' sh "};
+  const auto mend =
+      fails(Caller::kRoot, "03-userns", "user.max_user_namespaces is 0", begin);
+  CHECK(mend == "sudo sysctl -w user.max_user_namespaces=15000");
+}
+
+TEST_AS_ROOT("no cgroup file system, and what mends it") {
+  as_both([](Caller caller) {
+    must("while umount -Rl /sys/fs/cgroup 2>/dev/null; do :; done");
+    const auto names = sys::look_at_host().on_v1;
+    const bool v1 =
+        std::find(names.begin(), names.end(), "memory") != names.end();
+    const auto mend =
+        fails(caller, "07-cgroup-memory",
+              v1 ? "the memory controller is on cgroup v1, which is not mounted"
+                 : "no cgroup file system is mounted");
+    must("mount -t tmpfs tmpfs /run");
+    must(without_sudo(mend));
+    CHECK(shell(step(Caller::kRoot, "07-cgroup-memory") + "true").status == 0);
+  });
+}
+
+TEST_AS_ROOT("a chroot") {
+  as_both([](Caller caller) {
+    const auto root = host::scratch("root");
+    must("mount --rbind / " + root);
+    sys::check(::chroot(root.c_str()), "enter a chroot");
+    const auto mend =
+        fails(caller, "03-userns",
+              "this is a chroot, where the kernel makes no user namespace");
+    CHECK(mend == "exit");
+  });
+}
+
+TEST_SUITE_END();
