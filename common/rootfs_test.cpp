@@ -66,4 +66,64 @@ TEST_CASE("a busybox that needs libraries is refused") {
   CHECK(!fs::exists(host::scratch("builds") + "/x"));
 }
 
+// ---- Trees that others made
+// --------------------------------------------------
+
+TEST_CASE("from-host brings a program and what it is linked to") {
+  const auto tree = host::scratch("peeled") + "/tree";
+  must("rootfs/from-host " + tree + " bash cat");
+  for (const auto caller : {host::Caller::kUser, host::Caller::kRoot}) {
+    if (caller == host::Caller::kRoot && ::geteuid() != 0) continue;
+    const auto result = shell(
+        "LC_ALL=C " +
+        host::step_in(tree, caller, "08-all", "--net none --memory none") +
+        "bash -c 'echo $(cat /etc/passwd)'");
+    CHECK(result.out == "root:x:0:0:root:/root:/bin/sh\n");
+  }
+  CHECK(shell("rootfs/from-host " + tree + " bash").status == 1);
+  const auto result = shell("rootfs/from-host " + tree + "2 no-such");
+  CHECK(result.status == 1);
+  CHECK(result.err == "rootfs/from-host: there is no no-such here\n");
+  CHECK_FALSE(std::filesystem::exists(tree + "2"));
+}
+
+TEST_CASE("from-image unpacks what docker export writes") {
+  const auto base = host::scratch("export");
+  must("tar -C build/rootfs -cf " + base + "/plain.tar .");
+  must("rootfs/from-image " + base + "/plain.tar " + base + "/tree");
+  CHECK(shell("diff -r --no-dereference build/rootfs " + base + "/tree")
+            .out.find("Only in build/rootfs/dev") != std::string::npos);
+  CHECK(shell("diff -r --no-dereference -x dev build/rootfs " + base + "/tree")
+            .status == 0);
+  for (const std::string source : {"/etc/passwd", "/no/such", "/etc"}) {
+    CHECK(shell("rootfs/from-image " + source + " " + base + "/none").status ==
+          1);
+    CHECK_FALSE(std::filesystem::exists(base + "/none"));
+  }
+}
+
+// The second layer changes a file of the first, and removes one.
+TEST_CASE("from-image applies the layers of an image, from each kind of it" *
+          doctest::skip(std::system("command -v skopeo umoci >/dev/null") !=
+                        0)) {
+  const auto base = host::scratch("image");
+  must("cd " + base + " && export HOME=" + base +
+       " && r=" + (::geteuid() == 0 ? "" : "--rootless") +
+       " && umoci init --layout oci && umoci new --image oci:it && "
+       "mkdir one && echo old >one/changed && echo old >one/removed && "
+       "umoci insert $r --image oci:it one / && echo new >one/changed && "
+       "umoci insert $r --image oci:it one/changed /changed && "
+       "umoci insert $r --image oci:it --whiteout /removed && "
+       "skopeo copy -q oci:oci:it docker-archive:save.tar:it:latest && "
+       "skopeo copy -q oci:oci:it oci-archive:oci.tar");
+  for (const std::string source : {"oci:it", "save.tar", "oci.tar"}) {
+    CAPTURE(source);
+    const auto tree = base + "/tree";
+    must("rm -rf " + tree + " && rootfs/from-image " + base + "/" + source +
+         " " + tree);
+    CHECK(host::contents(tree + "/changed") == "new\n");
+    CHECK_FALSE(std::filesystem::exists(tree + "/removed"));
+  }
+}
+
 TEST_SUITE_END();
