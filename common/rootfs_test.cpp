@@ -104,8 +104,7 @@ TEST_CASE("from-image unpacks what docker export writes") {
 
 // The second layer changes a file of the first, and removes one.
 TEST_CASE("from-image applies the layers of an image, from each kind of it" *
-          doctest::skip(std::system("command -v skopeo umoci >/dev/null") !=
-                        0)) {
+          doctest::skip(shell("skopeo -v && umoci -v").status != 0)) {
   const auto base = host::scratch("image");
   must("cd " + base + " && export HOME=" + base +
        " && r=" + (::geteuid() == 0 ? "" : "--rootless") +
