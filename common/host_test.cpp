@@ -240,7 +240,7 @@ bool is_alive(pid_t pid) {
 
 bool eventually(const std::function<bool(pid_t)>& done, pid_t pid) {
   using std::chrono::steady_clock;
-  const auto give_up = steady_clock::now() + std::chrono::seconds{60};
+  const auto give_up = steady_clock::now() + std::chrono::seconds{30};
   while (!done(pid)) {
     if (steady_clock::now() > give_up) return false;
     ::poll(nullptr, 0, 5);

@@ -83,11 +83,11 @@ class Running {
 /// The children of a process: see proc_tid_children(5).
 std::vector<pid_t> children(pid_t pid);
 
-/// Waits until `done` says so; false if that takes more than a minute.
+/// Waits until `done` says so; false if that takes more than half a minute.
 bool eventually(const std::function<bool(pid_t)>& done, pid_t pid);
 
 /// Waits until a process below `pid` runs the program `name`; false if that
-/// takes more than a minute. A shell that is about to exec does not do: it
+/// takes more than half a minute. A shell that is about to exec does not do: it
 /// may catch a signal and forget it.
 bool comes_to_run(pid_t pid, const std::string& name);
 
