@@ -92,7 +92,7 @@ constexpr std::array<Option, 10> kOptions{{
      }},
     {"--pids", "N", "at most that many processes (256)",
      [](Arguments& args, std::string_view value) {
-       args.pids = parse_number(value, 1, 4194304);
+       args.pids = parse_number(value, 2, 4194304);  // PID 1, the command.
        args.pids_was_said = true;
      }},
     {"--cpus", "X", "at most that many processors, 0.5 say (all)",

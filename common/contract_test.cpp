@@ -196,6 +196,11 @@ TEST_AS_BOTH("KILL to the program leaves no process") {
   if (caller == Caller::kRoot) CHECK(reset.status == 0);
 }
 
+TEST_CASE("reset does nothing that it was not told to") {
+  for (const std::string word : {"--help", "--dryrun", "x"})
+    CHECK(shell("scripts/reset " + word).status == 2);
+}
+
 TEST_AS_BOTH(
     "a program that its caller runs with CHLD ignored waits all the "
     "same") {

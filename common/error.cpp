@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cctype>
 #include <cstring>
 
 #include "common/cause.hpp"
@@ -12,7 +13,10 @@ namespace {
 
 // One write(2), so that lines of two processes never mix. A lost line is no
 // reason to fail: stderr may be closed, or full.
-void print_line(const std::string& line) noexcept {
+void print_line(std::string line) noexcept {
+  // A name may be anybody's, and write to the terminal whatever it likes.
+  for (std::size_t i = 0; i + 1 < line.size(); ++i)
+    if (std::iscntrl(static_cast<unsigned char>(line[i])) != 0) line[i] = '?';
   [[maybe_unused]] const auto n =
       ::write(STDERR_FILENO, line.data(), line.size());
 }

@@ -39,10 +39,13 @@ Nat::Nat(const std::string& link, const std::string& address) {
         "cannot let the container out: the host forwards no packets; hint: "
         "sudo sysctl -w net.ipv4.ip_forward=1"};
 
+  write_file("/proc/sys/net/ipv4/conf/" + link + "/forwarding", "1");
   const auto table = sys::format(
       "table ip {0}; delete table ip {0}; table ip {0} {{ chain out {{ "
       "type nat hook postrouting priority 100; "
-      "ip saddr {1} oifname != \"{0}\" masquerade; }}; }}",
+      "ip saddr {1} oifname != \"{0}\" masquerade; }}; chain between {{ "
+      "type filter hook forward priority 0; "
+      "iifname \"{0}\" oifname \"box*\" drop; }}; }}",
       link, address);
   const int nft = run({"nft", table});
   if (nft == 0) undo_.push_back({"nft", "delete table ip " + link});
@@ -50,10 +53,15 @@ Nat::Nat(const std::string& link, const std::string& address) {
     if (nft == 0) return;
     throw std::runtime_error{"cannot let the container out: nft failed"};
   }
-  const Command rule{"POSTROUTING", "-s", address, "!",
-                     "-o",          link, "-j",    "MASQUERADE"};
-  Command add{"iptables", "-w", "-t", "nat", "-A"};
-  Command remove{"iptables", "-w", "-t", "nat", "-D"};
+  add_rule("nat",
+           {"POSTROUTING", "-s", address, "!", "-o", link, "-j", "MASQUERADE"});
+  add_rule("filter", {"FORWARD", "-i", link, "-o", "box+", "-j", "DROP"});
+}
+
+void Nat::add_rule(const std::string& table,
+                   const std::vector<std::string>& rule) {
+  Command add{"iptables", "-w", "-t", table, "-I"};
+  Command remove{"iptables", "-w", "-t", table, "-D"};
   add.insert(add.end(), rule.begin(), rule.end());
   remove.insert(remove.end(), rule.begin(), rule.end());
   if (run(add) != 0)

@@ -8,8 +8,9 @@
 namespace sys {
 
 /// For as long as it lives, packets that come in at `link` from `address` leave
-/// the host under the host's own address. Throws std::runtime_error if the host
-/// does not forward packets, or has neither tool.
+/// the host under the host's own address, but not to another box. Throws
+/// std::runtime_error if the host does not forward packets, or has neither
+/// tool.
 ///
 /// With nft, a table named like the link: so no rule of the host is touched,
 /// and one that a killed run left behind is replaced. Else two chains get one
@@ -22,6 +23,8 @@ class Nat {
   ~Nat();
 
  private:
+  void add_rule(const std::string& table, const std::vector<std::string>& rule);
+
   std::vector<std::vector<std::string>> undo_;
 };
 

@@ -200,6 +200,10 @@ void die_with_parent() {
   if (::poll(&pipe, 1, 0) == 1) ::_exit(kOurFailure);
 }
 
+int failure_descriptor() noexcept {
+  return pipe_to_parent;
+}
+
 void exec_failed(const char* command) {
   const int errnum = errno;
   const bool exists = ::access(command, F_OK) == 0;

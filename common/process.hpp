@@ -84,6 +84,10 @@ bool ignores(pid_t pid, int signal);
 /// Error: see prctl(2), PR_SET_PDEATHSIG.
 void die_with_parent();
 
+/// Child: the descriptor by which a failure travels to the parent. An exec
+/// closes it.
+int failure_descriptor() noexcept;
+
 /// Throws the Error for an execvp(3) that came back, with status 126 or 127.
 [[noreturn]] void exec_failed(const char* command);
 

@@ -102,6 +102,17 @@ TEST_CASE("from-image unpacks what docker export writes") {
   }
 }
 
+TEST_CASE("from-image brings no device and no set-uid file, and all else") {
+  const auto base = host::scratch("hostile");
+  must("mkdir -p " + base + "/t/opt/dev " + base + "/t/dev && cd " + base +
+       "/t && echo kept >opt/dev/file && cp /bin/true suid && chmod 6755 suid "
+       "&& touch dev/null && tar -cf ../hostile.tar .");
+  must("rootfs/from-image " + base + "/hostile.tar " + base + "/tree");
+  CHECK(host::contents(base + "/tree/opt/dev/file") == "kept\n");
+  CHECK(shell("stat -c %a " + base + "/tree/suid").out == "755\n");
+  CHECK_FALSE(std::filesystem::exists(base + "/tree/dev/null"));
+}
+
 // The second layer changes a file of the first, and removes one.
 TEST_CASE("from-image applies the layers of an image, from each kind of it" *
           doctest::skip(shell("skopeo -v && umoci -v").status != 0)) {

@@ -302,6 +302,15 @@ TEST_AS_BOTH("what 08 prints last is not lost") {
   CHECK(terminal.finish() == 0);
 }
 
+// As over a slow line, or in a pager: nobody reads for longer than 08 waits for
+// a process that stays behind.
+TEST_AS_BOTH("what 08 prints is not lost on a terminal that is read late") {
+  Terminal terminal{run(caller, "08-all") + "seq 5000"};
+  ::poll(nullptr, 0, 2000);
+  CHECK(terminal.shows("\n5000\r\n"));
+  CHECK(terminal.finish() == 0);
+}
+
 TEST_AS_BOTH("a closed terminal ends it") {
   for (const auto& name : steps(caller)) {
     CAPTURE(name);

@@ -32,9 +32,9 @@ void mount_proc() {
 }
 
 // Tells the kernel which of our ids the child's ids are. The parent does it,
-// once and for all. Root hands out 65536 ids that nobody owns; anybody else has
-// one to give, and must first give up setgroups(2): a group can also be what
-// denies access. See user_namespaces(7).
+// once and for all. Root hands out 65536 ids that no account has; anybody else
+// has one to give, and must first give up setgroups(2): a group can also be
+// what denies access. See user_namespaces(7).
 void map_ids(pid_t child) {
   const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {

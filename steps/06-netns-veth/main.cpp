@@ -36,9 +36,9 @@ void mount_proc() {
 }
 
 // Tells the kernel which of our ids the child's ids are. The parent does it,
-// once and for all. Root hands out 65536 ids that nobody owns; anybody else has
-// one to give, and must first give up setgroups(2): a group can also be what
-// denies access. See user_namespaces(7).
+// once and for all. Root hands out 65536 ids that no account has; anybody else
+// has one to give, and must first give up setgroups(2): a group can also be
+// what denies access. See user_namespaces(7).
 void map_ids(pid_t child) {
   const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {
@@ -129,6 +129,17 @@ struct Cable {
   }
 };
 
+// Who sits at the other end may say anything: that it is a router (IPv6 would
+// believe it), or that it is somebody else. And the host forwards nothing of
+// it; --net nat allows that.
+void distrust(const std::string& link) {
+  const std::string settings = "/proc/sys/net/";
+  sys::write_file_if_there(settings + "ipv6/conf/" + link + "/disable_ipv6",
+                           "1");
+  sys::write_file(settings + "ipv4/conf/" + link + "/rp_filter", "1");
+  sys::write_file(settings + "ipv4/conf/" + link + "/forwarding", "0");
+}
+
 // Every container takes a number, for its link boxN and for its subnet. Making
 // the link is how the number is claimed: if two try, the kernel refuses one;
 // and however a container ends, its link goes with its network namespace.
@@ -140,6 +151,7 @@ Cable plug_cable(pid_t child) {
     const auto subnet = host.find_free_subnet(number);
     const Cable cable{number, subnet + 1, subnet + 2};
     if (!host.add_veth(cable.link(), "eth0", child)) continue;
+    distrust(cable.link());
     host.add_address(cable.link(), cable.outside, 30);
     return cable;
   }

@@ -50,6 +50,26 @@ TEST_AS_ROOT("it has lo and eth0, both up, and a default route") {
   CHECK(result.out == "eth0\nlo\nlo\n2\n");
 }
 
+// CVE-2020-13401 of Docker: what is inside advertises itself as the host's
+// IPv6 router.
+TEST_AS_ROOT("the host takes no routes from it, and forwards nothing of it") {
+  const auto forwards = host::contents("/proc/sys/net/ipv4/ip_forward");
+  must("echo 1 >/proc/sys/net/ipv4/ip_forward");
+  host::Running other{step(Caller::kRoot, kStep) + "sh -c '" + kAddress +
+                      "; read wait'"};
+  const auto address = other.hear();
+  CHECK(shell("busybox ping -qc1 -W5 " + address).status == 0);
+  CHECK(shell(step(Caller::kRoot, kStep) + "ping -qc1 -W1 " + address).status ==
+        1);
+  CHECK(shell("ip -6 addr show | grep -A1 box | grep -c inet6").out == "0\n");
+  CHECK(shell("sort -u /proc/sys/net/ipv4/conf/box*/rp_filter").out == "1\n");
+  CHECK(shell(step(Caller::kRoot, kStep, "--net nat") + "ping -qc1 -W1 " +
+              address)
+            .status == 1);
+  other.finish();
+  must("echo " + forwards.substr(0, 1) + " >/proc/sys/net/ipv4/ip_forward");
+}
+
 TEST_AS_ROOT("the cable's end is on the host meanwhile, and gone afterwards") {
   const std::string links = "ip -o link show type veth | wc -l";
   const auto are_gone = [&](pid_t) { return shell(links).out == "0\n"; };

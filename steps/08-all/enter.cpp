@@ -8,21 +8,27 @@
 #include <grp.h>           // setgroups
 #include <sched.h>         // setns, CLONE_NEW*
 #include <sys/prctl.h>     // prctl
-#include <sys/resource.h>  // prlimit, setrlimit
+#include <sys/resource.h>  // setrlimit
 #include <sys/syscall.h>   // SYS_pidfd_open
 #include <unistd.h>        // chdir, setresuid
 
 #include <limits>
+#include <sstream>
 
 #include "common/file.hpp"
 #include "common/process.hpp"
 #include "steps/08-all/layers.hpp"
 #include "steps/08-all/terminal.hpp"
 
+// Out here, for in an ordinary user's container setgroups(2) is denied.
+void leave_groups() {
+  if (::geteuid() == 0)
+    sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
+}
+
 // Becomes id 0 of the namespace. For an ordinary user, the map has done it.
 void become_root() {
   if (::geteuid() == 0) return;
-  sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
   sys::check(::setresgid(0, 0, 0), "become group 0");
   sys::check(::setresuid(0, 0, 0), "become user 0");
   sys::die_with_parent();  // As clone arranged; changing ids cleared it.
@@ -58,10 +64,23 @@ struct Membership {
   rlimit processes{};
 };
 
+// A number, or "unlimited", in the words of /proc/PID/limits. (Asking with
+// prlimit(2) takes a capability that root in Docker has not.)
+rlim_t limit_from(std::istream& words) {
+  std::string word;
+  words >> word;
+  return word == "unlimited" ? RLIM_INFINITY : std::stoull(word);
+}
+
 Membership take_from(pid_t pid) {
-  Membership taken{open_cgroups(pid), {}};
-  sys::check(::prlimit(pid, RLIMIT_NPROC, nullptr, &taken.processes),
-             "get the process limit of {}", pid);
+  Membership taken{open_cgroups(pid), {RLIM_INFINITY, RLIM_INFINITY}};
+  const std::string name{"Max processes"};
+  const auto limits = sys::read_file(sys::format("/proc/{}/limits", pid));
+  const auto at = limits.find(name);
+  if (at == limits.npos) return taken;
+  std::istringstream words{limits.substr(at + name.size())};
+  taken.processes.rlim_cur = limit_from(words);
+  taken.processes.rlim_max = limit_from(words);
   return taken;
 }
 
@@ -128,6 +147,7 @@ int main(int argc, char** argv) try {
   // have open, before we are one of them: exec makes us traceable again.
   sys::check(::prctl(PR_SET_DUMPABLE, 0), "make us opaque");
   leave_keys();
+  leave_groups();
   const auto membership = join_namespaces(pid);
   sys::Gate gate;
   // A process never changes its own PID namespace, only that of its children.

@@ -22,9 +22,13 @@ void leave_keys() {
 }
 
 void leave_descriptors() {
-  sys::check(
-      ::syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC),
-      "have all descriptors from 3 on closed by exec");
+  // Not only marked for exec to close: until it does, "/proc/self/fd/9/bin/sh"
+  // names a program. The one that is left leads to our parent.
+  const auto kept = static_cast<unsigned>(sys::failure_descriptor());
+  sys::check(::syscall(SYS_close_range, STDERR_FILENO + 1, kept - 1, 0),
+             "close the descriptors from 3 on");
+  sys::check(::syscall(SYS_close_range, kept + 1, ~0U, 0),
+             "close the descriptors above {}", kept);
 }
 
 void become_user(const sys::Arguments& args) {

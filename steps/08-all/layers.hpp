@@ -63,8 +63,9 @@ void hide_paths();
 /// quota is the larger one.
 void leave_keys();
 
-/// Has every descriptor but 0, 1 and 2 closed by exec: one for a directory of
-/// the host is a way out that no mount namespace shuts. See close_range(2).
+/// Closes every descriptor but 0, 1 and 2, and that for failures, which exec
+/// closes: one for a directory of the host is a way out that no mount namespace
+/// shuts. See close_range(2).
 void leave_descriptors();
 
 /// Becomes the user of --user, and no group besides.
@@ -84,7 +85,7 @@ void drop_capabilities();
 // ---- programs.cpp ----------------------------------------------------------
 
 /// Lets only programs below the root be run, none of the host's. Where Landlock
-/// is missing it does nothing. Needs no_new_privs.
+/// is missing it says so, and does nothing. Needs no_new_privs.
 void confine_programs();
 
 // ---- seccomp.cpp -----------------------------------------------------------

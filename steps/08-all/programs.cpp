@@ -27,7 +27,9 @@ void confine_programs() {
       version == -1 && (errno == ENOSYS || errno == EOPNOTSUPP);
   if (!is_missing) sys::check(version, "ask for Landlock");
   if (version < 2) {
-    sys::narrate("this kernel has no Landlock, or an early one");
+    sys::note(
+        "no wall around the host's programs: this kernel has no Landlock, or "
+        "an early one");
     return;
   }
   landlock_ruleset_attr rules{};

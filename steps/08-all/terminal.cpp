@@ -41,16 +41,16 @@ void write_some(int file, std::string& bytes) {
   if (n == -1 && errno != EAGAIN) bytes.clear();  // Nobody looks any more.
 }
 
-// Root inside may reopen its standard streams by name, /dev/stdout say, only if
+// The command may reopen its standard streams by name, /dev/stdout say, only if
 // they are its own. Where there is no id 100000, map_ids will say so.
-void give_away(int file) {
-  if (::geteuid() == 0 && ::fchown(file, 100000, 100000) == -1 &&
+void give_away(int file, uid_t user, gid_t group) {
+  if (::geteuid() == 0 && ::fchown(file, 100000 + user, 100000 + group) == -1 &&
       errno != EINVAL)
     throw sys::Error{errno, "give a stream to the container"};
 }
 
 // Gives away a pipe of a shell's; a FIFO has a name, and an owner, on the host.
-void check_stream(int stream) {
+void check_stream(int stream, uid_t user, gid_t group) {
   struct stat status {};
   sys::check(::fstat(stream, &status), "look at a standard stream");
   if (S_ISDIR(status.st_mode))
@@ -58,7 +58,16 @@ void check_stream(int stream) {
         "a standard stream is a directory: that would be a way out"};
   struct statfs kind {};
   sys::check(::fstatfs(stream, &kind), "look at its file system");
-  if (kind.f_type == PIPEFS_MAGIC) give_away(stream);
+  if (kind.f_type == PIPEFS_MAGIC) give_away(stream, user, group);
+}
+
+// Whether a signal waits to be heard that commonly ends a program.
+bool is_told_to_end() {
+  sigset_t waiting;
+  ::sigpending(&waiting);
+  for (const int signal : {SIGTERM, SIGHUP, SIGINT, SIGQUIT})
+    if (::sigismember(&waiting, signal) == 1) return true;
+  return false;
 }
 
 // Whether the terminal is ours but others have the keys.
@@ -80,10 +89,10 @@ sys::Fd open_screen(int stream) {
 
 }  // namespace
 
-Terminal::Terminal() {
+Terminal::Terminal(uid_t user, gid_t group) {
   int shown = -1;
   for (const int stream : {STDERR_FILENO, STDIN_FILENO, STDOUT_FILENO}) {
-    check_stream(stream);
+    check_stream(stream, user, group);
     if (::isatty(stream) != 0) shown = stream;
   }
   if (shown == -1) return;
@@ -98,19 +107,22 @@ Terminal::Terminal() {
       ::ioctl(ours_.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC),
       "open its other end")};
   sys::check(::tcsetattr(its_.get(), TCSANOW, &before_), "copy the modes");
-  give_away(its_.get());
+  give_away(its_.get(), user, group);
   copy_size();
 }
 
 Terminal::~Terminal() {
   if (ours_.get() == -1) return;
-  // What was printed last; a process that stays behind may go on for ever.
-  for (int i = 0; i < 50 && is_open_; ++i) {
+  // What was printed last. A full screen is waited for, unless we were told to
+  // end; but a process that stays behind may print for ever.
+  for (int i = 0; i < 50 && is_open_;) {
+    is_in_a_hurry_ = is_in_a_hurry_ || is_told_to_end();
     pollfd end{ours_.get(), POLLIN, 0};
     if (printed_.empty() && ::poll(&end, 1, 20) == 1) show();
     pollfd screen{screen_.get(), POLLOUT, 0};
-    if (!printed_.empty() && ::poll(&screen, 1, 20) == 1)
-      write_some(screen_.get(), printed_);
+    const bool has_room = !printed_.empty() && ::poll(&screen, 1, 20) == 1;
+    if (has_room) write_some(screen_.get(), printed_);
+    if (printed_.empty() || is_in_a_hurry_) ++i;
   }
   if (is_raw_) ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
 }
@@ -191,7 +203,10 @@ void Terminal::pass_on(const sys::Fd& signals) {
     // Nobody inside has the terminal open; somebody may open it again.
     const int pause = is_open_ || ours_.get() == -1 ? -1 : 50;
     if (::poll(ends.data(), ends.size(), pause) == -1) return;
-    if (ends[0].revents != 0) return;
+    if (ends[0].revents != 0) {
+      is_in_a_hurry_ = is_in_a_hurry_ || is_told_to_end();
+      return;
+    }
     if (ends[1].revents != 0) read_keys();
     if (ends[2].revents != 0) write_some(ours_.get(), keys_);
     if (ends[3].revents != 0) show();

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <sys/types.h>
 #include <termios.h>
 
 #include <string>
@@ -12,9 +13,10 @@
 /// that are a terminal, if any. In the background it gets no keys.
 class Terminal {
  public:
-  /// Parent: makes it, as large as the caller's and with its modes. Throws
-  /// Error; and if a standard stream is a directory, which would be a way out.
-  Terminal();
+  /// Parent: makes it, as large as the caller's and with its modes, for a user
+  /// and group of the container's. Throws Error; and if a standard stream is a
+  /// directory, which would be a way out.
+  explicit Terminal(uid_t user = 0, gid_t group = 0);
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
   /// Shows what was printed last, and gives the caller's terminal its modes
@@ -43,7 +45,8 @@ class Terminal {
   termios before_{};
   bool has_keys_ = false;
   bool is_raw_ = false;
-  bool is_open_ = true;  // Somebody inside has it open.
-  std::string keys_;     // Typed, and not yet read inside.
-  std::string printed_;  // Printed inside, and not yet shown.
+  bool is_in_a_hurry_ = false;  // We were told to end.
+  bool is_open_ = true;         // Somebody inside has it open.
+  std::string keys_;            // Typed, and not yet read inside.
+  std::string printed_;         // Printed inside, and not yet shown.
 };

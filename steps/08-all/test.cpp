@@ -158,6 +158,13 @@ TEST_AS_USER("enter joins an ordinary user's container, too") {
   running.finish();
 }
 
+TEST_AS_ROOT("root enters an ordinary user's container, too") {
+  host::Running running{box(Caller::kUser) + "sh -c 'echo up; read wait'"};
+  CHECK(running.hear() == "up");
+  CHECK(shell(enter(Caller::kRoot, running.pid()) + "id -u").out == "0\n");
+  running.finish();
+}
+
 // ---- It is closed ----------------------------------------------------------
 
 TEST_AS_BOTH("System V memory and message queues of the host are not there") {
@@ -316,6 +323,19 @@ TEST_AS_BOTH("the program of the host cannot be run inside, nor by enter") {
   running.finish();
 }
 
+// Until exec has closed a descriptor, its name leads out: so it is closed
+// before.
+TEST_AS_BOTH("no program is run through a descriptor of ours") {
+  const auto script = host::scratch("through") + "/script";
+  for (int number = 3; number < 20; ++number) {
+    const auto path = "/proc/self/fd/" + std::to_string(number);
+    const auto result = shell(box(caller) + path + "/self/exe");
+    CAPTURE(number);
+    CHECK(result.status ==
+          (result.err.find("ENOTDIR") == std::string::npos ? 127 : 126));
+  }
+}
+
 TEST_AS_BOTH("it can signal nobody in the caller's process group") {
   CHECK(shell("setsid -w sh -c '" + box(caller) + "kill -9 0; echo survived'")
             .out == "survived\n");
@@ -334,8 +354,10 @@ TEST_AS_BOTH("a directory is no standard input: it would be a way out") {
 }
 
 TEST_AS_ROOT("its standard streams have names that it can open") {
-  CHECK(shell(box(Caller::kRoot) + "sh -c 'echo x >/dev/stdout' | cat").out ==
-        "x\n");
+  for (const std::string options : {"", "--user 1000:100"})
+    CHECK(
+        shell(box(Caller::kRoot, options) + "sh -c 'echo x >/dev/stdout' | cat")
+            .out == "x\n");
 }
 
 // Each attempt of probe.cpp, and what the kernel answered.
