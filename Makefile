@@ -112,7 +112,7 @@ run:
 
 test:
 	@scripts/setup test
-	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(PROBES) rootfs
+	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(BUILD)/floor $(PROBES) rootfs
 	@scripts/test $(BUILD)/tests
 
 # Compiled out here, run in there, where everything takes three times as long.
@@ -123,7 +123,7 @@ lab:
 
 test-lab:
 	@scripts/setup lab
-	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(PROBES) rootfs
+	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(BUILD)/floor $(PROBES) rootfs
 	@scripts/test-lab
 
 # 03 to 05 need no root. Of 06 on, an ordinary user has the inner half only.
