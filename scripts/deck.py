@@ -42,8 +42,8 @@ FENCE = re.compile(r'^```(\w+) ?(.*)\n((?:.*\n)*?)```$', re.M)
 PICTURE = re.compile(r'!\[([^\]]*)\]\(([^)]+)\)')
 STEPS = {os.path.basename(path)[:2]: os.path.basename(path)
          for path in sorted(glob.glob(TOP + '/steps/0*-*'))}
-WIDTH, HEIGHT = 1120, 530     # Pixels that a block has on a slide of 1280 by 720.
-SIZES = (26, 24, 22, 20, 19)  # Of a fixed font; what is smaller nobody can read.
+WIDTH, HEIGHT = 1108, 530     # Pixels that a block has on a slide of 1280 by 720.
+SIZES = (30, 28, 26, 24, 22, 20, 19)  # Of a fixed font; what is smaller nobody can read.
 
 
 class Wrong(Exception):
@@ -125,8 +125,14 @@ def items(lines, tag):
 def table(lines):
     rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
     head = ''.join(f'<th>{inline(cell)}</th>' for cell in rows[0])
-    body = ''.join('<tr>' + ''.join(f'<td>{inline(cell)}</td>' for cell in row) + '</tr>'
-                   for row in rows[2:])
+
+    def cells(row):
+        """One that begins with + appears on a click."""
+        for cell in row:
+            later = cell.startswith('+ ')
+            yield (f'<td><span class="fragment">{inline(cell[2:])}</span></td>' if later
+                   else f'<td>{inline(cell)}</td>')
+    body = ''.join('<tr>' + ''.join(cells(row)) + '</tr>' for row in rows[2:])
     return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
@@ -227,7 +233,7 @@ def code(what, body):
         clicks = lit(spec[1], lines, old) if spec else []
     except markdown.Missing as error:
         raise Wrong(f'{path}: {error}') from error
-    size = font([' ' * 5 + line for line in lines], f'{path}: {words}')
+    size = font([' ' * 6 + line for line in lines], f'{path}: {words}')
     rows = ''.join(f'<span class="line" data-n="{first + n + 1}">{coloured(line) or " "}</span>'
                    for n, line in enumerate(lines))
     # The first click's lines are lit from the start: only the others wait.

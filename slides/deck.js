@@ -59,7 +59,7 @@ if (printing) {
   document.fonts.ready.then(() => { body.dataset.ready = 'yes'; });
 } else {
   Reveal.initialize({
-    hash: true, slideNumber: 'c/t', width: 1280, height: 720, margin: 0, center: false,
+    hash: true, controls: false, slideNumber: 'c/t', width: 1280, height: 720, margin: 0, center: false,
     transition: 'none', backgroundTransition: 'none', scrollActivationWidth: 600,
     totalTime: 60 * (all ? body.dataset.day : body.dataset.talk), plugins: [RevealNotes],
     keyboard: {
