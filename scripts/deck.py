@@ -353,8 +353,8 @@ def section(slide, number):
     except Wrong as error:
         raise Wrong(f'slide {number} ({slide.title}): {error}') from error
     player = ''
-    if 'class="demo"' in body and slide.part in STEPS:
-        player = (f'<button class="play" data-cast="{slide.part}">▶ recording (V)</button>')
+    if ': Run it</figcaption>' in body:
+        player = f'<button class="play" data-cast="{slide.part}">▶ recording (V)</button>'
     return (f'<section class="{classes}" id="{number}" data-timing="{slide.minutes * 60}">'
             f'{chip}{mark}{body}{player}<aside class="notes">{notes}</aside></section>')
 
