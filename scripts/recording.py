@@ -23,10 +23,14 @@ KEY, PAUSE, READ = 0.05, 0.5, 1.2  # Seconds: a key, before a line, for a line o
 OPENS = re.compile(r'build/\d\d-\S+( --\S+ \S+)*( 2>\S+)?$')
 
 
+def text_of(step):
+    names = [name for name in sorted(os.listdir(TOP + '/steps')) if name.startswith(step + '-')]
+    return markdown.read(f'{TOP}/steps/{names[0]}/README.md')
+
+
 def of_step(step):
     """What is shown of a step: its headings, with the commands below each."""
-    names = [name for name in sorted(os.listdir(TOP + '/steps')) if name.startswith(step + '-')]
-    text = markdown.read(f'{TOP}/steps/{names[0]}/README.md')
+    text = text_of(step)
     parts = [(heading, transcript.below(text, heading)) for heading in HEADINGS]
     return [(heading, commands) for heading, commands in parts if commands]
 
@@ -107,17 +111,25 @@ def escaped(kind, line):
         if found else line
 
 
+def events(parts):
+    """What a terminal is sent: seconds since the last, and the rows that have changed."""
+    then, last = 0.0, []
+    for now, shown in frames(parts):
+        yield now - then, ''.join(
+            f'\x1b[{n + 1};1H\x1b[2K{escaped(*line)}'
+            for n, line in enumerate(shown) if shown[n:n + 1] != last[n:n + 1])
+        then, last = now, shown
+
+
 def cast(step, parts):
     """An asciicast, version 2: a line a moment, with the rows that have changed."""
     title = f'{step}: ' + ', then '.join(heading.lower() for heading, _ in parts)
     lines = [json.dumps({'version': 2, 'width': COLUMNS, 'height': sum(ROWS.values()) + 2,
                          'title': title})]
-    last = []
-    for now, shown in frames(parts):
-        changed = ''.join(f'\x1b[{n + 1};1H\x1b[2K{escaped(*line)}'
-                          for n, line in enumerate(shown) if shown[n:n + 1] != last[n:n + 1])
-        lines.append(json.dumps([now, 'o', changed], ensure_ascii=False))
-        last = shown
+    now = 0.0
+    for wait, changed in events(parts):
+        now += wait
+        lines.append(json.dumps([round(now, 2), 'o', changed], ensure_ascii=False))
     return '\n'.join(lines) + '\n'
 
 

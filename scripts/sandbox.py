@@ -1,0 +1,109 @@
+"""The host that the texts speak of: with a name, a network, processes, a home directory
+and files of its own. What is done to it is gone with it. It takes root.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+import markdown
+import terminal
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+HOME = '/home/you'
+PLACE = HOME + '/containers'  # Where the texts have been cloned to.
+USER = 1000
+INSIDE = 'DOCS_SCRATCH'  # Set in the environment of who is on that host.
+
+
+def run(*words):
+    subprocess.run(words, check=True)
+
+
+def make_host(scratch):
+    """Makes one, in namespaces of our own: its name, its network, its files."""
+    run('hostname', 'host')
+    run('ip', 'link', 'set', 'lo', 'up')
+    for owner in (0, USER):
+        run('cp', '-a', f'{TOP}/build/rootfs', f'{scratch}/rootfs-{owner}')
+        run('chown', '-Rh', f'{owner}:{owner}', f'{scratch}/rootfs-{owner}')
+    for name, line in (('passwd', f'you:x:{USER}:{USER}::{HOME}:/bin/bash\n'),
+                       ('group', f'you:x:{USER}:\n')):
+        others = [known for known in markdown.read(f'/etc/{name}').splitlines(True)
+                  if known.split(':')[2] != str(USER)]
+        with open(f'{scratch}/{name}', 'w', encoding='utf-8') as file:
+            file.write(''.join(others) + line)
+        run('mount', '--bind', f'{scratch}/{name}', f'/etc/{name}')
+    with open(f'{scratch}/bashrc', 'w', encoding='utf-8') as file:
+        file.write(terminal.SETTINGS)
+    os.makedirs(f'{scratch}/top')
+    run('mount', '--bind', TOP, f'{scratch}/top')
+    run('mount', '-t', 'tmpfs', '-o', 'mode=755', 'home', '/home')
+    os.makedirs(PLACE)
+    os.chown(HOME, USER, USER)
+    run('mount', '--bind', f'{scratch}/top', PLACE)
+    run('mount', '--bind', f'{scratch}/rootfs-0', f'{PLACE}/build/rootfs')
+
+
+def shell(scratch, sign, by_hand=False):
+    """How to start a shell on that host, of root or of an ordinary user: its words and
+    its environment."""
+    os.chdir(PLACE)
+    words = terminal.host_shell(f'{scratch}/bashrc', by_hand)
+    term = 'tmux' if by_hand else 'dumb'
+    if sign == '#':
+        return words, terminal.host_environment('/root', term)
+    # An ordinary user has made a rootfs of their own.
+    inside = (f'mount --bind {scratch}/rootfs-{USER} {PLACE}/build/rootfs && cd {PLACE} && '
+              f'exec setpriv --reuid {USER} --regid {USER} --init-groups "$@"')
+    return (['unshare', '--mount', 'sh', '-c', inside, 'sh'] + words,
+            terminal.host_environment(HOME, term))
+
+
+def facts():
+    """What a block can be for."""
+    mounts = markdown.read('/proc/self/mounts').splitlines()
+    on_v1 = any(line.split()[2] == 'cgroup' and 'memory' in line.split()[3].split(',')
+                for line in mounts)
+    return {'': True, 'cgroup v1': on_v1, 'cgroup v2': not on_v1, 'runc': shutil.which('runc'),
+            'skopeo and umoci': shutil.which('skopeo') and shutil.which('umoci')}
+
+
+@contextlib.contextmanager
+def entered():
+    """Runs what is below it on such a host, and the program up to here twice: the first
+    time it stays outside, starts itself in there, and ends as that one does."""
+    if INSIDE in os.environ:
+        scratch = os.environ[INSIDE]
+        for number in (signal.SIGTERM, signal.SIGHUP):  # An init ignores what it does not handle.
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+        make_host(scratch)
+        os.chdir(PLACE)  # TOP may lie below the /home that it has hidden.
+        yield scratch
+        return
+    scratch = tempfile.mkdtemp(prefix='docs.')
+    os.chmod(scratch, 0o755)
+    inner = None
+
+    def pass_on(number, _):
+        """unshare(1) keeps signals to itself."""
+        if inner is not None:
+            for pid in markdown.read(f'/proc/{inner.pid}/task/{inner.pid}/children').split():
+                os.kill(int(pid), number)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, pass_on)
+    signal.signal(signal.SIGINT, lambda *_: None)  # The inner one has it from the terminal.
+    try:
+        with subprocess.Popen(
+                ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork',
+                 '--kill-child', '--mount-proc', '--propagation', 'private', sys.executable,
+                 os.path.abspath(sys.argv[0])] + sys.argv[1:],
+                env={**os.environ, INSIDE: scratch}) as inner:
+            status = inner.wait()
+    finally:
+        shutil.rmtree(scratch)
+    sys.exit(status)
