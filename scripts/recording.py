@@ -28,11 +28,14 @@ def text_of(step):
     return markdown.read(f'{TOP}/steps/{names[0]}/README.md')
 
 
-def of_step(step):
+def of_text(text):
     """What is shown of a step: its headings, with the commands below each."""
-    text = text_of(step)
     parts = [(heading, transcript.below(text, heading)) for heading in HEADINGS]
     return [(heading, commands) for heading, commands in parts if commands]
+
+
+def of_step(step):
+    return of_text(text_of(step))
 
 
 def pane_of(command):

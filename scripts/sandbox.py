@@ -73,6 +73,13 @@ def facts():
             'skopeo and umoci': shutil.which('skopeo') and shutil.which('umoci')}
 
 
+def leave(number, _):
+    """By way of finally, once: a terminal that goes may tell us twice."""
+    for other in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 @contextlib.contextmanager
 def entered():
     """Runs what is below it on such a host, and the program up to here twice: the first
@@ -80,7 +87,7 @@ def entered():
     if INSIDE in os.environ:
         scratch = os.environ[INSIDE]
         for number in (signal.SIGTERM, signal.SIGHUP):  # An init ignores what it does not handle.
-            signal.signal(number, lambda number, _: sys.exit(128 + number))
+            signal.signal(number, leave)
         make_host(scratch)
         os.chdir(PLACE)  # TOP may lie below the /home that it has hidden.
         yield scratch

@@ -60,8 +60,8 @@ def parse(text):
                 block, condition = [], match[1] or ''
             elif line.startswith('```'):
                 fenced = not fenced
-            elif line.strip() and not fenced and not line.startswith(('<!--', '#')):
-                before = line.strip()
+            elif line.strip() and not fenced and not line.startswith('<!--'):
+                before = '' if line.startswith('#') else line.strip()
         elif line == '```':
             commands += block
             block = None
