@@ -109,7 +109,9 @@ def entered():
                 ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork',
                  '--kill-child', '--mount-proc', '--propagation', 'private', sys.executable,
                  os.path.abspath(sys.argv[0])] + sys.argv[1:],
-                env={**os.environ, INSIDE: scratch}) as inner:
+                env={**os.environ, INSIDE: scratch},
+                # Else it ends with the terminal, and kills the inner one on the spot.
+                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as inner:
             status = inner.wait()
     finally:
         shutil.rmtree(scratch)
