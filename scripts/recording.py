@@ -53,8 +53,9 @@ class Pane:
             self.lines += textwrap.wrap(line, COLUMNS, drop_whitespace=False) or ['']
 
 
-def play(parts):
-    """Each moment: seconds since the last, and what the panes show, with the prompt."""
+def play(parts, keys=1):
+    """Each moment, in which so many keys are typed: seconds since the last, and what the
+    panes show, with the prompt."""
     sign = parts[0][1][0].sign
     for heading, commands in parts:
         panes = {name: Pane(sign) for name in ROWS}
@@ -65,9 +66,9 @@ def play(parts):
             for number, line in enumerate(command.typed):
                 prompt = '> ' if number else pane.prompt
                 wait = PAUSE
-                for end in range(1, len(line) + 1):
+                for end in range(keys, len(line) + keys, keys):
                     yield wait, heading, panes, name, prompt + line[:end]
-                    wait = KEY
+                    wait = keys * KEY
                 pane.show([prompt + line])
             # What "..." stands for differs from machine to machine: a banner.
             printed = [line for line in command.expected if line.strip() != '...']
@@ -95,10 +96,10 @@ def screen(heading, panes, typing, text):
     return made
 
 
-def frames(parts):
+def frames(parts, keys=1):
     """When each screen appears, and it; never the same twice."""
     now, last = 0.0, None
-    for wait, *moment in play(parts):
+    for wait, *moment in play(parts, keys):
         now += wait
         shown = screen(*moment)
         if shown != last:
@@ -152,7 +153,7 @@ def picture(step, parts):
     """The recording as an SVG that moves, for where no script may run. A row is one
     text for as long as it stays the same."""
     wide, high = 9.6, 20
-    shown = list(frames(parts))
+    shown = list(frames(parts, keys=6))
     end = shown[-1][0] + 3
     rows = len(shown[0][1])
     made = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {COLUMNS * wide + 20:.0f} '

@@ -12,6 +12,7 @@ import tempfile
 
 import markdown
 import terminal
+import transcript
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 HOME = '/home/you'
@@ -49,7 +50,7 @@ def make_host(scratch):
     run('mount', '--bind', f'{scratch}/rootfs-0', f'{PLACE}/build/rootfs')
 
 
-def shell(scratch, sign, by_hand=False):
+def shell_words(scratch, sign, by_hand=False):
     """How to start a shell on that host, of root or of an ordinary user: its words and
     its environment."""
     os.chdir(PLACE)
@@ -116,3 +117,60 @@ def entered():
     finally:
         shutil.rmtree(scratch)
     sys.exit(status)
+
+
+class Terminals:
+    """The terminals of one file: as many as its containers need, and one more."""
+
+    def __init__(self, scratch):
+        self.scratch, self.shells = scratch, {'#': [], '$': []}
+        self.entered = []  # Those that are in a container, the last one last.
+
+    def choose(self, command):
+        """A container's is the one that went in last; the host's is the first free."""
+        if command.place == 'box':
+            if not self.entered:
+                raise terminal.Failure('no container is open')
+            return self.entered[-1]
+        shells = self.shells[command.sign]
+        for shell in shells:
+            if not shell.inside:
+                return shell
+        shells.append(terminal.Shell(*shell_words(self.scratch, command.sign)))
+        return shells[-1]
+
+    def run(self, command, typed):
+        shell = self.choose(command)
+        lines = shell.run(typed)
+        self.entered = [other for other in self.entered if other is not shell]
+        if shell.inside:
+            self.entered.append(shell)
+        return lines
+
+    def close(self):
+        for shell in self.shells['#'] + self.shells['$']:
+            shell.close()
+
+
+def run_commands(script, scratch):
+    """For each command of a transcript: it, what it printed, and what is wrong with that.
+    What is not for this host or user is (command, None, '')."""
+    same, terminals = transcript.Comparison(script.vary), Terminals(scratch)
+    here = facts()
+    try:
+        for command in script.commands:
+            if command.condition not in here:
+                yield command, None, f'no such kind of host: {command.condition}'
+            elif not here[command.condition]:
+                yield command, None, ''
+            else:
+                try:
+                    typed = [same.typed_today(line) for line in command.typed]
+                    printed = terminals.run(command, typed)
+                except terminal.Failure as error:
+                    yield command, None, f'{error}\nThe rest is not run.'
+                    return
+                expected = [line for line in command.expected if line.strip()]
+                yield command, printed, same.lines(expected, printed)
+    finally:
+        terminals.close()
