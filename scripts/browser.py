@@ -112,7 +112,7 @@ class Page:
 
     def until(self, expression):
         end = time.monotonic() + PATIENCE
-        while not self.js(expression):
+        while not self.js(f'!!({expression})'):
             if time.monotonic() > end:
                 raise Lost(f'still not: {expression}')
             time.sleep(0.05)

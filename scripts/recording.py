@@ -15,7 +15,7 @@ import markdown
 import transcript
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-COLUMNS, ROWS = 84, {'box': 15, 'host': 9}
+COLUMNS, ROWS = 84, {'box': 13, 'host': 7}
 TITLES = {'box': 'container', 'host': 'host'}
 HEADINGS = ('Run it', 'Look from outside')
 KEY, PAUSE, READ = 0.05, 0.5, 1.2  # Seconds: a key, before a line, for a line of output.

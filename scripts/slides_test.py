@@ -286,6 +286,13 @@ class InTheBrowser(unittest.TestCase):
         for kind, pages in (('slides', number), ('notes', number), ('handout', (number + 1) // 2)):
             self.assertEqual(browser.pages(browser.pdf(PAGE, kind)), pages, kind)
 
+    def test_the_notes_are_on_paper_and_fit(self):
+        with browser.Page(browser.address(PAGE, '?print=notes'), 794, 1123) as page:
+            self.assertEqual(page.js("""[...document.querySelectorAll('article')].filter(e => {
+                const notes = e.querySelector('.notes');
+                return !notes.offsetHeight || e.scrollHeight > e.clientHeight + 1;
+              }).map(e => e.textContent.slice(0, 60))"""), [])
+
     def test_the_policy_forbids_the_network(self):
         with browser.Page(browser.address(PAGE)) as page:
             self.assertTrue(page.js("fetch('http://127.0.0.1:9/').then(() => false, () => true)"))

@@ -47,7 +47,8 @@ function play(slide) {
 }
 
 if (printing) {
-  body.classList.add('printing', printing);
+  document.documentElement.classList.add('print-pdf');  // Else reveal.js has a paper style of its own.
+  body.classList.add('printing', 'print-' + printing);
   for (const slide of document.querySelectorAll('.slides > section')) {
     const page = document.createElement('article');
     slide.replaceWith(page);
