@@ -290,21 +290,21 @@ def matrix_rows():
 
 
 def matrix(what, _):
-    upto = int(what)
+    last = int(what)
     rows, body = matrix_rows(), ''
     for name, verdicts in rows:
-        now = verdicts[upto - 1]
-        turned = upto > 1 and now != verdicts[upto - 2]
+        now = verdicts[last - 1]
+        turned = last > 1 and now != verdicts[last - 2]
         cells = ''
         for number, verdict in enumerate(verdicts, 1):
             kind, sign = SIGNS[verdict]
-            cells += f'<td class="{kind}{" now" if number == upto else ""}">{sign}</td>' \
-                if number <= upto else '<td></td>'
+            cells += f'<td class="{kind}{" now" if number == last else ""}">{sign}</td>' \
+                if number <= last else '<td></td>'
         said = f' <em>{now}</em>' if turned else ''
         body += f'<tr{" class=turned" if turned else ""}><th>{html.escape(name)}{said}</th>{cells}</tr>'
     head = ''.join(f'<th>{step}</th>' for step in STEPS)
-    open_now = sum(verdicts[upto - 1] == 'hits the host' for _, verdicts in rows)
-    return (f'<table class="matrix{" all" if upto == 1 else ""}"><thead><tr><th>'
+    open_now = sum(verdicts[last - 1] == 'hits the host' for _, verdicts in rows)
+    return (f'<table class="matrix{" all" if last == 1 else ""}"><thead><tr><th>'
             f'<b>{open_now}</b> of {len(rows)} hit the host</th>{head}</tr></thead>'
             f'<tbody>{body}</tbody></table>'
             '<p class="legend"><b class="hits">✗</b> hits the host <b class="no">–</b> refused '
@@ -321,6 +321,8 @@ def picture(alt, name):
     svg = re.sub(r'<title>.*?</title>|<!--.*?-->', '', svg[svg.index('<svg'):], flags=re.S)
     svg = re.sub(r'(<svg) width="[^"]*" height="[^"]*"',
                  rf'\1 role="img" aria-label="{html.escape(alt)}"', svg)
+    # class="fragment at-2" in the .dot appears with the second click.
+    svg = re.sub(r'class="([^"]*) at&#45;(\d)"', r'class="\1" data-fragment-index="\2"', svg)
     # Its boxes take the page's colours, in the light and in the dark.
     svg = re.sub(r' font-family="[^"]*"', '', svg).replace('\n', ' ')
     return f'<div class="diagram">{svg}</div>'
