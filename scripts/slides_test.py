@@ -7,7 +7,11 @@ Those of the page itself take Chromium and what the lock file pins: `scripts/set
 
 import json
 import os
+import pty
 import re
+import select
+import shutil
+import signal
 import subprocess
 import sys
 import unittest
@@ -171,6 +175,116 @@ class Deck(unittest.TestCase):
                                     text=True, check=False, stdin=subprocess.DEVNULL)
             self.assertNotEqual(result.returncode, 0)
             self.assertIn('usage', result.stderr)
+
+
+def shut_out():
+    """Why the demo cannot be shown here, or ''."""
+    if os.geteuid() != 0:
+        return 'it takes root'
+    if not shutil.which('tmux'):
+        return 'there is no tmux'
+    if not os.path.exists(deck.TOP + '/build/02-pidns'):
+        return 'there are no programs: make build'
+    return ''
+
+
+@unittest.skipIf(shut_out(), shut_out())
+class Live(unittest.TestCase):
+    """The demo, with us at its keyboard."""
+
+    def setUp(self):
+        self.pid, self.file = pty.fork()
+        if self.pid == 0:
+            os.chdir(deck.TOP)
+            os.execv('scripts/demo', ['scripts/demo', '02'])
+        self.said = ''
+        self.ended = False
+        self.addCleanup(self.end)
+
+    def end(self):
+        os.close(self.file)
+        if not self.ended:
+            os.kill(self.pid, signal.SIGTERM)
+            os.waitpid(self.pid, 0)
+
+    def read(self):
+        if not select.select([self.file], [], [], 60)[0]:
+            self.fail(f'it says nothing any more, but said:\n{self.said}')
+        try:
+            data = os.read(self.file, 65536)
+        except OSError:  # It has ended.
+            return False
+        self.said += data.decode(errors='replace')
+        return True
+
+    def until(self, words):
+        """Reads on until it says this, and forgets what it has said."""
+        while words not in self.said:
+            self.assertTrue(self.read(), f'it ended before "{words}":\n{self.said}')
+        before, _, self.said = self.said.partition(words)
+        return before
+
+    def press(self, key):
+        os.write(self.file, key.encode())
+
+    def status(self):
+        while self.read():
+            pass
+        self.ended = True
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def tmux(self, *words):
+        return subprocess.run(['tmux', '-S', '/run/demo.sock', *words], capture_output=True,
+                              text=True, check=False).stdout
+
+    def test_it_shows_all_and_leaves_nothing(self):
+        number = sum(len(commands) for _, commands in recording.of_step('02'))
+        said = self.until(f' 1 of {number}')
+        for at in range(number):
+            self.press(' ')
+            said += self.until('typed; space runs it')
+            self.press(' ')
+            said += self.until(f'{at + 2} of {number}' if at + 1 < number else 'That was it')
+        self.assertNotIn('not as in the text', said)
+        self.assertIn('pid:[', self.tmux('capture-pane', '-p', '-t', 'demo.0'))
+        self.assertIn('NSpid', self.tmux('capture-pane', '-p', '-t', 'demo.1'))
+        self.assertEqual(self.tmux('list-panes', '-t', 'demo', '-F', '#{@title}'),
+                         'container\nhost\n')
+        self.press('q')
+        self.assertEqual(self.status(), 0)
+        self.assertFalse(os.path.exists('/run/demo.sock'))
+
+    def test_what_is_not_as_in_the_text_is_told(self):
+        self.until(' 1 of ')
+        self.press(' ')  # Opens the container.
+        self.until('typed; space runs it')
+        self.press(' ')
+        self.until(' 2 of ')
+        self.tmux('send-keys', '-t', 'demo.0', 'echo() { busybox echo other; }', 'Enter')
+        self.press(' ')
+        self.until('typed; space runs it')
+        self.press(' ')
+        self.until('not as in the text')
+        self.until('v plays the recording')
+        self.press('\x03')
+        self.assertEqual(self.status(), 0)
+        self.assertFalse(os.path.exists('/run/demo.sock'))
+
+    def test_back_skip_and_again(self):
+        self.until(' 1 of ')
+        self.press('s')
+        self.until(' 2 of ')
+        self.press('b')
+        self.until(' 1 of ')
+        self.press(' ')
+        self.until('typed')
+        self.press(' ')
+        self.until(' 2 of ')
+        self.press('r')
+        self.until('typed; space runs it')
+        self.until(' 2 of ')
+        self.press('q')
+        self.assertEqual(self.status(), 0)
 
 
 # In the page: what is outside of its slide or smaller than the last row can read.
