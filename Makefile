@@ -199,5 +199,6 @@ clean:
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: help build rootfs setup doctor run test lab test-lab docs docs-update \
-        slides pdf demo record record-update preflight lint bench matrix mutants reset clean 01 02 03 04 05 06 07 08
+        slides pdf demo record record-update preflight lint bench matrix mutants \
+        reset clean 01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES)))
