@@ -16,6 +16,10 @@
 ##   make matrix      what each step stops: every attack in every step
 ##   make lab         a shell in a throw-away Linux, where one is root
 ##   make test-lab    the tests in there, on two kernels, as root and as a user
+##   make slides      the talk, as one page for any browser; make pdf prints it
+##   make demo-03     show step 03 live: types its text, at a key, in two panes
+##   make record      run all demos, and compare with what the slides play
+##   make preflight   the night before: will it all work on this machine?
 ##   make lint        check format and style
 ##   make bench       how fast, beside runc, crun and bubblewrap if installed
 ##   make mutants     break each layer in turn, and see its test fail
@@ -141,6 +145,25 @@ docs docs-update: build rootfs
 	@scripts/setup docs
 	@$(SUDO) scripts/docs $(if $(filter docs,$@),check,update) $(TEXT)
 
+slides pdf:
+	@scripts/setup slides
+	@scripts/slides build
+	@$(if $(filter pdf,$@),scripts/slides pdf)
+
+demo: $(patsubst %,demo-%,01 02 03 04 05 06 07 08)
+
+demo-%: build rootfs
+	@scripts/setup slides
+	@$(SUDO) scripts/demo $*
+
+record record-update: build rootfs
+	@scripts/setup test
+	@$(SUDO) scripts/record $(if $(filter record,$@),check,update)
+
+preflight: build rootfs
+	@scripts/setup slides
+	@scripts/preflight
+
 lint:
 	@scripts/setup lint
 	clang-format --dry-run --Werror $(SOURCES) $(wildcard common/*.hpp steps/*/*.hpp)
@@ -148,7 +171,7 @@ lint:
 	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
 	shellcheck $$(grep -lE '^#!/bin/(ba|busybox )?sh' scripts/* rootfs/* .ci/run)
 	$$(command -v pyflakes3 || echo pyflakes) $$(grep -l '^#!.*python3' scripts/*) scripts/*.py
-	codespell --skip '*.svg' --ignore-words-list nin,crate README.md steps common scripts rootfs
+	codespell --skip '*.svg,package-lock.json' --ignore-words-list nin,crate README.md steps common scripts rootfs slides
 
 bench:
 	@scripts/setup test
@@ -175,6 +198,7 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help build rootfs setup doctor run test lab test-lab docs docs-update lint \
-        bench matrix mutants reset clean 01 02 03 04 05 06 07 08
+.PHONY: help build rootfs setup doctor run test lab test-lab docs docs-update \
+        slides pdf demo record record-update preflight lint bench matrix mutants \
+        reset clean 01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES)))

@@ -28,20 +28,25 @@ def find(lines, words, start=0):
     return found[0]
 
 
-def cut(source, what):
-    """The piece of a source that `what` names."""
-    lines = source.split('\n')
+def place(lines, what):
+    """Where the piece of a source that `what` names is: its first and its last line."""
     if ' ... ' in what:
         first, last = what.split(' ... ')
         start = find(lines, first)
-        end = find(lines, last, start)
-    else:
-        start = find(lines, what)
-        end = start
-        while lines[end] != '}' and lines[end] != '};':
-            end += 1
-        while lines[start - 1].startswith('//'):
-            start -= 1
+        return start, find(lines, last, start)
+    start = find(lines, what)
+    end = start
+    while lines[end] != '}' and lines[end] != '};':
+        end += 1
+    while lines[start - 1].startswith('//'):
+        start -= 1
+    return start, end
+
+
+def cut(source, what):
+    """The piece of a source that `what` names."""
+    lines = source.split('\n')
+    start, end = place(lines, what)
     return textwrap.dedent('\n'.join(lines[start:end + 1])) + '\n'
 
 

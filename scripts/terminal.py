@@ -36,13 +36,16 @@ class Shell:
         self.inside = False  # Of a container.
         self.wait()
 
+    def type(self, text):
+        os.write(self.file, text.encode())
+
     def read(self, before):
         try:
             chunk = os.read(self.file, 65536)
         except OSError as error:  # Its last process has ended.
             raise Failure(f'the shell has ended:\n{before}') from error
         if b'\x1b[6n' in chunk:  # "Where is the cursor?"
-            os.write(self.file, b'\x1b[1;1R')
+            self.type('\x1b[1;1R')
         return chunk.decode(errors='replace')
 
     def wait(self, seconds=30):
@@ -63,7 +66,7 @@ class Shell:
     def run(self, typed):
         """Types the lines of a command, and returns the lines that it prints."""
         for line in typed:
-            os.write(self.file, line.encode() + b'\n')
+            self.type(line + '\n')
             text = self.wait()
         if typed[-1].endswith('&'):
             time.sleep(1)  # As a person does before the next line.
@@ -79,10 +82,11 @@ class Shell:
 SETTINGS = f"PS1='host\\$ \\[{MARK}\\]'; PS2='> \\[{MARK}\\]'; unset HISTFILE\n"
 
 
-def host_shell(settings):
-    """The words that start one, which reads SETTINGS from a file."""
-    return ['bash', '--rcfile', settings, '--noediting', '-i']
+def host_shell(settings, by_hand=False):
+    """The words that start one, which reads SETTINGS from a file. Who types by hand
+    wants to edit the line."""
+    return ['bash', '--rcfile', settings] + ([] if by_hand else ['--noediting']) + ['-i']
 
 
-def host_environment(home):
-    return {'TERM': 'dumb', 'LC_ALL': 'C.UTF-8', 'HOME': home, 'PATH': os.environ['PATH']}
+def host_environment(home, term='dumb'):
+    return {'TERM': term, 'LC_ALL': 'C.UTF-8', 'HOME': home, 'PATH': os.environ['PATH']}

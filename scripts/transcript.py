@@ -60,8 +60,8 @@ def parse(text):
                 block, condition = [], match[1] or ''
             elif line.startswith('```'):
                 fenced = not fenced
-            elif line.strip() and not fenced and not line.startswith(('<!--', '#')):
-                before = line.strip()
+            elif line.strip() and not fenced and not line.startswith('<!--'):
+                before = '' if line.startswith('#') else line.strip()
         elif line == '```':
             commands += block
             block = None
@@ -78,6 +78,28 @@ def parse(text):
     if block is not None:
         raise ValueError('the last console block has no end')
     return Transcript(commands, vary)
+
+
+def below(text, heading, every=False):
+    """The commands of the first block below a heading, or of every one: of those that
+    are for every host."""
+    lines = text.split('\n')
+    if '## ' + heading not in lines:
+        raise ValueError(f'no heading "{heading}"')
+    start = lines.index('## ' + heading) + 1
+    end = next((n for n in range(start, len(lines)) if lines[n].startswith('## ')), len(lines))
+    found = [n for n in range(start, end) if lines[n] == '```console']
+    if found and not every:
+        end = lines.index('```', found[0])
+    return [command for command in parse(text).commands
+            if start < command.line <= end and not command.condition] if found else []
+
+
+def as_text(command):
+    """A command as it stands in its block."""
+    first, *more = command.typed
+    return ([f'{command.place}{command.sign} {first}'] + ['> ' + line for line in more] +
+            command.expected)
 
 
 def shape(word):

@@ -1,0 +1,176 @@
+"""The host that the texts speak of: with a name, a network, processes, a home directory
+and files of its own. What is done to it is gone with it. It takes root.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+import markdown
+import terminal
+import transcript
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+HOME = '/home/you'
+PLACE = HOME + '/containers'  # Where the texts have been cloned to.
+USER = 1000
+INSIDE = 'DOCS_SCRATCH'  # Set in the environment of who is on that host.
+
+
+def run(*words):
+    subprocess.run(words, check=True)
+
+
+def make_host(scratch):
+    """Makes one, in namespaces of our own: its name, its network, its files."""
+    run('hostname', 'host')
+    run('ip', 'link', 'set', 'lo', 'up')
+    for owner in (0, USER):
+        run('cp', '-a', f'{TOP}/build/rootfs', f'{scratch}/rootfs-{owner}')
+        run('chown', '-Rh', f'{owner}:{owner}', f'{scratch}/rootfs-{owner}')
+    for name, line in (('passwd', f'you:x:{USER}:{USER}::{HOME}:/bin/bash\n'),
+                       ('group', f'you:x:{USER}:\n')):
+        others = [known for known in markdown.read(f'/etc/{name}').splitlines(True)
+                  if known.split(':')[2] != str(USER)]
+        with open(f'{scratch}/{name}', 'w', encoding='utf-8') as file:
+            file.write(''.join(others) + line)
+        run('mount', '--bind', f'{scratch}/{name}', f'/etc/{name}')
+    with open(f'{scratch}/bashrc', 'w', encoding='utf-8') as file:
+        file.write(terminal.SETTINGS)
+    os.makedirs(f'{scratch}/top')
+    run('mount', '--bind', TOP, f'{scratch}/top')
+    run('mount', '-t', 'tmpfs', '-o', 'mode=755', 'home', '/home')
+    os.makedirs(PLACE)
+    os.chown(HOME, USER, USER)
+    run('mount', '--bind', f'{scratch}/top', PLACE)
+    run('mount', '--bind', f'{scratch}/rootfs-0', f'{PLACE}/build/rootfs')
+
+
+def shell_words(scratch, sign, by_hand=False):
+    """How to start a shell on that host, of root or of an ordinary user: its words and
+    its environment."""
+    os.chdir(PLACE)
+    words = terminal.host_shell(f'{scratch}/bashrc', by_hand)
+    term = 'tmux' if by_hand else 'dumb'
+    if sign == '#':
+        return words, terminal.host_environment('/root', term)
+    # An ordinary user has made a rootfs of their own.
+    inside = (f'mount --bind {scratch}/rootfs-{USER} {PLACE}/build/rootfs && cd {PLACE} && '
+              f'exec setpriv --reuid {USER} --regid {USER} --init-groups "$@"')
+    return (['unshare', '--mount', 'sh', '-c', inside, 'sh'] + words,
+            terminal.host_environment(HOME, term))
+
+
+def facts():
+    """What a block can be for."""
+    mounts = markdown.read('/proc/self/mounts').splitlines()
+    on_v1 = any(line.split()[2] == 'cgroup' and 'memory' in line.split()[3].split(',')
+                for line in mounts)
+    return {'': True, 'cgroup v1': on_v1, 'cgroup v2': not on_v1, 'runc': shutil.which('runc'),
+            'skopeo and umoci': shutil.which('skopeo') and shutil.which('umoci')}
+
+
+def leave(number, _):
+    """By way of finally, once: a terminal that goes may tell us twice."""
+    for other in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+@contextlib.contextmanager
+def entered():
+    """Runs what is below it on such a host, and the program up to here twice: the first
+    time it stays outside, starts itself in there, and ends as that one does."""
+    if INSIDE in os.environ:
+        scratch = os.environ[INSIDE]
+        for number in (signal.SIGTERM, signal.SIGHUP):  # An init ignores what it does not handle.
+            signal.signal(number, leave)
+        make_host(scratch)
+        os.chdir(PLACE)  # TOP may lie below the /home that it has hidden.
+        yield scratch
+        return
+    scratch = tempfile.mkdtemp(prefix='docs.')
+    os.chmod(scratch, 0o755)
+    inner = None
+
+    def pass_on(number, _):
+        """unshare(1) keeps signals to itself."""
+        if inner is not None:
+            for pid in markdown.read(f'/proc/{inner.pid}/task/{inner.pid}/children').split():
+                os.kill(int(pid), number)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, pass_on)
+    signal.signal(signal.SIGINT, lambda *_: None)  # The inner one has it from the terminal.
+    try:
+        with subprocess.Popen(
+                ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork',
+                 '--kill-child', '--mount-proc', '--propagation', 'private', sys.executable,
+                 os.path.abspath(sys.argv[0])] + sys.argv[1:],
+                env={**os.environ, INSIDE: scratch},
+                # Else it ends with the terminal, and kills the inner one on the spot.
+                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as inner:
+            status = inner.wait()
+    finally:
+        shutil.rmtree(scratch)
+    sys.exit(status)
+
+
+class Terminals:
+    """The terminals of one file: as many as its containers need, and one more."""
+
+    def __init__(self, scratch):
+        self.scratch, self.shells = scratch, {'#': [], '$': []}
+        self.entered = []  # Those that are in a container, the last one last.
+
+    def choose(self, command):
+        """A container's is the one that went in last; the host's is the first free."""
+        if command.place == 'box':
+            if not self.entered:
+                raise terminal.Failure('no container is open')
+            return self.entered[-1]
+        shells = self.shells[command.sign]
+        for shell in shells:
+            if not shell.inside:
+                return shell
+        shells.append(terminal.Shell(*shell_words(self.scratch, command.sign)))
+        return shells[-1]
+
+    def run(self, command, typed):
+        shell = self.choose(command)
+        lines = shell.run(typed)
+        self.entered = [other for other in self.entered if other is not shell]
+        if shell.inside:
+            self.entered.append(shell)
+        return lines
+
+    def close(self):
+        for shell in self.shells['#'] + self.shells['$']:
+            shell.close()
+
+
+def run_commands(script, scratch):
+    """For each command of a transcript: it, what it printed, and what is wrong with that.
+    What is not for this host or user is (command, None, '')."""
+    same, terminals = transcript.Comparison(script.vary), Terminals(scratch)
+    here = facts()
+    try:
+        for command in script.commands:
+            if command.condition not in here:
+                yield command, None, f'no such kind of host: {command.condition}'
+            elif not here[command.condition]:
+                yield command, None, ''
+            else:
+                try:
+                    typed = [same.typed_today(line) for line in command.typed]
+                    printed = terminals.run(command, typed)
+                except terminal.Failure as error:
+                    yield command, None, f'{error}\nThe rest is not run.'
+                    return
+                expected = [line for line in command.expected if line.strip()]
+                yield command, printed, same.lines(expected, printed)
+    finally:
+        terminals.close()

@@ -1,0 +1,427 @@
+#!/usr/bin/python3
+"""Tests of the slides, the recordings and the demo. Ends with a line that sums all.
+
+Those of the page itself take Chromium and what the lock file pins: `scripts/setup slides`,
+`scripts/slides build`. Without, they are skipped.
+"""
+
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import unittest
+
+import browser
+import deck
+import markdown
+import recording
+import transcript
+
+PAGE = deck.TOP + '/build/slides.html'
+
+
+def slide(text, head='01, 2 min'):
+    return f'<!-- {head} -->\n{text}\n\nNote:\nSay: it.\n'
+
+
+class Parsing(unittest.TestCase):
+    def test_part_minutes_and_notes(self):
+        first, second = deck.parse(slide('# One') + '---\n' + slide('## Two', '08, 5 min, half day'))
+        self.assertEqual((first.part, first.minutes, first.title, first.notes),
+                         ('01', 2, 'One', 'Say: it.'))
+        self.assertTrue(second.optional and not first.optional)
+        self.assertEqual(deck.minutes([first, second]), (2, 7))
+
+    def test_a_slide_without_minutes_title_or_notes_is_refused(self):
+        for text in ('# One\n\nNote:\nSay: it.\n', slide('no title'), '<!-- 01, 1 min -->\n# One\n'):
+            with self.assertRaises(deck.Wrong):
+                deck.parse(text)
+
+
+class Markdown(unittest.TestCase):
+    def test_what_a_slide_is_written_in(self):
+        for text, made in (
+                ('## A `b` <c>', '<h2>A <code>b</code> &lt;c&gt;</h2>'),
+                ('**a** *b*', '<p><strong>a</strong> <em>b</em></p>'),
+                ('- a\n+ b\n  c', '<ul><li>a</li><li class=fragment>b c</li></ul>'),
+                ('1. a\n2. b', '<ol><li>a</li><li>b</li></ol>'),
+                ('> a\n> b', '<blockquote>a b</blockquote>'),
+                ('`*a*`', '<p><code>*a*</code></p>')):
+            self.assertEqual(deck.to_html(text), made)
+
+    def test_a_table_with_a_cell_that_waits(self):
+        made = deck.to_html('| a | b |\n|---|---|\n| c | + d |')
+        self.assertIn('<th>a</th><th>b</th>', made)
+        self.assertIn('<td>c</td><td><span class="fragment">d</span></td>', made)
+
+
+class Filling(unittest.TestCase):
+    def test_code_has_the_numbers_of_its_source(self):
+        made = deck.code('01: void change_root', 'bare\n')
+        source = markdown.read(f'{deck.TOP}/{deck.source_of("01")}').split('\n')
+        number = int(re.search(r'data-n="(\d+)"', made)[1])
+        self.assertTrue(source[number - 1].startswith('void change_root'))
+
+    def test_what_is_new_is_lit(self):
+        made = deck.code('04: const auto flags ... set_host_name(args', 'light: new\n')
+        clicks = json.loads(re.search(r'data-light="(.*?)"', made)[1])
+        lines = [re.sub('<.*?>', '', line) for line in made.split('class="line"')[1:]]
+        self.assertTrue(any('CLONE_NEWUTS' in lines[n] for n in clicks[0]))
+        self.assertFalse(any('gate.wait' in lines[n] for n in clicks[0]))
+
+    def test_what_is_gone_stops_the_build(self):
+        for fill, what, body in ((deck.code, '01: void no_such', ''), (deck.code, '77: main', ''),
+                                 (deck.code, '01: void change_root', 'light: no such words\n'),
+                                 (deck.demo, '01: No such heading', ''),
+                                 (deck.demo, '01: Run it', 'cut: no such ... exit\n'),
+                                 (deck.picture, 'text', 'diagrams/no.dot'),
+                                 (deck.picture, '', 'diagrams/veth.dot')):
+            with self.assertRaises(deck.Wrong):
+                fill(what, body)
+
+    def test_what_is_too_much_for_a_slide_stops_the_build(self):
+        self.assertEqual(deck.font(['x'] * 5, 'here'), deck.SIZES[0])
+        for lines in (['x'] * 40, ['x' * 150]):
+            with self.assertRaises(deck.Wrong):
+                deck.font(lines, 'here')
+
+    def test_the_matrix_shows_what_has_turned(self):
+        made = deck.matrix('07', '')
+        self.assertEqual(re.findall(r'class=turned><th>(.*?) <em>(.*?)</em>', made),
+                         [('eats 256 MiB of memory', 'refused')])
+        self.assertEqual(made.count('<tr'), len(deck.matrix_rows()) + 1)
+
+
+class Transcripts(unittest.TestCase):
+    TEXT = ('## One\nWhy.\n```console\nhost# a\n```\n```console\nhost# b\n> more\nout\n```\n'
+            '## Two\n```console if runc\nhost# c\n```\n')
+
+    def test_the_first_block_below_a_heading_or_all(self):
+        typed = lambda *words: [c.typed[0] for c in transcript.below(self.TEXT, *words)]
+        self.assertEqual(typed('One'), ['a'])
+        self.assertEqual(typed('One', True), ['a', 'b'])
+        self.assertEqual(typed('Two'), [])  # It is not for every host.
+        with self.assertRaises(ValueError):
+            typed('Three')
+
+    def test_a_command_as_text(self):
+        self.assertEqual(transcript.as_text(transcript.below(self.TEXT, 'One', True)[1]),
+                         ['host# b', '> more', 'out'])
+
+
+class Recordings(unittest.TestCase):
+    def parts(self, text):
+        return [('Run it', transcript.parse('```console\n' + text + '\n```').commands)]
+
+    def test_a_program_without_a_command_opens_the_container(self):
+        for line, pane in (('host# build/02-pidns', 'box'), ('host$ build/04-uts 2>/dev/null', 'box'),
+                           ('host# build/07-x --memory 7M', 'box'), ('box# ls', 'box'),
+                           ('host# build/02-pidns build/rootfs ls', 'host'), ('host# ls', 'host')):
+            command = self.parts(line)[0][1][0]
+            self.assertEqual(recording.pane_of(command), pane, line)
+
+    def test_it_ends_with_the_text(self):
+        screens = recording.screens(self.parts('host# build/02-pidns\n...\nbox# echo $$\n1\nhost# id\n0'))
+        self.assertEqual(screens, '== Run it: container\nhost# build/02-pidns\nbox# echo $$\n1\n'
+                                  '== Run it: host\nhost# id\n0\n')
+
+    def test_the_last_frame_of_the_cast_shows_the_end(self):
+        lines = recording.cast('02', self.parts('host# id\nuid=0')).splitlines()
+        self.assertEqual(json.loads(lines[0])['version'], 2)
+        times = [json.loads(line)[0] for line in lines[1:]]
+        self.assertEqual(times, sorted(times))
+        self.assertIn('uid=0', lines[-1])
+
+    def test_every_step_has_a_demo_and_a_terminal_for_it(self):
+        for step in deck.STEPS:
+            commands = [c for _, part in recording.of_step(step) for c in part]
+            self.assertTrue(commands, step)
+            # A pane is one user's.
+            self.assertEqual(len({c.sign for c in commands if c.place == 'host'}), 1, step)
+
+    def test_the_committed_screens_are_todays(self):
+        for step in deck.STEPS:
+            with open(f'{deck.TOP}/slides/screens/{step}.txt', encoding='utf-8') as file:
+                self.assertEqual(file.read(), recording.screens(recording.of_step(step)),
+                                 f'{step}: make record-update')
+
+
+class Deck(unittest.TestCase):
+    def test_the_talk_takes_ninety_minutes_and_half_a_day_four_hours(self):
+        self.assertEqual(deck.minutes(deck.read()), (90, 240))
+
+    def test_every_step_has_code_a_demo_and_its_matrix(self):
+        text = {part: '' for part in deck.STEPS}
+        for one in deck.read():
+            if one.part in text and not one.optional:
+                text[one.part] += one.text
+        for part, all_of_it in text.items():
+            for what in (f'```cpp {part}: ', f'```demo {part}: Run it', f'```matrix {part}'):
+                self.assertIn(what, all_of_it)
+
+    def test_few_words(self):
+        for one in deck.read():
+            words = len(re.sub(r'(?s)```.*?```|!\[.*?\]\(.*?\)|\|', '', one.text).split())
+            self.assertLessEqual(words, 75, one.title)
+
+    def test_the_demo_refuses_what_it_cannot_do(self):
+        for words in ([], ['99'], ['01', '02']):
+            result = subprocess.run([deck.TOP + '/scripts/demo', *words], capture_output=True,
+                                    text=True, check=False, stdin=subprocess.DEVNULL)
+            self.assertNotEqual(result.returncode, 0)
+            self.assertIn('usage', result.stderr)
+
+
+def shut_out():
+    """Why the demo cannot be shown here, or ''."""
+    if os.geteuid() != 0:
+        return 'it takes root'
+    if not shutil.which('tmux'):
+        return 'there is no tmux'
+    if not os.path.exists(deck.TOP + '/build/02-pidns'):
+        return 'there are no programs: make build'
+    return ''
+
+
+@unittest.skipIf(shut_out(), shut_out())
+class Live(unittest.TestCase):
+    """The demo, with us at its keyboard."""
+
+    def setUp(self):
+        self.pid, self.file = pty.fork()
+        if self.pid == 0:
+            os.chdir(deck.TOP)
+            os.execv('scripts/demo', ['scripts/demo', '02'])
+        self.said = ''
+        self.ended = False
+        self.addCleanup(self.end)
+
+    def end(self):
+        os.close(self.file)
+        if not self.ended:
+            os.kill(self.pid, signal.SIGTERM)
+            os.waitpid(self.pid, 0)
+
+    def read(self):
+        if not select.select([self.file], [], [], 60)[0]:
+            self.fail(f'it says nothing any more, but said:\n{self.said}')
+        try:
+            data = os.read(self.file, 65536)
+        except OSError:  # It has ended.
+            return False
+        self.said += data.decode(errors='replace')
+        return True
+
+    def until(self, words):
+        """Reads on until it says this, and forgets what it has said."""
+        while words not in self.said:
+            self.assertTrue(self.read(), f'it ended before "{words}":\n{self.said}')
+        before, _, self.said = self.said.partition(words)
+        return before
+
+    def press(self, key):
+        os.write(self.file, key.encode())
+
+    def status(self):
+        while self.read():
+            pass
+        self.ended = True
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def tmux(self, *words):
+        return subprocess.run(['tmux', '-S', '/run/demo.sock', *words], capture_output=True,
+                              text=True, check=False).stdout
+
+    def test_it_shows_all_and_leaves_nothing(self):
+        number = sum(len(commands) for _, commands in recording.of_step('02'))
+        said = self.until(f' 1 of {number}')
+        for at in range(number):
+            self.press(' ')
+            said += self.until('typed; space runs it')
+            self.press(' ')
+            said += self.until(f'{at + 2} of {number}' if at + 1 < number else 'That was it')
+        self.assertNotIn('not as in the text', said)
+        self.assertIn('pid:[', self.tmux('capture-pane', '-p', '-t', 'demo.0'))
+        self.assertIn('NSpid', self.tmux('capture-pane', '-p', '-t', 'demo.1'))
+        self.assertEqual(self.tmux('list-panes', '-t', 'demo', '-F', '#{@title}'),
+                         'container\nhost\n')
+        self.press('q')
+        self.assertEqual(self.status(), 0)
+        self.assertFalse(os.path.exists('/run/demo.sock'))
+
+    def test_what_is_not_as_in_the_text_is_told(self):
+        self.until(' 1 of ')
+        self.press(' ')  # Opens the container.
+        self.until('typed; space runs it')
+        self.press(' ')
+        self.until(' 2 of ')
+        self.tmux('send-keys', '-t', 'demo.0', 'echo() { busybox echo other; }', 'Enter')
+        self.press(' ')
+        self.until('typed; space runs it')
+        self.press(' ')
+        self.until('not as in the text')
+        self.until('v plays the recording')
+        self.press('\x03')
+        self.assertEqual(self.status(), 0)
+        self.assertFalse(os.path.exists('/run/demo.sock'))
+
+    def test_back_skip_and_again(self):
+        self.until(' 1 of ')
+        self.press('s')
+        self.until(' 2 of ')
+        self.press('b')
+        self.until(' 1 of ')
+        self.press(' ')
+        self.until('typed')
+        self.press(' ')
+        self.until(' 2 of ')
+        self.press('r')
+        self.until('typed; space runs it')
+        self.until(' 2 of ')
+        self.press('q')
+        self.assertEqual(self.status(), 0)
+
+
+# In the page: what is outside of its slide or smaller than the last row can read.
+PROBLEMS = r'''(() => {
+  const slide = Reveal.getCurrentSlide(), bad = [];
+  const scale = Reveal.getScale(), frame = slide.getBoundingClientRect();
+  if (slide.scrollHeight > 721 || slide.scrollWidth > 1281) bad.push('overflows');
+  for (const e of slide.querySelectorAll('h1,h2,p,li,td,th,pre,.line,figcaption,svg,blockquote')) {
+    if (e.closest('.notes')) continue;
+    const box = e.getBoundingClientRect();
+    if (box.width && (box.bottom > frame.bottom + 1 || box.right > frame.right + 1 || box.left < frame.left - 1))
+      bad.push(`${e.tagName} is outside: ${e.textContent.slice(0, 40)}`);
+    const size = parseFloat(getComputedStyle(e).fontSize);
+    if (size < 18 && e.tagName !== 'svg' && e.textContent.trim()) bad.push(`${size}px: ${e.textContent.slice(0, 40)}`);
+  }
+  for (const e of slide.querySelectorAll('pre'))
+    if (e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1) bad.push('code overflows');
+  const code = slide.querySelector('pre.line, figure pre'), caption = slide.querySelector('.play');
+  if (code && caption && code.getBoundingClientRect().bottom > caption.getBoundingClientRect().top)
+    bad.push('the button lies on the text');
+  for (const e of slide.querySelectorAll('.diagram text'))
+    if (e.getBoundingClientRect().height / scale < 17) bad.push(`too small: ${e.textContent}`);
+  for (const e of slide.querySelectorAll('svg:not([aria-label]), img:not([alt])')) bad.push('a picture without text');
+  for (const e of slide.querySelectorAll('img')) if (!e.naturalWidth) bad.push('a picture is missing');
+  if (!slide.querySelector('.notes').textContent.trim()) bad.push('no notes');
+  return bad;
+})()'''
+
+
+@unittest.skipUnless(browser.program(), 'there is no chromium')
+@unittest.skipUnless(os.path.exists(PAGE), 'there is no build/slides.html: make slides')
+class InTheBrowser(unittest.TestCase):
+    def walk(self, query, width, height):
+        """Every slide after every click, until the last."""
+        with browser.Page(browser.address(PAGE, query), width, height) as page:
+            views, bad = 1, set()
+            while True:
+                where = page.js("Reveal.getIndices().h + 1 + ' ' + "
+                                "Reveal.getCurrentSlide().querySelector('h1,h2').textContent")
+                bad |= {f'{where}: {what}' for what in page.js(PROBLEMS)}
+                if page.js('Reveal.isLastSlide() && !Reveal.availableFragments().next'):
+                    break
+                page.js('Reveal.next()')
+                views += 1
+            bad |= set(page.complaints())
+            return views, sorted(bad)
+
+    def test_every_view_fits_at_both_sizes(self):
+        for width, height in ((1280, 720), (1920, 1080)):
+            views, bad = self.walk('?all', width, height)
+            self.assertGreater(views, len(deck.read()))
+            self.assertEqual(bad, [])
+
+    def test_in_the_dark(self):
+        self.assertEqual(self.walk('?look=dark', 1280, 720)[1], [])
+
+    def test_the_short_talk_has_the_short_slides(self):
+        with browser.Page(browser.address(PAGE)) as page:
+            self.assertEqual(page.js('Reveal.getTotalSlides()'),
+                             sum(not one.optional for one in deck.read()))
+
+    def test_the_keyboard(self):
+        with browser.Page(browser.address(PAGE)) as page:
+            page.press(' ', 32)
+            self.assertEqual(page.js('Reveal.getIndices().h'), 1)
+            page.press('ArrowLeft', 37)
+            self.assertEqual(page.js('Reveal.getIndices().h'), 0)
+            look = page.js('document.documentElement.dataset.look')
+            page.press('t', 84)
+            self.assertNotEqual(page.js('document.documentElement.dataset.look'), look)
+            number = page.js("[...document.querySelectorAll('.slides > section')]"
+                             ".findIndex(e => e.querySelector('.play'))")
+            page.js(f'Reveal.slide({number})')
+            page.press('v', 86)
+            page.until("document.querySelector('.player .ap-term, .player .ap-terminal')")
+            page.until("document.querySelector('.player').textContent.includes('container')")
+            page.press('v', 86)
+            self.assertFalse(page.js("!!document.querySelector('.player')"))
+            self.assertEqual(list(page.complaints()), [])
+
+    def test_the_speaker_view(self):
+        with browser.Page(browser.address(PAGE)) as page:
+            page('Target.setDiscoverTargets', discover=True)
+            page('Runtime.evaluate', expression='Reveal.getPlugin("notes").open()', userGesture=True)
+            page.until("true")
+            target = None
+            for _ in range(100):
+                targets = page('Target.getTargets')['targetInfos']
+                others = [t for t in targets if t['type'] == 'page' and t.get('openerId')]
+                if others:
+                    target = others[0]['targetId']
+                    break
+            self.assertIsNotNone(target, 'it does not open')
+            page.attach(target)
+            page.until("document.querySelector('.speaker-controls-notes .value') && "
+                       "document.querySelector('.speaker-controls-notes .value').textContent.length > 20")
+            self.assertEqual(page.js("document.querySelectorAll('iframe').length"), 2)
+
+    def test_the_light_follows_the_clicks(self):
+        with browser.Page(browser.address(PAGE)) as page:
+            number = page.js("[...document.querySelectorAll('.slides > section')]"
+                             ".findIndex(e => e.querySelectorAll('.light').length)")
+            page.js(f'Reveal.slide({number})')
+            lit = "[...Reveal.getCurrentSlide().querySelectorAll('.lit')].map(e => e.dataset.n).join()"
+            first = page.js(lit)
+            page.js('Reveal.next()')
+            self.assertTrue(first)
+            self.assertNotEqual(page.js(lit), first)
+            self.assertEqual(page.js('Reveal.getIndices().h'), number)
+
+    def test_what_is_printed_has_all_pages(self):
+        number = len(deck.read())
+        for kind, pages in (('slides', number), ('notes', number), ('handout', (number + 1) // 2)):
+            self.assertEqual(browser.pages(browser.pdf(PAGE, kind)), pages, kind)
+
+    def test_the_notes_are_on_paper_and_fit(self):
+        with browser.Page(browser.address(PAGE, '?print=notes'), 794, 1123) as page:
+            self.assertEqual(page.js("""[...document.querySelectorAll('article')].filter(e => {
+                const notes = e.querySelector('.notes');
+                return !notes.offsetHeight || e.scrollHeight > e.clientHeight + 1;
+              }).map(e => e.textContent.slice(0, 60))"""), [])
+
+    def test_the_policy_forbids_the_network(self):
+        with browser.Page(browser.address(PAGE)) as page:
+            self.assertTrue(page.js("fetch('http://127.0.0.1:9/').then(() => false, () => true)"))
+            self.assertIn('Content Security Policy', ' '.join(page.complaints()))
+
+
+def main():
+    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
+    result = unittest.TextTestRunner(verbosity=0).run(suite)
+    for test, why in result.skipped:
+        print(f'{test}: skipped: {why}')
+    failed = len(result.failures) + len(result.errors)
+    print(f'{result.testsRun - failed - len(result.skipped)} passed, {failed} failed, '
+          f'{len(result.skipped)} skipped')
+    sys.exit(failed > 0)
+
+
+main()
