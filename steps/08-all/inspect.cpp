@@ -118,7 +118,8 @@ class Process {
   }
 
   template <typename Look>
-  [[nodiscard]] auto checked(const std::string& name, const Look& look) const {
+  [[nodiscard]] std::string checked(const std::string& name,
+                                    const Look& look) const {
     try {
       return look();
     } catch (const sys::Error& error) {
