@@ -7,6 +7,15 @@
 ##
 ##   make 03          a shell in step 03 (01 to 08; COMMAND="ps" runs that instead)
 ##   make diff-03     what step 03 adds to step 02: the lesson
+##
+##   make start-03    begin step 03 yourself, in my/03.cpp
+##   make check-03    which of its promises your step keeps
+##   make hint-03     the next hint, mildest first
+##   make catch-up-03 the finished step 02 into my/02.cpp (yours is kept)
+##   make solution-03 how yours differs from the course's
+##   make progress    the walls that you have built
+##   make inspect PID=123   what stands between that process and the host
+##
 ##   make build       build all programs, into build/
 ##   make rootfs      make the root filesystem they run in, build/rootfs
 ##   make setup       install what is missing, and say what
@@ -23,6 +32,7 @@
 ##   make lint        check format and style
 ##   make bench       how fast, beside runc, crun and bubblewrap if installed
 ##   make mutants     break each layer in turn, and see its test fail
+##   make mistakes    the same with the checker for learners
 ##   make reset       remove what killed containers left anywhere on this machine
 ##   make clean       remove everything built
 ##
@@ -34,6 +44,7 @@ BUILD    := build$(if $(SANITIZE),/sanitize)
 ROOTFS   := build/rootfs
 SUDO     := $(if $(filter-out 0,$(shell id -u)),sudo)
 COMMAND  ?=
+MY       ?= my
 PARALLEL := --no-print-directory -j$(shell nproc 2>/dev/null || echo 1)
 
 CXXFLAGS ?= $(if $(SANITIZE),-O1,-O2)
@@ -46,10 +57,11 @@ INSTRUMENT := $(if $(SANITIZE),-g -fsanitize=$(SANITIZE) -fno-sanitize-recover=a
 LINK     := $(if $(SANITIZE),,-static)
 
 COMMON   := $(filter-out %_test.cpp,$(wildcard common/*.cpp))
-LAYERS   := $(filter-out $(addprefix %/,main.cpp enter.cpp test.cpp \
-              probe.cpp floor.cpp),$(wildcard steps/08-all/*.cpp))
+LAYERS   := $(filter-out $(addprefix %/,main.cpp enter.cpp inspect.cpp \
+              test.cpp probe.cpp floor.cpp),$(wildcard steps/08-all/*.cpp))
 TESTS    := $(wildcard common/*_test.cpp steps/*/test.cpp)
-PROGRAMS := $(STEPS:%=$(BUILD)/%) $(BUILD)/enter
+PROGRAMS := $(STEPS:%=$(BUILD)/%) $(BUILD)/enter $(BUILD)/inspect
+MINE     := $(STEPS:%=$(BUILD)/$(MY)/%)
 PROBES   := $(patsubst steps/%/probe.cpp,$(BUILD)/probe-%,$(wildcard steps/*/probe.cpp))
 SOURCES  := $(wildcard common/*.cpp steps/*/*.cpp)
 objects   = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
@@ -66,10 +78,16 @@ $(STEPS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/steps/%/main.o $(BUILD)/common.a
 $(BUILD)/08-all: $(call objects,$(LAYERS))
 $(BUILD)/enter: $(BUILD)/steps/08-all/enter.o $(call objects,$(LAYERS)) \
                 $(BUILD)/common.a
+$(BUILD)/inspect: $(BUILD)/steps/08-all/inspect.o $(BUILD)/common.a
 $(BUILD)/floor: $(BUILD)/steps/08-all/floor.o $(BUILD)/common.a
 $(BUILD)/tests: $(call objects,$(TESTS)) $(BUILD)/common.a
 
-$(PROGRAMS) $(BUILD)/floor:
+# What a learner writes has the step's name: its messages begin with it.
+$(foreach step,$(STEPS),$(eval $(BUILD)/$(MY)/$(step): \
+  $(BUILD)/$(MY)/$(firstword $(subst -, ,$(step))).o $(BUILD)/common.a))
+$(BUILD)/$(MY)/08-all: $(call objects,$(LAYERS))
+
+$(PROGRAMS) $(MINE) $(BUILD)/floor:
 	$(CXX) $(INSTRUMENT) $(LINK) -s -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 # Nobody waits for a test to run, but everybody for it to be compiled.
@@ -141,6 +159,20 @@ diff-%:
 	@git --no-pager diff --no-index --stat=72 -p \
 	  $$(ls -d steps/*/ | grep -B1 '/$*-' | sed 's,$$,main.cpp,') || true
 
+start-% hint-% catch-up-% solution-%:
+	@scripts/learn $(patsubst %-$*,%,$@) $*
+
+check-%:
+	@scripts/setup test
+	@$(MAKE) -s $(PARALLEL) build $(BUILD)/tests $(PROBES) rootfs
+	@scripts/learn check $*
+
+progress:
+	@scripts/learn progress
+
+inspect: $(BUILD)/inspect
+	@$(SUDO) $(BUILD)/inspect $(PID)
+
 docs docs-update: build rootfs
 	@scripts/setup docs
 	@$(SUDO) scripts/docs $(if $(filter docs,$@),check,update) $(TEXT)
@@ -187,6 +219,9 @@ matrix: build $(PROBES) rootfs
 mutants: build rootfs
 	@scripts/mutants
 
+mistakes: build $(BUILD)/tests $(PROBES) rootfs
+	@$(SUDO) scripts/mistakes
+
 reset:
 	@$(SUDO) scripts/reset
 
@@ -200,5 +235,5 @@ clean:
 .SECONDARY:
 .PHONY: help build rootfs setup doctor run test lab test-lab docs docs-update \
         slides pdf demo record record-update preflight lint bench matrix mutants \
-        reset clean 01 02 03 04 05 06 07 08
--include $(patsubst %.o,%.d,$(call objects,$(SOURCES)))
+        mistakes progress inspect reset clean 01 02 03 04 05 06 07 08
+-include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(wildcard $(MY)/*.cpp)))

@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <sstream>
 
@@ -80,6 +81,8 @@ fs::path program(Caller caller, const std::string& name) {
 
 // `make SANITIZE=` builds the programs elsewhere, but no second rootfs.
 fs::path built_rootfs() {
+  const char* const chosen = std::getenv("TEST_ROOTFS");
+  if (chosen != nullptr) return chosen;
   const auto here = build_directory() / "rootfs";
   return fs::exists(here) ? here : build_directory().parent_path() / "rootfs";
 }
@@ -178,6 +181,8 @@ Result shell(const std::string& line) {
   ::close(started.out);
   ::close(started.err);
   result.status = wait_status(started.pid);
+  // For whoever is to be told why: see scripts/learn.
+  if (std::getenv("SHOW_ERRORS") != nullptr) std::cerr << result.err;
   return result;
 }
 
@@ -209,7 +214,10 @@ void Running::say(const std::string& line) const {
 
 std::string Running::hear() const {
   std::string line;
-  for (char c = 0; ::read(from_, &c, 1) == 1 && c != '\n';) line += c;
+  pollfd end{.fd = from_, .events = POLLIN, .revents = 0};
+  for (char c = 0;
+       ::poll(&end, 1, 10'000) == 1 && ::read(from_, &c, 1) == 1 && c != '\n';)
+    line += c;
   return line;
 }
 
@@ -296,6 +304,10 @@ bool has_tmpfs_attributes() {
 
 namespace {
 
+std::string host_name() {
+  return contents("/proc/sys/kernel/hostname");
+}
+
 std::vector<std::string> links() {
   std::vector<std::string> names;
   for (const auto& line : lines(contents("/proc/self/net/dev")))
@@ -345,7 +357,8 @@ std::vector<std::string> our_processes() {
 }  // namespace
 
 Unharmed::Unharmed()
-    : mounts_{contents("/proc/self/mountinfo")},
+    : name_{host_name()},
+      mounts_{contents("/proc/self/mountinfo")},
       links_{links()},
       cgroups_{our_cgroups()},
       processes_{our_processes()} {}
@@ -363,6 +376,7 @@ bool is_part_of(const std::vector<std::string>& some,
 
 // NOLINTNEXTLINE(bugprone-exception-escape)
 Unharmed::~Unharmed() {
+  CHECK(host_name() == name_);
   CHECK(contents("/proc/self/mountinfo") == mounts_);
   // A link goes with its network namespace: soon, but not at once.
   CHECK(eventually([&](pid_t) { return is_part_of(links(), links_); }, 0));

@@ -49,7 +49,7 @@ std::string as(Caller caller, const std::string& name);
 std::string step_in(const std::string& rootfs, Caller caller,
                     const std::string& name, const std::string& options = {});
 
-/// The rootfs that `caller` owns.
+/// The rootfs that `caller` owns. TEST_ROOTFS names another one for root.
 std::string rootfs(Caller caller);
 
 /// A directory that everybody may enter, removed at the end: for more of them.
@@ -65,7 +65,8 @@ class Running {
 
   /// Writes a line to its standard input.
   void say(const std::string& line) const;
-  /// The next line of its standard output; empty at its end.
+  /// The next line of its standard output; empty at its end, or if it says
+  /// nothing for ten seconds.
   [[nodiscard]] std::string hear() const;
   /// Its PID.
   [[nodiscard]] pid_t pid() const { return pid_; }
@@ -111,7 +112,7 @@ bool has_tmpfs_attributes();
 std::vector<std::string> lines(const std::string& text);
 
 /// The fixture of every test of a step: at its end, no mount, link, cgroup or
-/// process is there that was not there before.
+/// process is there that was not there before, and the host has its name.
 class Unharmed {
  public:
   Unharmed();
@@ -120,7 +121,7 @@ class Unharmed {
   ~Unharmed();  // NOLINT(bugprone-exception-escape): CHECK goes on
 
  private:
-  std::string mounts_;
+  std::string name_, mounts_;
   std::vector<std::string> links_, cgroups_, processes_;
 };
 

@@ -46,7 +46,7 @@ TEST_AS_BOTH("a mount made inside is not on the host") {
 TEST_AS_BOTH("nothing of the host's mounts is left inside") {
   const auto table = shell(step(caller, kStep) + "cat /proc/self/mountinfo");
   const auto rows = host::lines(table.out);
-  CHECK(rows.size() == 12);
+  REQUIRE(rows.size() == 12);
   CHECK(rows.front().find(" / / rw,nodev") != std::string::npos);
   CHECK(rows.front().find(" - overlay ") != std::string::npos);
   CHECK(std::all_of(rows.begin(), rows.end(), [](const auto& row) {

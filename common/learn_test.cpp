@@ -1,0 +1,197 @@
+// The checker for what learners write: it fails what is not done yet, passes
+// what is, names what is wrong, and is not deceived. `make mistakes` tries all
+// steps.
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "common/host_test.hpp"
+
+namespace fs = std::filesystem;
+using host::contents, host::Result, host::shell;
+
+TEST_SUITE_BEGIN("learn");
+
+namespace {
+
+// It builds, with the flags of an ordinary build, and plays many tests.
+const bool kIsSkipped = ::geteuid() != 0 || host::kIsSanitized;
+
+// A learner, who has a directory for what they write.
+class Learner {
+ public:
+  Learner() { remove(); }
+  Learner(const Learner&) = delete;
+  Learner& operator=(const Learner&) = delete;
+  ~Learner() { remove(); }
+
+  [[nodiscard]] Result learn(const std::string& words) const {
+    return shell("MY=" + my_ + " CXXFLAGS='-O0 -w' scripts/learn " + words);
+  }
+
+  [[nodiscard]] std::string mine(const std::string& step) const {
+    return my_ + "/" + step + ".cpp";
+  }
+
+  void write(const std::string& step, const std::string& text) const {
+    fs::create_directories(my_);
+    std::ofstream{mine(step)} << text;
+  }
+
+ private:
+  void remove() const {
+    std::error_code ignored;
+    fs::remove_all(my_, ignored);
+    fs::remove_all("build/" + my_, ignored);
+  }
+
+  std::string my_ = "build/learner-" + std::to_string(::getpid());
+};
+
+std::string course(const std::string& step) {
+  return contents("steps/" + step + "/main.cpp");
+}
+
+std::string replaced(std::string text, const std::string& old,
+                     const std::string& now) {
+  const auto at = text.find(old);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, old.size(), now);
+}
+
+bool has(const Result& result, const std::string& text) {
+  return result.out.find(text) != std::string::npos;
+}
+
+}  // namespace
+
+#define TEST_LEARNER(name) \
+  TEST_CASE_FIXTURE(host::Unharmed, name " (root)" * doctest::skip(kIsSkipped))
+
+TEST_LEARNER("the start of a step fails, and is told what to do next") {
+  const Learner learner;
+  CHECK(learner.learn("start 01").status == 0);
+  CHECK(contents(learner.mine("01")).starts_with("// Step 01: your task.\n"));
+  const auto result = learner.learn("check 01");
+  CHECK(result.status == 1);
+  CHECK(has(result, "- does not hold  / is the rootfs (root)\n"));
+  CHECK(has(result, "Next: Another /. make hint-01 helps.\n"));
+}
+
+TEST_LEARNER("the course's own solution holds, and progress shows it") {
+  const Learner learner;
+  learner.write("01", course("01-chroot"));
+  const auto result = learner.learn("check 01");
+  INFO(result.out);
+  CHECK(result.status == 0);
+  CHECK(has(result, " hold, 0 do not, "));
+  CHECK(!has(result, "does not hold"));
+  CHECK(has(learner.learn("progress"), "[####] 01-chroot"));
+  learner.write("01", course("01-chroot") + "\n");
+  CHECK(has(learner.learn("progress"), "[##  ] 01-chroot"));
+  CHECK(has(learner.learn("progress"), "[    ] 02-pidns"));
+}
+
+TEST_LEARNER("a mistake is told by the promise that it breaks") {
+  const Learner learner;
+  learner.write("05", replaced(course("05-mountns"),
+                               "::umount2(\".\", MNT_DETACH)", "0"));
+  const auto result = learner.learn("check 05 --only 'left inside'");
+  CHECK(result.status == 1);
+  CHECK(has(result,
+            "- does not hold  nothing of the host's mounts is left inside "
+            "(root)\n"));
+  CHECK(has(result, "look at: The old root\n"));
+}
+
+TEST_LEARNER("a container that leaks is never told that it holds") {
+  const Learner learner;
+  learner.write("07", replaced(course("07-cgroup-memory"),
+                               "sys::remove_cgroups(groups);", ";"));
+  auto result = learner.learn("check 07 --only 'the limit is 64M'");
+  CHECK(result.status == 1);
+  CHECK(has(result, "a cgroup is left on the host; make reset removes it\n"));
+  host::must("scripts/reset >/dev/null");
+
+  learner.write("02",
+                replaced(course("02-pidns"), "(void)::umount2(", "(void)("));
+  result = learner.learn("check 02 --only 'exit status'");
+  CHECK(result.status == 1);
+  CHECK(!has(result, "+ holds          the exit status"));
+}
+
+TEST_LEARNER("who only prints what is expected is found out") {
+  const Learner learner;
+  learner.write("01", R"(#include <cstdio>
+int main(int argc, char** argv) {
+  if (argc > 3) std::puts(argv[3]);  // As echo would.
+}
+)");
+  const auto result = learner.learn("check 01 --only rootfs");
+  CHECK(result.status == 1);
+  CHECK(has(result, "+ holds          it runs a command (root)\n"));
+  CHECK(has(result, "- does not hold  / is the rootfs (root)\n"));
+}
+
+TEST_LEARNER("what does not compile, or does not run, is told at once") {
+  const Learner learner;
+  learner.write("03", "int main() { return no_such_name; }\n");
+  auto result = learner.learn("check 03");
+  CHECK(result.status == 1);
+  CHECK(has(result, "- does not hold  it builds\n"));
+  learner.write("03", "int main() { return 1; }\n");
+  result = learner.learn("check 03");
+  CHECK(result.status == 1);
+  CHECK(has(result, "- does not hold  it runs a command (root)\n"));
+  CHECK(has(result, "\n0 hold, 1 do not, 0 not checked\n"));
+}
+
+TEST_CASE("each step has a task, and hints of four rungs") {
+  for (const auto& entry : fs::directory_iterator("steps")) {
+    if (!entry.is_directory()) continue;
+    const auto text = contents(entry.path() / "task.md");
+    CAPTURE(entry.path());
+    CHECK(text.starts_with("# Step "));
+    int topics = 0;
+    int hints = 0;
+    for (const auto& line : host::lines(text)) {
+      if (line.starts_with("## ")) ++topics;
+      if (line.size() > 3 && line[0] >= '1' && line[0] <= '4' &&
+          line.substr(1, 2) == ". ")
+        ++hints;
+    }
+    CHECK(topics > 0);
+    CHECK(hints == 4 * topics);
+  }
+}
+
+TEST_CASE("hints come one after the other, mildest first") {
+  const Learner learner;
+  CHECK(learner.learn("hint 04").status == 1);
+  CHECK(learner.learn("start 04").status == 0);
+  for (const std::string rung :
+       {"1 of 4: the idea", "2 of 4: where to read", "3 of 4: the call",
+        "4 of 4: the line", "4 of 4: the line"})
+    CHECK(has(learner.learn("hint 04"), "A name of its own, " + rung + "\n"));
+}
+
+TEST_CASE("start goes on from the learner's own, and overwrites nothing") {
+  const Learner learner;
+  learner.write("04", "// Notes of mine.\n\nint mine = 1;\n");
+  CHECK(learner.learn("start 05").status == 0);
+  CHECK(contents(learner.mine("05")).ends_with("\n\nint mine = 1;\n"));
+  CHECK(learner.learn("start 05").status == 1);
+
+  CHECK(learner.learn("catch-up 05").status == 0);
+  CHECK(contents(learner.mine("04")) == course("04-uts"));
+  CHECK(contents(learner.mine("04") + ".1").ends_with("int mine = 1;\n"));
+  CHECK(learner.learn("catch-up 05").status == 0);
+  CHECK(contents(learner.mine("04") + ".2") == course("04-uts"));
+  CHECK(contents(learner.mine("04") + ".1").ends_with("int mine = 1;\n"));
+  CHECK(learner.learn("catch-up 01").status == 1);
+  CHECK(learner.learn("start 09").status == 1);
+  CHECK(has(learner.learn("solution 05"), "+++ b/steps/05-mountns/main.cpp"));
+}
+
+TEST_SUITE_END();
