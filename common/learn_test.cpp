@@ -105,22 +105,6 @@ TEST_LEARNER("a mistake is told by the promise that it breaks") {
   CHECK(has(result, "look at: The old root\n"));
 }
 
-TEST_LEARNER("a container that leaks is never told that it holds") {
-  const Learner learner;
-  learner.write("07", replaced(course("07-cgroup-memory"),
-                               "sys::remove_cgroups(groups);", ";"));
-  auto result = learner.learn("check 07 --only 'the limit is 64M'");
-  CHECK(result.status == 1);
-  CHECK(has(result, "a cgroup is left on the host; make reset removes it\n"));
-  host::must("scripts/reset >/dev/null");
-
-  learner.write("02",
-                replaced(course("02-pidns"), "(void)::umount2(", "(void)("));
-  result = learner.learn("check 02 --only 'exit status'");
-  CHECK(result.status == 1);
-  CHECK(!has(result, "+ holds          the exit status"));
-}
-
 TEST_LEARNER("who only prints what is expected is found out") {
   const Learner learner;
   learner.write("01", R"(#include <cstdio>
