@@ -3,7 +3,7 @@
 # The lines that begin with two # are what `make` prints.
 
 ##   make run         set up, build, and open a shell in the finished container
-##   make test        set up, build, and run every test
+##   make test        set up, build, and run every test (ALL=yes: the slow ones, too)
 ##
 ##   make 03          a shell in step 03 (01 to 08; COMMAND="ps" runs that instead)
 ##   make diff-03     what step 03 adds to step 02: the lesson
@@ -133,9 +133,9 @@ run:
 	@scripts/run $(BUILD)/08-all $(ROOTFS)
 
 test:
-	@scripts/setup test
+	@scripts/setup test $(if $(ALL),docs slides lab)
 	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(BUILD)/floor $(PROBES) rootfs
-	@scripts/test $(BUILD)/tests
+	@ALL=$(ALL) scripts/test $(BUILD)/tests
 
 # Compiled out here, run in there, where everything takes three times as long.
 lab:
