@@ -117,6 +117,17 @@ class Page:
                 raise Lost(f'still not: {expression}')
             time.sleep(0.05)
 
+    def opened(self):
+        """The target of the window that this page has opened."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            for target in self('Target.getTargets')['targetInfos']:
+                if target['type'] == 'page' and target.get('openerId'):
+                    return target['targetId']
+            if time.monotonic() > end:
+                raise Lost('no window opens')
+            time.sleep(0.05)
+
     def press(self, key, code):
         """A key, as from a keyboard."""
         for kind in ('keyDown', 'keyUp'):

@@ -1,25 +1,22 @@
 #!/usr/bin/python3
-"""Tests of the slides, the recordings and the demo. Ends with a line that sums all.
+"""Tests of the slides and the recordings. Ends with a line that sums all.
 
-Those of the page itself take Chromium and what the lock file pins: `scripts/setup slides`,
-`scripts/slides build`. Without, they are skipped.
+  usage   scripts/slides_test.py [TEST...]    by name, as InTheBrowser.test_the_keyboard
+  needs   scripts/setup slides
+
+The page is made first, and tried in Chromium.
 """
 
 import json
-import os
-import pty
 import re
-import select
-import shutil
-import signal
 import subprocess
-import sys
 import unittest
 
 import browser
 import deck
 import markdown
 import recording
+import testing
 import transcript
 
 PAGE = deck.TOP + '/build/slides.html'
@@ -169,123 +166,6 @@ class Deck(unittest.TestCase):
             words = len(re.sub(r'(?s)```.*?```|!\[.*?\]\(.*?\)|\|', '', one.text).split())
             self.assertLessEqual(words, 75, one.title)
 
-    def test_the_demo_refuses_what_it_cannot_do(self):
-        for words in ([], ['99'], ['01', '02']):
-            result = subprocess.run([deck.TOP + '/scripts/demo', *words], capture_output=True,
-                                    text=True, check=False, stdin=subprocess.DEVNULL)
-            self.assertNotEqual(result.returncode, 0)
-            self.assertIn('usage', result.stderr)
-
-
-def shut_out():
-    """Why the demo cannot be shown here, or ''."""
-    if os.geteuid() != 0:
-        return 'it takes root'
-    if not shutil.which('tmux'):
-        return 'there is no tmux'
-    if not os.path.exists(deck.TOP + '/build/02-pidns'):
-        return 'there are no programs: make build'
-    return ''
-
-
-@unittest.skipIf(shut_out(), shut_out())
-class Live(unittest.TestCase):
-    """The demo, with us at its keyboard."""
-
-    def setUp(self):
-        self.pid, self.file = pty.fork()
-        if self.pid == 0:
-            os.chdir(deck.TOP)
-            os.execv('scripts/demo', ['scripts/demo', '02'])
-        self.said = ''
-        self.ended = False
-        self.addCleanup(self.end)
-
-    def end(self):
-        os.close(self.file)
-        if not self.ended:
-            os.kill(self.pid, signal.SIGTERM)
-            os.waitpid(self.pid, 0)
-
-    def read(self):
-        if not select.select([self.file], [], [], 60)[0]:
-            self.fail(f'it says nothing any more, but said:\n{self.said}')
-        try:
-            data = os.read(self.file, 65536)
-        except OSError:  # It has ended.
-            return False
-        self.said += data.decode(errors='replace')
-        return True
-
-    def until(self, words):
-        """Reads on until it says this, and forgets what it has said."""
-        while words not in self.said:
-            self.assertTrue(self.read(), f'it ended before "{words}":\n{self.said}')
-        before, _, self.said = self.said.partition(words)
-        return before
-
-    def press(self, key):
-        os.write(self.file, key.encode())
-
-    def status(self):
-        while self.read():
-            pass
-        self.ended = True
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-    def tmux(self, *words):
-        return subprocess.run(['tmux', '-S', '/run/demo.sock', *words], capture_output=True,
-                              text=True, check=False).stdout
-
-    def test_it_shows_all_and_leaves_nothing(self):
-        number = sum(len(commands) for _, commands in recording.of_step('02'))
-        said = self.until(f' 1 of {number}')
-        for at in range(number):
-            self.press(' ')
-            said += self.until('typed; space runs it')
-            self.press(' ')
-            said += self.until(f'{at + 2} of {number}' if at + 1 < number else 'That was it')
-        self.assertNotIn('not as in the text', said)
-        self.assertIn('pid:[', self.tmux('capture-pane', '-p', '-t', 'demo.0'))
-        self.assertIn('NSpid', self.tmux('capture-pane', '-p', '-t', 'demo.1'))
-        self.assertEqual(self.tmux('list-panes', '-t', 'demo', '-F', '#{@title}'),
-                         'container\nhost\n')
-        self.press('q')
-        self.assertEqual(self.status(), 0)
-        self.assertFalse(os.path.exists('/run/demo.sock'))
-
-    def test_what_is_not_as_in_the_text_is_told(self):
-        self.until(' 1 of ')
-        self.press(' ')  # Opens the container.
-        self.until('typed; space runs it')
-        self.press(' ')
-        self.until(' 2 of ')
-        self.tmux('send-keys', '-t', 'demo.0', 'echo() { busybox echo other; }', 'Enter')
-        self.press(' ')
-        self.until('typed; space runs it')
-        self.press(' ')
-        self.until('not as in the text')
-        self.until('v plays the recording')
-        self.press('\x03')
-        self.assertEqual(self.status(), 0)
-        self.assertFalse(os.path.exists('/run/demo.sock'))
-
-    def test_back_skip_and_again(self):
-        self.until(' 1 of ')
-        self.press('s')
-        self.until(' 2 of ')
-        self.press('b')
-        self.until(' 1 of ')
-        self.press(' ')
-        self.until('typed')
-        self.press(' ')
-        self.until(' 2 of ')
-        self.press('r')
-        self.until('typed; space runs it')
-        self.until(' 2 of ')
-        self.press('q')
-        self.assertEqual(self.status(), 0)
-
 
 # In the page: what is outside of its slide or smaller than the last row can read.
 PROBLEMS = r'''(() => {
@@ -314,8 +194,6 @@ PROBLEMS = r'''(() => {
 })()'''
 
 
-@unittest.skipUnless(browser.program(), 'there is no chromium')
-@unittest.skipUnless(os.path.exists(PAGE), 'there is no build/slides.html: make slides')
 class InTheBrowser(unittest.TestCase):
     def walk(self, query, width, height):
         """Every slide after every click, until the last."""
@@ -369,16 +247,7 @@ class InTheBrowser(unittest.TestCase):
         with browser.Page(browser.address(PAGE)) as page:
             page('Target.setDiscoverTargets', discover=True)
             page('Runtime.evaluate', expression='Reveal.getPlugin("notes").open()', userGesture=True)
-            page.until("true")
-            target = None
-            for _ in range(100):
-                targets = page('Target.getTargets')['targetInfos']
-                others = [t for t in targets if t['type'] == 'page' and t.get('openerId')]
-                if others:
-                    target = others[0]['targetId']
-                    break
-            self.assertIsNotNone(target, 'it does not open')
-            page.attach(target)
+            page.attach(page.opened())
             page.until("document.querySelector('.speaker-controls-notes .value') && "
                        "document.querySelector('.speaker-controls-notes .value').textContent.length > 20")
             self.assertEqual(page.js("document.querySelectorAll('iframe').length"), 2)
@@ -413,15 +282,8 @@ class InTheBrowser(unittest.TestCase):
             self.assertIn('Content Security Policy', ' '.join(page.complaints()))
 
 
-def main():
-    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
-    result = unittest.TextTestRunner(verbosity=0).run(suite)
-    for test, why in result.skipped:
-        print(f'{test}: skipped: {why}')
-    failed = len(result.failures) + len(result.errors)
-    print(f'{result.testsRun - failed - len(result.skipped)} passed, {failed} failed, '
-          f'{len(result.skipped)} skipped')
-    sys.exit(failed > 0)
+def setUpModule():
+    subprocess.run([deck.TOP + '/scripts/slides', 'build'], check=True, stdout=subprocess.DEVNULL)
 
 
-main()
+testing.main()

@@ -1,0 +1,172 @@
+#!/usr/bin/python3
+"""Tests of the demo, with us at its keyboard. Ends with a line that sums all.
+
+  usage   scripts/demo_test.py [TEST...]
+  needs   root, else most are skipped; scripts/setup slides, make build rootfs
+"""
+
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+import deck
+import recording
+import testing
+
+
+class Usage(unittest.TestCase):
+    def test_the_demo_refuses_what_it_cannot_do(self):
+        for words in ([], ['99'], ['01', '02']):
+            result = subprocess.run([deck.TOP + '/scripts/demo', *words], capture_output=True,
+                                    text=True, check=False, stdin=subprocess.DEVNULL)
+            self.assertNotEqual(result.returncode, 0)
+            self.assertIn('usage', result.stderr)
+
+
+@unittest.skipIf(os.geteuid() != 0, 'it takes root')
+class Show(unittest.TestCase):
+    def setUp(self):
+        self.home = tempfile.mkdtemp(prefix='demo_test.')
+        self.addCleanup(shutil.rmtree, self.home)
+        self.socket = self.home + '/socket'  # Another demo may be on.
+        os.mkdir(self.home + '/tmp')
+        environment = {**os.environ, 'DEMO_SOCKET': self.socket, 'TMPDIR': self.home + '/tmp'}
+        self.pid, self.file = pty.fork()
+        if self.pid == 0:
+            os.chdir(deck.TOP)
+            os.execve('scripts/demo', ['scripts/demo', '02'], environment)
+        self.said = ''
+        self.ended = False
+        self.addCleanup(self.end)
+
+    def end(self):
+        self.hang_up()
+        if not self.ended:
+            os.kill(self.pid, signal.SIGTERM)
+            os.waitpid(self.pid, 0)
+
+    def hang_up(self):
+        if self.file is not None:
+            os.close(self.file)
+            self.file = None
+
+    def read(self):
+        if not select.select([self.file], [], [], 60)[0]:
+            self.fail(f'it says nothing any more, but said:\n{self.said}')
+        try:
+            data = os.read(self.file, 65536)
+        except OSError:  # It has ended.
+            return False
+        self.said += data.decode(errors='replace')
+        return True
+
+    def until(self, words):
+        """Reads on until it says this, and forgets what it has said."""
+        while words not in self.said:
+            self.assertTrue(self.read(), f'it ended before "{words}":\n{self.said}')
+        before, _, self.said = self.said.partition(words)
+        return before
+
+    def press(self, key):
+        os.write(self.file, key.encode())
+
+    def status(self):
+        while self.file is not None and self.read():
+            pass
+        self.ended = True
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def tmux(self, *words):
+        return subprocess.run(['tmux', '-S', self.socket, *words], capture_output=True,
+                              text=True, check=False).stdout
+
+    def open_container(self):
+        self.until(' 1 of ')
+        self.press(' ')
+        self.until('typed; space runs it')
+        self.press(' ')
+        self.until(' 2 of ')
+
+    def living(self):
+        """Processes on the demo's host: files of its directory are mounted there."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                with open(f'/proc/{pid}/mountinfo', encoding='utf-8') as file:
+                    if self.home in file.read():
+                        found.append(pid)
+            except OSError:  # It has ended.
+                continue
+        return found
+
+    def nothing_is_left(self):
+        self.assertFalse(os.path.exists(self.socket))
+        self.assertEqual(os.listdir(self.home + '/tmp'), [])
+        self.assertEqual(self.living(), [])
+
+    def test_it_leaves_nothing_however_it_ends(self):
+        for stop in (lambda: self.press('\x03'), lambda: os.kill(self.pid, signal.SIGTERM),
+                    self.hang_up):
+            self.open_container()
+            self.assertGreater(len(self.living()), 3)
+            stop()
+            self.status()
+            self.nothing_is_left()
+            self.doCleanups()
+            self.setUp()
+
+    def test_it_shows_all_and_leaves_nothing(self):
+        number = sum(len(commands) for _, commands in recording.of_step('02'))
+        said = self.until(f' 1 of {number}')
+        for at in range(number):
+            self.press(' ')
+            said += self.until('typed; space runs it')
+            self.press(' ')
+            said += self.until(f'{at + 2} of {number}' if at + 1 < number else 'That was it')
+        self.assertNotIn('not as in the text', said)
+        self.assertIn('pid:[', self.tmux('capture-pane', '-p', '-t', 'demo.0'))
+        self.assertIn('NSpid', self.tmux('capture-pane', '-p', '-t', 'demo.1'))
+        self.assertEqual(self.tmux('list-panes', '-t', 'demo', '-F', '#{@title}'),
+                         'container\nhost\n')
+        self.press('q')
+        self.assertEqual(self.status(), 0)
+        self.nothing_is_left()
+
+    def test_what_is_not_as_in_the_text_is_told(self):
+        self.until(' 1 of ')
+        self.press(' ')  # Opens the container.
+        self.until('typed; space runs it')
+        self.press(' ')
+        self.until(' 2 of ')
+        self.tmux('send-keys', '-t', 'demo.0', 'echo() { busybox echo other; }', 'Enter')
+        self.press(' ')
+        self.until('typed; space runs it')
+        self.press(' ')
+        self.until('not as in the text')
+        self.until('v plays the recording')
+        self.press('q')
+        self.assertEqual(self.status(), 0)
+
+    def test_back_skip_and_again(self):
+        self.until(' 1 of ')
+        self.press('s')
+        self.until(' 2 of ')
+        self.press('b')
+        self.until(' 1 of ')
+        self.press(' ')
+        self.until('typed')
+        self.press(' ')
+        self.until(' 2 of ')
+        self.press('r')
+        self.until('typed; space runs it')
+        self.until(' 2 of ')
+        self.press('q')
+        self.assertEqual(self.status(), 0)
+
+
+testing.main()

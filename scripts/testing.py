@@ -1,0 +1,19 @@
+"""What the tests in Python have in common: a last line that scripts/test can sum."""
+
+import sys
+import unittest
+
+
+def main():
+    """Runs the tests of the program, or those that are named."""
+    module = sys.modules['__main__']
+    load = unittest.defaultTestLoader
+    suite = load.loadTestsFromNames(sys.argv[1:], module) if sys.argv[1:] else \
+        load.loadTestsFromModule(module)
+    result = unittest.TextTestRunner(verbosity=0).run(suite)
+    for test, why in result.skipped:
+        print(f'{test}: skipped: {why}')
+    failed = len(result.failures) + len(result.errors)
+    print(f'{result.testsRun - failed - len(result.skipped)} passed, {failed} failed, '
+          f'{len(result.skipped)} skipped')
+    sys.exit(failed > 0)
