@@ -362,6 +362,8 @@ def section(slide, number):
 
 
 def asset(path):
+    if not os.path.exists(f'{NODE}/{path}'):
+        raise Wrong(f'{path} is not there: make slides')
     text = markdown.read(f'{NODE}/{path}')
     return re.sub(r'(?m)^(//|/\*)# sourceMappingURL=.*$', '', text)
 
@@ -380,13 +382,16 @@ def fonts():
 
 
 # The page may load nothing: what CI saw is what a room without a network sees. The
-# player runs in a worker and in WebAssembly, both out of this file.
+# player runs in a worker and in WebAssembly, both out of this file; it "connects" to
+# what is written in here.
 POLICY = ("default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob: data:; "
           "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; "
           "connect-src data:; worker-src blob: data:; frame-src 'self' file:; form-action 'none'")
 
 
-def page(slides):
+def page(slides, live=None):
+    """The page. With live, (the shell's origin, its columns, its rows), it has a terminal,
+    and may connect to that and to nothing else."""
     styles = [asset('reveal.js/dist/reset.css'), asset('reveal.js/dist/reveal.css'),
               asset('asciinema-player/dist/bundle/asciinema-player.css'), fonts(),
               markdown.read(TOP + '/slides/theme.css')]
@@ -394,17 +399,25 @@ def page(slides):
                asset('asciinema-player/dist/bundle/asciinema-player.min.js'),
                markdown.read(TOP + '/slides/deck.js')]
     casts = {step: recording.cast(step, recording.of_step(step)) for step in STEPS}
+    facts, policy = {'CASTS': casts}, POLICY
+    if live:
+        origin, columns, rows = live
+        facts['LIVE'] = {'columns': columns, 'rows': rows}
+        policy = POLICY.replace('connect-src', f'connect-src {origin}')
+        styles.append(asset('@xterm/xterm/css/xterm.css'))
+        scripts += [asset('@xterm/xterm/lib/xterm.js'), markdown.read(TOP + '/slides/live.js')]
     sections = '\n'.join(section(slide, number) for number, slide in enumerate(slides, 1))
     talk, day = minutes(slides)
+    constants = ''.join(f'const {name} = {json.dumps(value)};' for name, value in facts.items())
     return '\n'.join([
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<title>{html.escape(slides[0].title)}</title>',
         *(f'<style>{text}</style>' for text in styles),
         f'</head><body data-talk="{talk}" data-day="{day}"><div class="reveal"><div class="slides">',
         sections, '</div></div>',
-        '<script>const CASTS = ' + json.dumps(casts).replace('</', '<\\/') + ';</script>',
+        '<script>' + constants.replace('</', '<\\/') + '</script>',
         *('<script>' + text.replace('</script', '<\\/script') + '</script>' for text in scripts),
         '</body></html>'])
 
