@@ -127,11 +127,14 @@ def table(lines):
     head = ''.join(f'<th>{inline(cell)}</th>' for cell in rows[0])
 
     def cells(row):
-        """One that begins with + appears on a click."""
+        """One that begins with + appears on a click; a step has its colour."""
         for cell in row:
-            later = cell.startswith('+ ')
-            yield (f'<td><span class="fragment">{inline(cell[2:])}</span></td>' if later
-                   else f'<td>{inline(cell)}</td>')
+            if cell in STEPS:
+                yield f'<td class="layer-{cell}"><b class="step">{cell}</b></td>'
+            elif cell.startswith('+ '):
+                yield f'<td><span class="fragment">{inline(cell[2:])}</span></td>'
+            else:
+                yield f'<td>{inline(cell)}</td>'
     body = ''.join('<tr>' + ''.join(cells(row)) + '</tr>' for row in rows[2:])
     return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
@@ -354,11 +357,12 @@ def section(slide, number):
         body = to_html(fill(slide.text))
     except Wrong as error:
         raise Wrong(f'slide {number} ({slide.title}): {error}') from error
+    heading, _, rest = body.partition('\n')  # parse() has seen that there is one.
     player = ''
     if ': Run it</figcaption>' in body:
         player = f'<button class="play" data-cast="{slide.part}">▶ recording (V)</button>'
     return (f'<section class="{classes}" id="{number}" data-timing="{slide.minutes * 60}">'
-            f'{chip}{mark}{body}{player}<aside class="notes">{notes}</aside></section>')
+            f'{chip}{mark}{heading}<div class="body">{rest}</div>{player}<aside class="notes">{notes}</aside></section>')
 
 
 def asset(path):
