@@ -210,6 +210,7 @@ lint:
 	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
 	shellcheck $$(grep -lE '^#!/bin/(ba|busybox )?sh' scripts/* rootfs/* .ci/run)
 	$$(command -v pyflakes3 || echo pyflakes) $$(grep -l '^#!.*python3' scripts/*) scripts/*.py
+	scripts/slides_test.py Deck
 	codespell --skip '*.svg,package-lock.json' --ignore-words-list nin,crate README.md steps common scripts rootfs slides
 
 bench:
