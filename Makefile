@@ -26,6 +26,7 @@
 ##   make lab         a shell in a throw-away Linux, where one is root
 ##   make test-lab    the tests in there, on two kernels, as root and as a user
 ##   make slides      the talk, as one page for any browser; make pdf prints it
+##   make live        the slides with a shell in them, for this machine only
 ##   make demo-03     show step 03 live: types its text, at a key, in two panes
 ##   make record      run all demos, and compare with what the slides play
 ##   make preflight   the night before: will it all work on this machine?
@@ -182,6 +183,12 @@ slides pdf:
 	@scripts/slides build
 	@$(if $(filter pdf,$@),scripts/slides pdf)
 
+# The user's own shell, whoever that is: never by sudo.
+live: build rootfs
+	@scripts/setup slides
+	@scripts/slides build
+	@scripts/live
+
 demo: $(patsubst %,demo-%,01 02 03 04 05 06 07 08)
 
 demo-%: build rootfs
@@ -203,6 +210,7 @@ lint:
 	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
 	shellcheck $$(grep -lE '^#!/bin/(ba|busybox )?sh' scripts/* rootfs/* .ci/run)
 	$$(command -v pyflakes3 || echo pyflakes) $$(grep -l '^#!.*python3' scripts/*) scripts/*.py
+	scripts/slides_test.py Deck
 	codespell --skip '*.svg,package-lock.json' --ignore-words-list nin,crate README.md steps common scripts rootfs slides
 
 bench:
@@ -234,6 +242,6 @@ clean:
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: help build rootfs setup doctor run test lab test-lab docs docs-update \
-        slides pdf demo record record-update preflight lint bench matrix mutants \
+        slides pdf live demo record record-update preflight lint bench matrix mutants \
         mistakes progress inspect reset clean 01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(wildcard $(MY)/*.cpp)))

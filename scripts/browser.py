@@ -128,10 +128,11 @@ class Page:
                 raise Lost('no window opens')
             time.sleep(0.05)
 
-    def press(self, key, code):
+    def press(self, key, code, shift=False):
         """A key, as from a keyboard."""
         for kind in ('keyDown', 'keyUp'):
             self('Input.dispatchKeyEvent', type=kind, key=key, windowsVirtualKeyCode=code,
+                 modifiers=8 if shift else 0,
                  text=key if len(key) == 1 and kind == 'keyDown' else '')
 
     def picture(self):

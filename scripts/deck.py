@@ -127,11 +127,14 @@ def table(lines):
     head = ''.join(f'<th>{inline(cell)}</th>' for cell in rows[0])
 
     def cells(row):
-        """One that begins with + appears on a click."""
+        """One that begins with + appears on a click; a step has its colour."""
         for cell in row:
-            later = cell.startswith('+ ')
-            yield (f'<td><span class="fragment">{inline(cell[2:])}</span></td>' if later
-                   else f'<td>{inline(cell)}</td>')
+            if cell in STEPS:
+                yield f'<td class="layer-{cell}"><b class="step">{cell}</b></td>'
+            elif cell.startswith('+ '):
+                yield f'<td><span class="fragment">{inline(cell[2:])}</span></td>'
+            else:
+                yield f'<td>{inline(cell)}</td>'
     body = ''.join('<tr>' + ''.join(cells(row)) + '</tr>' for row in rows[2:])
     return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
@@ -354,14 +357,17 @@ def section(slide, number):
         body = to_html(fill(slide.text))
     except Wrong as error:
         raise Wrong(f'slide {number} ({slide.title}): {error}') from error
+    heading, _, rest = body.partition('\n')  # parse() has seen that there is one.
     player = ''
     if ': Run it</figcaption>' in body:
         player = f'<button class="play" data-cast="{slide.part}">▶ recording (V)</button>'
     return (f'<section class="{classes}" id="{number}" data-timing="{slide.minutes * 60}">'
-            f'{chip}{mark}{body}{player}<aside class="notes">{notes}</aside></section>')
+            f'{chip}{mark}{heading}<div class="body">{rest}</div>{player}<aside class="notes">{notes}</aside></section>')
 
 
 def asset(path):
+    if not os.path.exists(f'{NODE}/{path}'):
+        raise Wrong(f'{path} is not there: make slides')
     text = markdown.read(f'{NODE}/{path}')
     return re.sub(r'(?m)^(//|/\*)# sourceMappingURL=.*$', '', text)
 
@@ -380,13 +386,16 @@ def fonts():
 
 
 # The page may load nothing: what CI saw is what a room without a network sees. The
-# player runs in a worker and in WebAssembly, both out of this file.
+# player runs in a worker and in WebAssembly, both out of this file; it "connects" to
+# what is written in here.
 POLICY = ("default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob: data:; "
           "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; "
           "connect-src data:; worker-src blob: data:; frame-src 'self' file:; form-action 'none'")
 
 
-def page(slides):
+def page(slides, live=None):
+    """The page. With live, (the shell's origin, its columns, its rows), it has a terminal,
+    and may connect to that and to nothing else."""
     styles = [asset('reveal.js/dist/reset.css'), asset('reveal.js/dist/reveal.css'),
               asset('asciinema-player/dist/bundle/asciinema-player.css'), fonts(),
               markdown.read(TOP + '/slides/theme.css')]
@@ -394,17 +403,25 @@ def page(slides):
                asset('asciinema-player/dist/bundle/asciinema-player.min.js'),
                markdown.read(TOP + '/slides/deck.js')]
     casts = {step: recording.cast(step, recording.of_step(step)) for step in STEPS}
+    facts, policy = {'CASTS': casts}, POLICY
+    if live:
+        origin, columns, rows = live
+        facts['LIVE'] = {'columns': columns, 'rows': rows}
+        policy = POLICY.replace('connect-src', f'connect-src {origin}')
+        styles.append(asset('@xterm/xterm/css/xterm.css'))
+        scripts += [asset('@xterm/xterm/lib/xterm.js'), markdown.read(TOP + '/slides/live.js')]
     sections = '\n'.join(section(slide, number) for number, slide in enumerate(slides, 1))
     talk, day = minutes(slides)
+    constants = ''.join(f'const {name} = {json.dumps(value)};' for name, value in facts.items())
     return '\n'.join([
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<title>{html.escape(slides[0].title)}</title>',
         *(f'<style>{text}</style>' for text in styles),
         f'</head><body data-talk="{talk}" data-day="{day}"><div class="reveal"><div class="slides">',
         sections, '</div></div>',
-        '<script>const CASTS = ' + json.dumps(casts).replace('</', '<\\/') + ';</script>',
+        '<script>' + constants.replace('</', '<\\/') + '</script>',
         *('<script>' + text.replace('</script', '<\\/script') + '</script>' for text in scripts),
         '</body></html>'])
 

@@ -15,6 +15,7 @@ import unittest
 import browser
 import deck
 import markdown
+import palette
 import recording
 import testing
 import transcript
@@ -94,6 +95,23 @@ class Filling(unittest.TestCase):
         self.assertEqual(made.count('<tr'), len(deck.matrix_rows()) + 1)
 
 
+class Colours(unittest.TestCase):
+    def test_a_layer_has_one_colour_everywhere(self):
+        colours = palette.layers()
+        self.assertEqual(sorted(colours), sorted(deck.STEPS))
+        self.assertEqual(len(set(colours.values())), len(colours))
+        heads = re.findall(r'<rect [^>]*height="5"[^>]*fill="(#\w+)"',
+                           markdown.read(deck.TOP + '/steps/matrix.svg'))
+        self.assertEqual(heads, [colours[step] for step in sorted(colours)])
+        for step, name in deck.STEPS.items():
+            drawn = markdown.read(f'{deck.TOP}/steps/{name}/diagram.svg')
+            for other, colour in colours.items():
+                self.assertEqual(f'stroke="{colour}"' in drawn, other <= step, f'{other} in {step}')
+
+    def test_a_step_in_a_table_has_its_colour(self):
+        self.assertIn('<td class="layer-03">', deck.to_html('| a |\n|---|\n| 03 |'))
+
+
 class Transcripts(unittest.TestCase):
     TEXT = ('## One\nWhy.\n```console\nhost# a\n```\n```console\nhost# b\n> more\nout\n```\n'
             '## Two\n```console if runc\nhost# c\n```\n')
@@ -152,6 +170,20 @@ class Deck(unittest.TestCase):
     def test_the_talk_takes_ninety_minutes_and_half_a_day_four_hours(self):
         self.assertEqual(deck.minutes(deck.read()), (90, 240))
 
+    def test_the_plan_for_instructors_is_the_decks(self):
+        part = dict.fromkeys(['intro', *deck.STEPS, 'end'], 0)
+        whole = dict(part)
+        for one in deck.read():
+            whole[one.part] += one.minutes
+            part[one.part] += 0 if one.optional else one.minutes
+        text = markdown.read(deck.TOP + '/steps/instructors.md')
+        talk = re.findall(r'^\| (\d+) \| ', text.split('## 90 minutes')[1].split('## Half')[0], re.M)
+        self.assertEqual([int(number) for number in talk], list(part.values()))
+        day = [int(number) for number in re.findall(r'^\| .*? \| (\d+) \| \d+ \|$',
+                                                    text.split('## Half a day')[1], re.M)]
+        whole['02'] += whole.pop('01')  # They share a line.
+        self.assertEqual(day, [*whole.values(), sum(whole.values())])
+
     def test_every_step_has_code_a_demo_and_its_matrix(self):
         text = {part: '' for part in deck.STEPS}
         for one in deck.read():
@@ -195,6 +227,10 @@ PROBLEMS = r'''(() => {
 
 
 class InTheBrowser(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        subprocess.run([deck.TOP + '/scripts/slides', 'build'], check=True, stdout=subprocess.DEVNULL)
+
     def walk(self, query, width, height):
         """Every slide after every click, until the last."""
         with browser.Page(browser.address(PAGE, query), width, height) as page:
@@ -264,6 +300,42 @@ class InTheBrowser(unittest.TestCase):
             self.assertNotEqual(page.js(lit), first)
             self.assertEqual(page.js('Reveal.getIndices().h'), number)
 
+    def test_diagrams_appear_in_their_order(self):
+        """Each click shows what has its number, and nothing before its click."""
+        with browser.Page(browser.address(PAGE, '?all')) as page:
+            slides = page.js("[...document.querySelectorAll('.slides > section')].map((e, n) => "
+                             "e.querySelector('.diagram .fragment') ? n : -1).filter(n => n >= 0)")
+            self.assertGreater(len(slides), 8)
+            for number in slides:
+                page.js(f'Reveal.slide({number}, 0, -1)')
+                clicks = page.js("Math.max(...[...Reveal.getCurrentSlide().querySelectorAll('.fragment')]"
+                                 ".map(e => +e.dataset.fragmentIndex)) + 1")
+                seen = []
+                for _ in range(clicks + 1):
+                    seen.append(page.js("[...Reveal.getCurrentSlide().querySelectorAll('.fragment')]"
+                                        ".filter(e => getComputedStyle(e).visibility === 'visible').length"))
+                    page.js('Reveal.next()')
+                self.assertEqual(seen[0], 0, number)
+                self.assertEqual(seen, sorted(set(seen)), number)
+
+    def test_every_demo_has_a_recording_and_its_text(self):
+        with browser.Page(browser.address(PAGE)) as page:
+            self.assertEqual(page.js("""[...document.querySelectorAll('.play')].map(e => [e.dataset.cast,
+                CASTS[e.dataset.cast].split('\\n').length > 20,
+                e.closest('section').querySelector('.demo pre').textContent.length > 80])"""),
+                             [[step, True, True] for step in deck.STEPS])
+
+    def test_on_a_phone(self):
+        with browser.Page(browser.address(PAGE), 390, 844) as page:
+            page.until("document.querySelectorAll('.scroll-page').length")
+            self.assertEqual(page.js("document.querySelectorAll('.scroll-page').length >= "
+                                     f"{sum(not one.optional for one in deck.read())}"), True)
+            self.assertEqual(page.js("""[...document.querySelectorAll('.slides section')].filter(e => {
+                const box = e.getBoundingClientRect();
+                return box.left < -1 || box.right > innerWidth + 1 || box.width < 350;
+              }).length"""), 0)
+            self.assertEqual(list(page.complaints()), [])
+
     def test_what_is_printed_has_all_pages(self):
         number = len(deck.read())
         for kind, pages in (('slides', number), ('notes', number), ('handout', (number + 1) // 2)):
@@ -280,10 +352,6 @@ class InTheBrowser(unittest.TestCase):
         with browser.Page(browser.address(PAGE)) as page:
             self.assertTrue(page.js("fetch('http://127.0.0.1:9/').then(() => false, () => true)"))
             self.assertIn('Content Security Policy', ' '.join(page.complaints()))
-
-
-def setUpModule():
-    subprocess.run([deck.TOP + '/scripts/slides', 'build'], check=True, stdout=subprocess.DEVNULL)
 
 
 testing.main()

@@ -61,6 +61,7 @@ if (printing) {
 } else {
   Reveal.initialize({
     hash: true, controls: false, slideNumber: 'c/t', width: 1280, height: 720, margin: 0, center: false,
+    display: 'flex',  // The heading on top, the rest in the middle of what is left: see theme.css.
     transition: 'none', backgroundTransition: 'none', scrollActivationWidth: 600,
     totalTime: 60 * (all ? body.dataset.day : body.dataset.talk), plugins: [RevealNotes],
     keyboard: {

@@ -1,0 +1,14 @@
+"""The layers' colours. The slides' style sheet sets them; pictures elsewhere take the same."""
+
+import os
+import re
+
+import markdown
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def layers():
+    """For each step's number its colour on a light page."""
+    light = markdown.read(TOP + '/slides/theme.css').partition(':root[data-look=dark]')[0]
+    return dict(re.findall(r'--layer-(\d\d): (#\w+);', light))
