@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -18,11 +19,36 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 HOME = '/home/you'
 PLACE = HOME + '/containers'  # Where the texts have been cloned to.
 USER = 1000
+FIRST_ID = 231072  # Not 100000, which the steps use.
 INSIDE = 'DOCS_SCRATCH'  # Set in the environment of who is on that host.
 
 
 def run(*words):
     subprocess.run(words, check=True)
+
+
+def cover(scratch, path, text):
+    """Shows another file in the place of one of /etc."""
+    name = f'{scratch}/{os.path.basename(path)}'
+    with open(name, 'w', encoding='utf-8') as file:
+        file.write(text)
+    run('mount', '--bind', name, path)
+
+
+def give_ids(scratch):
+    """As useradd(8) does: ids for the ordinary user's containers."""
+    for path in ('/etc/subuid', '/etc/subgid'):
+        if os.path.exists(path):
+            cover(scratch, path, f'you:{FIRST_ID}:65536\n')
+
+
+def open_tun(scratch):
+    """As udev does: anybody may have a network interface of their own to speak for."""
+    if os.path.exists('/dev/net/tun'):
+        node = f'{scratch}/tun'
+        os.mknod(node, stat.S_IFCHR, os.stat('/dev/net/tun').st_rdev)
+        os.chmod(node, 0o666)
+        run('mount', '--bind', node, '/dev/net/tun')
 
 
 def make_host(scratch):
@@ -36,11 +62,12 @@ def make_host(scratch):
                        ('group', f'you:x:{USER}:\n')):
         others = [known for known in markdown.read(f'/etc/{name}').splitlines(True)
                   if known.split(':')[2] != str(USER)]
-        with open(f'{scratch}/{name}', 'w', encoding='utf-8') as file:
-            file.write(''.join(others) + line)
-        run('mount', '--bind', f'{scratch}/{name}', f'/etc/{name}')
+        cover(scratch, f'/etc/{name}', ''.join(others) + line)
+    give_ids(scratch)
+    open_tun(scratch)
     with open(f'{scratch}/bashrc', 'w', encoding='utf-8') as file:
         file.write(terminal.SETTINGS)
+    run('mount', '-t', 'tmpfs', '-o', 'mode=755', 'run', '/run')  # For ip-netns(8), runc.
     os.makedirs(f'{scratch}/top')
     run('mount', '--bind', TOP, f'{scratch}/top')
     run('mount', '-t', 'tmpfs', '-o', 'mode=755', 'home', '/home')
@@ -70,8 +97,10 @@ def facts():
     mounts = markdown.read('/proc/self/mounts').splitlines()
     on_v1 = any(line.split()[2] == 'cgroup' and 'memory' in line.split()[3].split(',')
                 for line in mounts)
-    return {'': True, 'cgroup v1': on_v1, 'cgroup v2': not on_v1, 'runc': shutil.which('runc'),
-            'skopeo and umoci': shutil.which('skopeo') and shutil.which('umoci')}
+    tools = {name: shutil.which(name) for name in
+             ('newuidmap', 'pasta', 'runc', 'skopeo', 'slirp4netns', 'umoci')}
+    return {'': True, 'cgroup v1': on_v1, 'cgroup v2': not on_v1, **tools,
+            'skopeo and umoci': tools['skopeo'] and tools['umoci']}
 
 
 def leave(number, _):

@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import termios
 import time
@@ -30,6 +31,8 @@ class Shell:
     def __init__(self, words, environment, columns=200):
         self.pid, self.file = pty.fork()
         if self.pid == 0:
+            # Python ignores it, and what is ignored stays so over an exec.
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             os.execvpe(words[0], words, environment)
         os.set_inheritable(self.file, False)  # Or the next shell keeps it open.
         fcntl.ioctl(self.file, termios.TIOCSWINSZ, struct.pack('4H', 50, columns, 0, 0))

@@ -19,14 +19,15 @@ What differs from run to run is named once in the file,
 and then must differ and repeat as it does in the text: two transcripts are the same
 if one renaming of those words makes them so.
 
-A block for some hosts only says so behind its language: ```console if cgroup v2.
+A block for some hosts only says so behind its language: ```console if cgroup v2. One
+in a list is indented, all its lines alike.
 """
 
 import dataclasses
 import re
 
 PROMPT = re.compile(r'(host|box)([#$]) ?(.*)')
-FENCE = re.compile(r'```console(?: if (.*))?$')
+FENCE = re.compile(r'( *)```console(?: if (.*))?$')
 VARY = re.compile(r'<!--\s*vary:(.*?)-->', re.S)
 
 
@@ -41,6 +42,7 @@ class Command:
     before: str      # The sentence above its block.
     expected: list = dataclasses.field(default_factory=list)
     first_output: int = 0  # The line of the file where its output begins.
+    indent: str = ''       # What stands before each of its lines.
 
 
 @dataclasses.dataclass
@@ -57,17 +59,19 @@ def parse(text):
         if block is None:
             match = None if fenced else FENCE.match(line)
             if match:
-                block, condition = [], match[1] or ''
-            elif line.startswith('```'):
+                block, indent, condition = [], match[1], match[2] or ''
+            elif line.lstrip().startswith('```'):
                 fenced = not fenced
             elif line.strip() and not fenced and not line.startswith('<!--'):
                 before = '' if line.startswith('#') else line.strip()
-        elif line == '```':
+            continue
+        line = line.removeprefix(indent)
+        if line == '```':
             commands += block
             block = None
         elif match := PROMPT.fullmatch(line):
             block.append(Command(number, match[1], match[2], [match[3]], condition,
-                                 before, first_output=number + 1))
+                                 before, first_output=number + 1, indent=indent))
         elif not block:
             raise ValueError(f'{number}: a console block begins with a prompt')
         elif line.startswith('> ') and not block[-1].expected:
