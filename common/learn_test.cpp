@@ -105,6 +105,61 @@ TEST_LEARNER("a mistake is told by the promise that it breaks") {
   CHECK(has(result, "look at: The old root\n"));
 }
 
+TEST_LEARNER("a container that leaks is never told that it holds") {
+  const Learner learner;
+  learner.write("07", replaced(course("07-cgroup-memory"),
+                               "sys::remove_cgroups(groups);", ";"));
+  auto result = learner.learn("check 07");
+  CHECK(result.status == 1);
+  CHECK(has(result,
+            "- does not hold  it leaves nothing on the host (root)\n"
+            "                   it is left on the host: a cgroup, "));
+  CHECK(has(result, "look at: The group\n"));
+
+  learner.write("02",
+                replaced(course("02-pidns"), "(void)::umount2(", "(void)("));
+  result = learner.learn("check 02");
+  CHECK(result.status == 1);
+  CHECK(has(result, "it is left on the host: a mount, "));
+}
+
+TEST_LEARNER("what leaks only now and then is told, too") {
+  const Learner learner;
+  // If the command fails, the cgroup stays.
+  learner.write("07",
+                replaced(course("07-cgroup-memory"), "tell_of_kills(groups);",
+                         "if (status != 0) std::quick_exit(status);"));
+  const auto result = learner.learn("check 07 --only 'exit status'");
+  CHECK(result.status == 1);
+  CHECK(has(result, "+ holds          it leaves nothing on the host (root)\n"));
+  CHECK(has(result,
+            "- does not hold  the exit status is the command's own (root)\n"
+            "                   a cgroup is left on the host\n"));
+}
+
+TEST_LEARNER("what harms its host harms one that was made for it") {
+  const Learner learner;
+  // Ends whatever it may; root may end all.
+  learner.write("01", R"(#include <csignal>
+int main() { ::kill(-1, SIGKILL); }
+)");
+  auto result = learner.learn("check 01");
+  CHECK(result.status == 1);
+  CHECK(has(result, "- does not hold  it runs a command (root)\n"));
+  // Forks without end.
+  learner.write("03", R"(#include <unistd.h>
+int main() {
+  for (;;) {
+    (void)!::fork();
+    ::usleep(100'000);
+  }
+}
+)");
+  result = learner.learn("check 03");
+  CHECK(result.status == 1);
+  CHECK(has(result, "no end after "));
+}
+
 TEST_LEARNER("who only prints what is expected is found out") {
   const Learner learner;
   learner.write("01", R"(#include <cstdio>
