@@ -66,6 +66,60 @@ TEST_IN_LAB("an ordinary user in it may limit what is theirs") {
   CHECK(result.err.find("came to its memory limit") != std::string::npos);
 }
 
+// Who is not in the host's list of users, and owns nothing on it.
+TEST_IN_LAB("an ordinary user of this machine is root in there") {
+  if (::geteuid() != 0) {
+    CHECK(shell(lab() + "id -u").out == "0\n");
+    return;
+  }
+  const auto place = host::scratch("lab");
+  REQUIRE(::chown(place.c_str(), 54321, 54321) == 0);
+  const auto result =
+      shell("setpriv --reuid 54321 --regid 54321 --clear-groups env " + lab() +
+            "build/01-chroot build/rootfs id -u");
+  CAPTURE(result.err);
+  CHECK(result.status == 0);
+  CHECK(result.out == "0\n");
+}
+
+TEST_IN_LAB("a terminal has one inside, of the same size") {
+  const auto result =
+      shell("TMPDIR='" + host::scratch("lab") +
+            "' script -qec 'stty rows 33 cols 99; "
+            "scripts/lab sh -c \"tty; stty size; exit 5\"' /dev/null");
+  CHECK(result.status == 5);
+  CHECK(result.out.find("/dev/hvc0") != std::string::npos);
+  CHECK(result.out.find("33 99") != std::string::npos);
+}
+
+TEST_IN_LAB("a status says which signal ended the command") {
+  const auto result = shell(lab() + "sh -c 'kill -USR1 $$'");
+  CHECK(result.status == 128 + SIGUSR1);
+}
+
+// The kernel that is here, packed as others pack one: Debian, by ar(1), and
+// Arch, with all below /usr.
+TEST_IN_LAB("LAB_DEB boots a kernel out of a package") {
+  const auto place = host::scratch("packages");
+  const std::string start = "cd '" + place + "' && ";
+  host::must("kernel=$(scripts/lab-kernel build/lab $(uname -m)); cd '" +
+             place +
+             "' && mkdir -p boot usr/lib && cp -r \"$kernel/lib/modules\" "
+             "usr/lib/ && cp \"$kernel/vmlinux\" boot/vmlinuz-of-mine");
+  host::must(start + "tar -c boot usr | zstd -q -1 >mine.pkg.tar.zst");
+  host::must(start +
+             "tar -c boot usr | gzip -1 >data.tar.gz && echo 2.0 >"
+             "debian-binary && ar rc mine.deb debian-binary data.tar.gz");
+  for (const std::string package : {"mine.pkg.tar.zst", "mine.deb"}) {
+    CAPTURE(package);
+    const auto result = shell("LAB_CACHE='" + place + "/cache' LAB_DEB='" +
+                              place + "/" + package + "' " + lab() + "id -u");
+    CAPTURE(result.err);
+    CHECK(result.status == 0);
+    CHECK(result.out == "0\n");
+  }
+}
+
 TEST_IN_LAB("what takes too long is ended with 124 and one line") {
   const auto result = shell("LAB_TIMEOUT=1 " + lab() + "sleep 1000");
   CHECK(result.status == 124);
@@ -84,9 +138,25 @@ TEST_IN_LAB("a signal ends it, and nothing is left") {
 }
 
 TEST_IN_LAB("125 and one line if there is no such kernel") {
-  const auto result = shell("LAB_DEB=/no/such.deb " + lab() + "true");
+  auto result = shell("LAB_DEB=/no/such.deb " + lab() + "true");
   CHECK(result.status == 125);
   CHECK(result.err == "lab: cannot read /no/such.deb (LAB_DEB)\n");
+  const auto cache = "LAB_CACHE='" + host::scratch("cache") + "' ";
+  result = shell(cache + "LAB_DEB=README.md " + lab() + "true");
+  CHECK(result.status == 125);
+  CHECK(result.err == "lab: README.md is no package of Debian's\n");
+  result = shell(cache + "LAB_OFFLINE=1 LAB_DEB=backports " + lab() + "true");
+  CHECK(result.status == 125);
+  CHECK(result.err ==
+        "lab: its kernel is not here yet; hint: scripts/lab --fetch\n");
+}
+
+TEST_IN_LAB("a machine that does not start is 125, and no waiting") {
+  const auto result = shell("LAB_MEM=1 " + lab() + "true");
+  CHECK(result.status == 125);
+  CHECK(result.err.find("lab: the machine ended without a status") !=
+        std::string::npos);
+  CHECK(shell("ls -A '" + host::scratch("lab") + "'").out.empty());
 }
 
 TEST_CASE("what other tools read of us is JSON, and YAML") {

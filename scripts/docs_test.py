@@ -1,15 +1,16 @@
 #!/usr/bin/python3
 """Tests of what checks the texts. Ends with a line that sums all."""
 
+import dataclasses
 import os
 import sys
 import tempfile
 import unittest
 
 import markdown
+import runs
 import terminal
 import transcript
-
 
 
 class Parsing(unittest.TestCase):
@@ -139,6 +140,74 @@ class Links(unittest.TestCase):
 
     def test_other_sites_and_code_are_let_be(self):
         self.assertEqual(self.broken('[a](https://x.example)\n```\n[b](c)\n```\n'), [])
+
+
+class Runs(unittest.TestCase):
+    ROWS = [runs.Row('host', '6.18', 'v1 + v2', 'root', 800, 0, 30),
+            runs.Row('lab', '6.1', 'v2', 'rootless', 300, 0, 100)]
+
+    def changed(self, **what):
+        return [self.ROWS[0], dataclasses.replace(self.ROWS[1], **what)]
+
+    def differences(self, **what):
+        return runs.differences(self.ROWS, self.changed(**what))
+
+    def test_the_counts_are_the_last_ones(self):
+        self.assertEqual(runs.counts('1 passed, 0 failed, 0 skipped\n'
+                                     '2 passed, 1 failed, 3 skipped\nran: a:1\n'), (2, 1, 3))
+        self.assertIsNone(runs.counts('a kernel that hangs'))
+
+    def test_kernels_and_cgroups_are_named_short(self):
+        self.assertEqual(runs.version('6.12.95+deb12-amd64'), '6.12')
+        both = 'a /a cgroup rw 0 0\nb /b cgroup2 rw 0 0'
+        self.assertEqual(runs.cgroup(both), 'v1 + v2')
+        self.assertEqual(runs.cgroup('b /b cgroup2 rw 0 0'), 'v2')
+        self.assertEqual(runs.cgroup(''), 'none')
+
+    def test_a_table_is_read_as_it_is_written(self):
+        text = '\n'.join(['Before.'] + runs.table(self.ROWS) + ['', 'After.'])
+        self.assertEqual(runs.rows(text), self.ROWS)
+        self.assertEqual(runs.with_table(text, self.ROWS), text)
+        self.assertEqual(runs.rows(runs.with_table(text, self.ROWS[1:])), self.ROWS[1:])
+        with self.assertRaises(ValueError):
+            runs.rows('Before.')
+
+    def test_numbers_may_be_off_by_a_tenth(self):
+        self.assertEqual(self.differences(passed=320, skipped=95), [])
+        self.assertEqual(self.differences(passed=340),
+                         ['lab, 6.1, v2, rootless: 340 passed, not 300'])
+        self.assertEqual(self.differences(skipped=10),
+                         ['lab, 6.1, v2, rootless: 10 skipped, not 100'])
+
+    def test_failed_is_not_off_at_all(self):
+        self.assertEqual(self.differences(failed=1),
+                         ['lab, 6.1, v2, rootless: 1 failed, not 0'])
+
+    def test_the_runs_are_the_same_ones(self):
+        self.assertEqual(self.differences(kernel='6.2'),
+                         ['not run: lab, 6.1, v2, rootless', 'not shown: lab, 6.2, v2, rootless'])
+
+
+class RanNowhere(unittest.TestCase):
+    TEXT = '\n'.join(['```console', 'host# one', 'host# two', '```',
+                      '```console if cgroup v2', 'host# three', '```'])
+
+    def nowhere(self, *ran):
+        return runs.nowhere([('a.md', command)
+                             for command in transcript.parse(self.TEXT).commands], set(ran))
+
+    def test_several_machines_cover_all(self):
+        self.assertEqual(self.nowhere('a.md:2', 'a.md:3', 'a.md:6'), (2, []))
+
+    def test_a_block_that_is_for_none_of_them_is_named(self):
+        self.assertEqual(self.nowhere('a.md:2', 'a.md:3'),
+                         (2, ['a.md:5: ran nowhere: it is for cgroup v2']))
+
+    def test_half_a_block_does_not_count(self):
+        self.assertEqual(self.nowhere('a.md:2', 'a.md:6'), (2, ['a.md:1: ran nowhere']))
+
+    def test_the_same_line_of_another_text_does_not_count(self):
+        self.assertEqual(self.nowhere('b.md:2', 'b.md:3', 'a.md:6'), (2, ['a.md:1: ran nowhere']))
 
 
 class Shells(unittest.TestCase):

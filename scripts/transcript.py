@@ -35,6 +35,7 @@ VARY = re.compile(r'<!--\s*vary:(.*?)-->', re.S)
 class Command:
     """A typed line, and what it prints."""
     line: int        # Of the file, where it is typed.
+    block: int       # The line where its block begins.
     place: str       # 'host' or 'box'.
     sign: str        # '#' for root, '$' for an ordinary user.
     typed: list      # What is typed: a line, and those that continue it.
@@ -59,7 +60,7 @@ def parse(text):
         if block is None:
             match = None if fenced else FENCE.match(line)
             if match:
-                block, indent, condition = [], match[1], match[2] or ''
+                block, indent, start, condition = [], match[1], number, match[2] or ''
             elif line.lstrip().startswith('```'):
                 fenced = not fenced
             elif line.strip() and not fenced and not line.startswith('<!--'):
@@ -70,7 +71,7 @@ def parse(text):
             commands += block
             block = None
         elif match := PROMPT.fullmatch(line):
-            block.append(Command(number, match[1], match[2], [match[3]], condition,
+            block.append(Command(number, start, match[1], match[2], [match[3]], condition,
                                  before, first_output=number + 1, indent=indent))
         elif not block:
             raise ValueError(f'{number}: a console block begins with a prompt')

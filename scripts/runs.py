@@ -1,0 +1,100 @@
+"""What ran where: the table of runs of the tests, and the blocks of the texts that ran."""
+
+import collections
+import dataclasses
+import re
+
+HEAD = ['| where | kernel | cgroup | who | passed | failed | skipped |',
+        '|---|---|---|---|---|---|---|']
+COUNTS = re.compile(r'(\d+) passed, (\d+) failed, (\d+) skipped')
+
+
+@dataclasses.dataclass
+class Row:
+    """One run of the tests."""
+    where: str   # 'lab' or 'host'.
+    kernel: str  # Its version, as in 6.1: what is behind that changes every month.
+    cgroup: str  # 'v2', 'v1', or 'v1 + v2' where both are mounted.
+    who: str     # 'root' or 'rootless'.
+    passed: int
+    failed: int
+    skipped: int
+
+    def name(self):
+        return f'{self.where}, {self.kernel}, {self.cgroup}, {self.who}'
+
+    def __str__(self):
+        return '| ' + ' | '.join(map(str, dataclasses.astuple(self))) + ' |'
+
+
+def counts(text):
+    """The numbers in the last line that has such; None without one."""
+    found = COUNTS.findall(text)
+    return tuple(map(int, found[-1])) if found else None
+
+
+def version(release):
+    """6.1 of 6.1.0-56-amd64."""
+    return '.'.join(release.split('.')[:2])
+
+
+def cgroup(mounts):
+    """What /proc/mounts says of cgroups."""
+    types = {line.split()[2] for line in mounts.splitlines()}
+    return ' + '.join(name for kind, name in (('cgroup', 'v1'), ('cgroup2', 'v2'))
+                      if kind in types) or 'none'
+
+
+def place(lines):
+    """Where the table is in a text: its first line, and the one behind its last."""
+    if HEAD[0] not in lines:
+        raise ValueError('no table of what was run where')
+    start = lines.index(HEAD[0])
+    end = next((n for n in range(start, len(lines)) if not lines[n].startswith('|')), len(lines))
+    return start, end
+
+
+def table(rows):
+    return HEAD + [str(row) for row in rows]
+
+
+def rows(text):
+    """The rows of the table in a text."""
+    lines = text.split('\n')
+    start, end = place(lines)
+    words = [[word.strip() for word in line.strip('|').split('|')]
+             for line in lines[start + len(HEAD):end]]
+    return [Row(*row[:4], *map(int, row[4:])) for row in words]
+
+
+def with_table(text, new):
+    """A text with other rows in its table."""
+    lines = text.split('\n')
+    start, end = place(lines)
+    return '\n'.join(lines[:start] + table(new) + lines[end:])
+
+
+def differences(shown, ran):
+    """What is wrong with the rows that a text shows, a line each: another run, or a
+    number that is off by more than a tenth."""
+    old, new = ({row.name(): row for row in some} for some in (shown, ran))
+    found = [f'not run: {name}' for name in old if name not in new]
+    found += [f'not shown: {name}' for name in new if name not in old]
+    for name in old.keys() & new.keys():
+        for what in ('passed', 'failed', 'skipped'):
+            a, b = getattr(old[name], what), getattr(new[name], what)
+            if abs(a - b) > (0 if what == 'failed' else b / 10):
+                found.append(f'{name}: {b} {what}, not {a}')
+    return sorted(found)
+
+
+def nowhere(commands, ran):
+    """The blocks of which a command is not among those that ran, as PATH:LINE, with what
+    they are for. `commands` are pairs of PATH and a command."""
+    blocks = collections.OrderedDict()
+    for path, command in commands:
+        whole = blocks.get((path, command.block), (True, ''))[0]
+        blocks[path, command.block] = (whole and f'{path}:{command.line}' in ran,
+                                       command.condition)
+    return len(blocks), [f'{path}:{line}: ran nowhere' + (f': it is for {for_}' if for_ else '')
+                         for (path, line), (whole, for_) in blocks.items() if not whole]
