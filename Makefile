@@ -25,6 +25,7 @@
 ##   make matrix      what each step stops: every attack in every step
 ##   make lab         a shell in a throw-away Linux, where one is root
 ##   make test-lab    the tests in there, on two kernels, as root and as a user
+##   make test-arm64  all compiled for arm64, and what an emulator can run of it
 ##   make slides      the talk, as one page for any browser; make pdf prints it
 ##   make live        the slides with a shell in them, for this machine only
 ##   make demo-03     show step 03 live: types its text, at a key, in two panes
@@ -134,7 +135,7 @@ run:
 	@scripts/run $(BUILD)/08-all $(ROOTFS)
 
 test:
-	@scripts/setup test $(if $(ALL),docs slides lab)
+	@scripts/setup test $(if $(ALL),docs slides lab arm64)
 	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(BUILD)/floor $(PROBES) rootfs
 	@ALL=$(ALL) scripts/test $(BUILD)/tests
 
@@ -148,6 +149,10 @@ test-lab:
 	@scripts/setup lab
 	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(BUILD)/floor $(PROBES) rootfs
 	@scripts/test-lab
+
+test-arm64:
+	@scripts/setup arm64
+	@scripts/test-arm64
 
 # 03 to 05 need no root. Of 06 on, an ordinary user has the inner half only.
 01 02 06 07 08: WITH := $(SUDO)
@@ -241,7 +246,7 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help build rootfs setup doctor run test lab test-lab docs docs-update \
+.PHONY: help build rootfs setup doctor run test lab test-lab test-arm64 docs docs-update \
         slides pdf live demo record record-update preflight lint bench matrix mutants \
         mistakes progress inspect reset clean 01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(wildcard $(MY)/*.cpp)))

@@ -14,7 +14,6 @@
 #include <linux/perf_event.h>
 #include <linux/sched.h>
 #include <linux/userfaultfd.h>
-#include <linux/vm_sockets.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -26,6 +25,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+// Most kernels' version of it wants sys/socket.h before it.
+#include <linux/vm_sockets.h>
 
 #include <array>
 #include <cerrno>
