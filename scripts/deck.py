@@ -14,7 +14,7 @@ are filled in from elsewhere, and the build fails if what they name is gone:
     bare                             without the comment above it
     ```
     ```demo 03: Run it               the first transcript below that heading of its README
-    cut: box# id ... box# exit       of it, from a command to a command
+    cut: box# id ... box# exit       of it, from a command to a command | and so on
     ```
     ```matrix 03                     the matrix as far as that step, and what has turned
     ```
@@ -246,11 +246,15 @@ def code(what, body):
 
 
 def between(commands, words):
-    """The commands of a block, from one to another, each by words of it."""
-    first, _, last = words.partition(' ... ')
+    """The commands of a block, from one to another, each by words of it; and again."""
     prompts = [f'{c.place}{c.sign} {c.typed[0]}' for c in commands]
-    start = markdown.find(prompts, first)
-    return commands[start:markdown.find(prompts, last or first, start) + 1]
+    found, end = [], 0
+    for piece in words.split(' | '):
+        first, _, last = piece.partition(' ... ')
+        start = markdown.find(prompts, first, end)
+        end = markdown.find(prompts, last or first, start) + 1
+        found += commands[start:end]
+    return found
 
 
 def demo(what, body):
@@ -334,13 +338,16 @@ def picture(alt, name):
 FILLED = {'cpp': code, 'demo': demo, 'matrix': matrix}
 
 
-def fill(text):
-    def fenced(found):
+def fill_blocks(text):
+    def filled(found):
         if found[1] not in FILLED:
             return f'<pre class="plain">{html.escape(found[3]).replace(chr(10), "&#10;")}</pre>'
         return FILLED[found[1]](found[2], found[3])
-    text = FENCE.sub(fenced, text)
-    return PICTURE.sub(lambda found: picture(found[1], found[2]), text)
+    return FENCE.sub(filled, text)
+
+
+def fill(text):
+    return PICTURE.sub(lambda found: picture(found[1], found[2]), fill_blocks(text))
 
 
 # ---- The page -----------------------------------------------------------------

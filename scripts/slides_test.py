@@ -167,6 +167,13 @@ class Recordings(unittest.TestCase):
 
 
 class Deck(unittest.TestCase):
+    """`make lint` runs these: a text that is changed shows here, without npm or dot(1)."""
+
+    def test_what_the_slides_show_is_there(self):
+        for number, one in enumerate(deck.read(), 1):
+            with self.subTest(slide=number, title=one.title):
+                deck.fill_blocks(one.text)
+
     def test_the_talk_takes_ninety_minutes_and_half_a_day_four_hours(self):
         self.assertEqual(deck.minutes(deck.read()), (90, 240))
 
