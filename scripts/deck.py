@@ -108,7 +108,7 @@ def inline(text):
 
 
 def items(lines, tag):
-    """A list. An item that begins with + appears on a click."""
+    """A list. An item that begins with + appears on a click, as a quotation does with >+."""
     joined = []
     for line in lines:
         if re.match(r'([-+]|\d+\.) ', line):
@@ -153,9 +153,9 @@ def block(lines):
         return items(lines, 'ol')
     if first.startswith('|'):
         return table(lines)
-    if first.startswith('> '):
-        said = ' '.join(line.lstrip('> ') for line in lines)
-        return f'<blockquote>{inline(said)}</blockquote>'
+    if first.startswith('>'):
+        said = ' '.join(line.lstrip('>+ ') for line in lines)
+        return f'<blockquote{" class=fragment" if first[1] == "+" else ""}>{inline(said)}</blockquote>'
     return f'<p>{inline(" ".join(lines))}</p>'
 
 
@@ -309,13 +309,13 @@ def matrix(what, _):
                 if number <= last else '<td></td>'
         said = f' <em>{now}</em>' if turned else ''
         body += f'<tr{" class=turned" if turned else ""}><th>{html.escape(name)}{said}</th>{cells}</tr>'
-    head = ''.join(f'<th>{step}</th>' for step in STEPS)
+    head = ''.join(f'<th class="layer-{step}">{step}</th>' for step in STEPS)
     open_now = sum(verdicts[last - 1] == 'hits the host' for _, verdicts in rows)
-    return (f'<table class="matrix{" all" if last == 1 else ""}"><thead><tr><th>'
-            f'<b>{open_now}</b> of {len(rows)} hit the host</th>{head}</tr></thead>'
-            f'<tbody>{body}</tbody></table>'
-            '<p class="legend"><b class="hits">✗</b> hits the host <b class="no">–</b> refused '
-            '<b class="own">✓</b> its own</p>')
+    legend = ' '.join(f'<b class="{kind}">{sign}</b> {verdict}'
+                      for verdict, (kind, sign) in SIGNS.items())
+    return (f'<p class="count"><b class="{"hits" if open_now else "own"}">{open_now}</b> of {len(rows)} hit the host</p>'
+            f'<table class="matrix{" all" if last == 1 else ""}"><thead><tr>'
+            f'<th class="legend">{legend}</th>{head}</tr></thead><tbody>{body}</tbody></table>')
 
 
 def picture(alt, name):
@@ -353,7 +353,8 @@ def fill(text):
 # ---- The page -----------------------------------------------------------------
 
 def section(slide, number):
-    notes = f'<p class="time">{slide.minutes} min</p>' + to_html(slide.notes)
+    notes = f'<p class="time">{slide.minutes} min</p>' + \
+        re.sub(r'<p>(\w+:)', r'<p><b>\1</b>', to_html(slide.notes))
     layers = ''.join(f'<i class="layer-{step}{" on" if step <= slide.part else ""}"></i>'
                      for step in STEPS) if slide.part in STEPS else ''
     chip = f'<p class="chip">{STEPS[slide.part]}<span class="layers">{layers}</span></p>' \
