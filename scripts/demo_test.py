@@ -33,13 +33,13 @@ class Show(unittest.TestCase):
     def setUp(self):
         self.home = tempfile.mkdtemp(prefix='demo_test.')
         self.addCleanup(shutil.rmtree, self.home)
-        self.socket = self.home + '/socket'  # Another demo may be on.
         os.mkdir(self.home + '/tmp')
-        environment = {**os.environ, 'DEMO_SOCKET': self.socket, 'TMPDIR': self.home + '/tmp'}
+        # Another demo may be on.
+        self.environment = {**os.environ, 'TMUX_TMPDIR': self.home, 'TMPDIR': self.home + '/tmp'}
         self.pid, self.file = pty.fork()
         if self.pid == 0:
             os.chdir(deck.TOP)
-            os.execve('scripts/demo', ['scripts/demo', '02'], environment)
+            os.execve('scripts/demo', ['scripts/demo', '02'], self.environment)
         self.said = ''
         self.ended = False
         self.addCleanup(self.end)
@@ -82,8 +82,8 @@ class Show(unittest.TestCase):
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def tmux(self, *words):
-        return subprocess.run(['tmux', '-S', self.socket, *words], capture_output=True,
-                              text=True, check=False).stdout
+        return subprocess.run(['tmux', '-L', 'demo', *words], capture_output=True, text=True,
+                              check=False, env=self.environment).stdout
 
     def open_container(self):
         self.until(' 1 of ')
@@ -105,7 +105,7 @@ class Show(unittest.TestCase):
         return found
 
     def nothing_is_left(self):
-        self.assertFalse(os.path.exists(self.socket))
+        self.assertEqual(self.tmux('list-sessions'), '')
         self.assertEqual(os.listdir(self.home + '/tmp'), [])
         self.assertEqual(self.living(), [])
 
