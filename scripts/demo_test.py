@@ -149,6 +149,13 @@ class Show(unittest.TestCase):
         self.press(' ')
         self.until('not as in the text')
         self.until('v plays the recording')
+        self.press('v')
+        self.until('any key ends it')
+        self.assertIn('recording', self.tmux('list-windows', '-F', '#{window_name}'))
+        self.press(' ')  # Ends it, and does nothing else.
+        self.press('b')
+        self.until(' 2 of ')
+        self.assertNotIn('recording', self.tmux('list-windows', '-F', '#{window_name}'))
         self.press('q')
         self.assertEqual(self.status(), 0)
 
