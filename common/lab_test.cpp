@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 
 #include "common/host_test.hpp"
 
@@ -156,6 +157,65 @@ TEST_IN_LAB("a kernel that lacks what the lab takes is told by it") {
   CHECK(result.status == 125);
   CHECK(result.err ==
         "lab: the kernel has no module 9p in " + place + "/it.tar\n");
+}
+
+// An archive as Ubuntu's, of packages made here, and a machine with no kernel
+// of its own that we could take.
+TEST_CASE_FIXTURE(host::Unharmed,
+                  "Ubuntu's modules are fetched with its kernel (root; takes "
+                  "apt-get and scripts/lab --fetch)" *
+                      doctest::skip(has_no_lab() || ::geteuid() != 0 ||
+                                    shell("apt-get -v").status != 0)) {
+  const auto place = host::scratch("archive");
+  std::ofstream{place + "/make"} << R"sh(set -e
+cd "$(dirname "$0")"
+package() {
+  mkdir -p "$1/DEBIAN"
+  echo "Package: $1
+Version: 1
+Architecture: $(dpkg --print-architecture)
+Maintainer: us
+Description: one of ours
+Depends: $2" >"$1/DEBIAN/control"
+  dpkg-deb -Znone -b "$1" "$1.deb" >/dev/null
+  { dpkg-deb -f "$1.deb"
+    echo "Filename: ./$1.deb"
+    stat -c 'Size: %s' "$1.deb"
+    echo "SHA256: $(sha256sum <"$1.deb" | cut -d' ' -f1)"
+    echo; } >>Packages
+}
+mkdir -p linux-image-6-generic/boot linux-modules-6-generic/lib
+cp "$1/vmlinux" linux-image-6-generic/boot/vmlinuz-6-generic
+cp -r "$1/lib/modules" linux-modules-6-generic/lib/
+package linux-image-6-generic linux-modules-6-generic
+package linux-modules-6-generic linux-base
+package linux-image-generic linux-image-6-generic
+mkdir -p lists/partial cache/archives/partial
+echo "deb [trusted=yes] file:$PWD ./" >sources.list
+cat >apt.conf <<END
+Dir::Etc::SourceList "$PWD/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::State::lists "$PWD/lists";
+Dir::Cache "$PWD/cache";
+APT::Sandbox::User "root";
+END
+APT_CONFIG=$PWD/apt.conf apt-get -qq update
+)sh";
+  host::must("sh '" + place +
+             "/make' \"$(scripts/lab-kernel build/lab $(uname -m))\"");
+  const auto result = shell(
+      "unshare -m sh -c 'for directory in /boot /lib/modules; do "
+      "[ ! -d $directory ] || mount -t tmpfs none $directory; done; "
+      "export APT_CONFIG=" +
+      place +
+      "/apt.conf; "
+      "exec scripts/lab-kernel " +
+      place + "/kernels $(uname -m)'");
+  CAPTURE(result.err);
+  CHECK(result.status == 0);
+  CHECK(result.err ==
+        "lab: fetching linux-image-6-generic linux-modules-6-generic, once\n");
+  CHECK(shell("ls " + place + "/kernels/*/lib/modules").out != "");
 }
 
 TEST_IN_LAB("what takes too long is ended with 124 and one line") {
