@@ -267,7 +267,7 @@ class WholeTexts(unittest.TestCase):
     """scripts/docs, on texts with a fault."""
 
     def check(self, *lines):
-        with tempfile.TemporaryDirectory() as place:
+        with tempfile.TemporaryDirectory(dir='build') as place:
             path = os.path.join(place, 'README.md')
             with open(path, 'w', encoding='utf-8') as file:
                 file.write('\n'.join(lines) + '\n')
