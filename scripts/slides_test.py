@@ -122,6 +122,7 @@ class Transcripts(unittest.TestCase):
         self.assertEqual(typed('One'), ['a'])
         self.assertEqual(typed('One', True), ['a', 'b'])
         self.assertEqual(typed('Two'), [])  # It is not for every host.
+        self.assertEqual(typed('Two', True), ['c'])
         with self.assertRaises(ValueError):
             typed('Three')
 
