@@ -157,6 +157,26 @@ class Show(unittest.TestCase):
         self.assertEqual(self.status(), 0)
         self.nothing_is_left()
 
+    def test_who_watches_sees_one_demo_after_another(self):
+        self.until(' 1 of ')
+        pid, file = pty.fork()
+        if pid == 0:
+            os.chdir(deck.TOP)
+            os.execve('scripts/demo', ['scripts/demo', '--watch'], {**self.environment, 'TERM': 'xterm'})
+        self.addCleanup(os.close, file)
+        self.addCleanup(lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        self.addCleanup(lambda: os.write(file, b'\x03'))
+
+        def seen(words):
+            text = b''
+            while words not in text:
+                self.assertTrue(select.select([file], [], [], 60)[0], text)
+                text += os.read(file, 65536)
+        seen(b'container')
+        self.press('q')
+        self.assertEqual(self.status(), 0)
+        seen(b'The next demo appears here')
+
     def test_what_is_not_as_in_the_text_is_told(self):
         self.until(' 1 of ')
         self.press(' ')  # Opens the container.

@@ -8,7 +8,7 @@ import markdown
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def layers():
-    """For each step's number its colour on a light page."""
-    light = markdown.read(TOP + '/slides/theme.css').partition(':root[data-look=dark]')[0]
-    return dict(re.findall(r'--layer-(\d\d): (#\w+);', light))
+def layers(dark=False):
+    """For each step's number its colour on a light or a dark page."""
+    looks = markdown.read(TOP + '/slides/theme.css').partition(':root[data-look=dark]')
+    return dict(re.findall(r'--layer-(\d\d): (#\w+);', looks[2 if dark else 0]))

@@ -12,6 +12,7 @@ import re
 import textwrap
 
 import markdown
+import palette
 import transcript
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -107,10 +108,13 @@ def frames(parts, keys=1):
         last = shown
 
 
+TYPED = re.compile(r'(host[#$]|box#|>)( .*|$)')
+
+
 def escaped(kind, line):
     if kind == 'title':
         return f'\x1b[7m{line}\x1b[0m'
-    found = re.match(r'(host[#$]|box#|>)( .*|$)', line)
+    found = TYPED.match(line)
     return f'\x1b[1;{33 if found[1] == "box#" else 36}m{found[1]}\x1b[0m{found[2]}' \
         if found else line
 
@@ -151,7 +155,7 @@ def screens(parts):
 
 def picture(step, parts):
     """The recording as an SVG that moves, for where no script may run. A row is one
-    text for as long as it stays the same."""
+    text for as long as it stays the same. What does not move it, shows its end."""
     wide, high = 9.6, 20
     shown = list(frames(parts, keys=6))
     end = shown[-1][0] + 3
@@ -159,9 +163,13 @@ def picture(step, parts):
     made = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {COLUMNS * wide + 20:.0f} '
             f'{rows * high + 20}" role="img" aria-label="A recording of step {step}" '
             'font-family="ui-monospace,monospace" font-size="16">',
-            '<style>text{fill:#e6e6e6;white-space:pre}.t{fill:#9fc5ff;font-weight:bold}</style>',
-            '<rect width="100%" height="100%" rx="8" fill="#16181d"/>']
+            '<style>text{fill:#c9d1d9;white-space:pre}.t{fill:#fff;font-weight:bold}'
+            f'tspan{{font-weight:bold}}.host{{fill:#a4adb8}}.box{{fill:{palette.layers(True)[step]}}}'
+            '.k{fill:#fff}</style>',
+            '<rect width="100%" height="100%" rx="10" fill="#14171c"/>']
     for row in range(rows):
+        if shown[0][1][row][0] == 'title':
+            made.append(f'<rect y="{row * high + 13}" width="100%" height="{high + 1}" fill="#2c333d"/>')
         at = 0
         while at < len(shown):
             kind, line = shown[at][1][row]
@@ -179,13 +187,18 @@ def picture(step, parts):
 def animated(line, kind, y, begin, until, end):
     style = ' class="t"' if kind == 'title' else ''
     text = html.escape(line.rstrip())
+    if kind == 'line' and (found := TYPED.match(line)):
+        place = 'box' if found[1] == 'box#' else 'host'
+        text = f'<tspan class="{place}">{html.escape(found[1])}</tspan>' + \
+               f'<tspan class="k">{html.escape(found[2].rstrip())}</tspan>'
     if begin == 0 and until == end:
-        return f'<text x="10" y="{y}"{style}>{text}</text>'
+        return f'<text x="12" y="{y}"{style}>{text}</text>'
     times = [(0, 'visible' if begin == 0 else 'hidden'), (begin / end, 'visible'),
              (until / end, 'hidden')]
     times = [pair for n, pair in enumerate(times) if (n != 1 or begin) and pair[0] < 1]
     keys = ';'.join(f'{time:.4f}' for time, _ in times)
     values = ';'.join(value for _, value in times)
-    return (f'<text x="10" y="{y}"{style} visibility="hidden">{text}<animate attributeName='
+    still = 'visible' if until == end else 'hidden'
+    return (f'<text x="12" y="{y}"{style} visibility="{still}">{text}<animate attributeName='
             f'"visibility" dur="{end:.1f}s" repeatCount="indefinite" calcMode="discrete" '
             f'keyTimes="{keys}" values="{values}"/></text>')

@@ -96,7 +96,27 @@ class Filling(unittest.TestCase):
         self.assertEqual(made.count('<tr'), len(deck.matrix_rows()) + 1)
 
 
+def brightness(colour):
+    """Relative luminance, as WCAG 2 defines it."""
+    parts = [int(colour[n:n + 2], 16) / 255 for n in (1, 3, 5)]
+    parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
 class Colours(unittest.TestCase):
+    def test_all_can_be_read_in_the_light_and_in_the_dark(self):
+        for look in markdown.read(deck.TOP + '/slides/theme.css').split(':root[data-look=')[1:]:
+            colours = dict(re.findall(r'--([\w-]+): (#\w{6});', look))
+            self.assertIn('layer-08', colours)
+            grounds = {name: colours.pop(name) for name in
+                       ('page', 'panel', 'hits-soft', 'own-soft', 'no-soft')}
+            del colours['line']
+            for name, colour in colours.items():
+                for ground in ('page', 'panel', f'{name}-soft'):
+                    if ground in grounds:
+                        low, high = sorted((brightness(colour), brightness(grounds[ground])))
+                        self.assertGreaterEqual((high + 0.05) / (low + 0.05), 4.5, f'{name} on {ground}')
+
     def test_a_layer_has_one_colour_everywhere(self):
         colours = palette.layers()
         self.assertEqual(sorted(colours), sorted(deck.STEPS))
@@ -122,6 +142,7 @@ class Transcripts(unittest.TestCase):
         self.assertEqual(typed('One'), ['a'])
         self.assertEqual(typed('One', True), ['a', 'b'])
         self.assertEqual(typed('Two'), [])  # It is not for every host.
+        self.assertEqual(typed('Two', True), ['c'])
         with self.assertRaises(ValueError):
             typed('Three')
 

@@ -95,18 +95,18 @@ def unused(script):
 
 
 def below(text, heading, every=False):
-    """The commands of the first block below a heading, or of every one: of those that
-    are for every host."""
+    """The commands of the first block below a heading that is for every host; or of
+    every block, for whatever host."""
     lines = text.split('\n')
     if '## ' + heading not in lines:
         raise ValueError(f'no heading "{heading}"')
     start = lines.index('## ' + heading) + 1
     end = next((n for n in range(start, len(lines)) if lines[n].startswith('## ')), len(lines))
-    found = [n for n in range(start, end) if lines[n] == '```console']
-    if found and not every:
-        end = lines.index('```', found[0])
-    return [command for command in parse(text).commands
-            if start < command.line <= end and not command.condition] if found else []
+    commands = [command for command in parse(text).commands if start < command.line <= end]
+    if every:
+        return commands
+    first = [command for command in commands if not command.condition]
+    return [command for command in first if command.block == first[0].block]
 
 
 def as_text(command):
