@@ -229,8 +229,8 @@ matrix: build $(PROBES) rootfs
 	@$(SUDO) scripts/matrix --build $(BUILD) $(if $(STEP),--step $(STEP)) \
 	  $(if $(PROBE),--probe $(PROBE)) $(if $(V),--verbose)
 
-mutants: build rootfs
-	@scripts/mutants
+mutants: build $(BUILD)/tests rootfs
+	@$(SUDO) scripts/mutants
 
 mistakes: build $(BUILD)/tests $(PROBES) rootfs
 	@$(SUDO) scripts/mistakes
