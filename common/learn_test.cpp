@@ -2,6 +2,7 @@
 // what is, names what is wrong, and is not deceived. `make mistakes` tries all
 // steps.
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -158,6 +159,37 @@ int main() {
   result = learner.learn("check 03");
   CHECK(result.status == 1);
   CHECK(has(result, "no end after "));
+}
+
+TEST_LEARNER("whatever is left on that host is told, and gone with it") {
+  const auto result = shell(
+      "scripts/apart sh -c '"
+      "mkdir $(dirname $(find /sys/fs/cgroup -name cgroup.procs | head -n1))/x;"
+      "hostname x; mount -t tmpfs x /mnt; touch /tmp/x; sleep 1000 &"
+      "ip link add x type veth; exit 3'");
+  CHECK(result.status == 3);
+  const auto told = host::lines(result.err);
+  CHECK(told.size() == 7);  // A cable has two ends.
+  for (const std::string what :
+       {"a cgroup, /sys/fs/cgroup/", "a file, /tmp/x", "a link, x",
+        "a mount, /mnt", "a process, ", "the name, x"}) {
+    CAPTURE(what);
+    CHECK(result.err.find("apart: left behind: " + what) != std::string::npos);
+  }
+}
+
+TEST_LEARNER("a signal ends that host") {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    CAPTURE(signal);
+    host::Running apart{"scripts/apart sleep 1000"};
+    const auto name = "apart-" + std::to_string(apart.pid());
+    CHECK(host::comes_to_run(apart.pid(), "sleep"));
+    const auto group = "find /sys/fs/cgroup -name " + name;
+    CHECK(!shell(group).out.empty());
+    ::kill(apart.pid(), signal);
+    CHECK(apart.finish() == 128 + signal);
+    CHECK(shell(group).out.empty());
+  }
 }
 
 TEST_LEARNER("who only prints what is expected is found out") {
