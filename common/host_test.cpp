@@ -32,6 +32,8 @@ namespace {
 // An id that nobody has.
 constexpr int kUser = 54321;
 
+constexpr std::size_t kMostOutput = 1 << 24;
+
 fs::path build_directory() {
   return fs::read_symlink("/proc/self/exe").parent_path();
 }
@@ -175,14 +177,14 @@ Result shell(const std::string& line) {
       if (ends.at(i).revents == 0) continue;
       std::array<char, 4096> chunk{};
       const auto n = ::read(ends.at(i).fd, chunk.data(), chunk.size());
-      if (n > 0)
-        texts.at(i)->append(chunk.data(), static_cast<std::size_t>(n));
-      else
+      if (n > 0) texts.at(i)->append(chunk.data(), static_cast<std::size_t>(n));
+      // One that prints without end is to end of it.
+      if (n <= 0 || texts.at(i)->size() > kMostOutput) {
+        ::close(ends.at(i).fd);
         ends.at(i).fd = -1;
+      }
     }
   }
-  ::close(started.out);
-  ::close(started.err);
   result.status = wait_status(started.pid);
   // For whoever is to be told why: see scripts/learn.
   if (std::getenv("SHOW_ERRORS") != nullptr) std::cerr << result.err;

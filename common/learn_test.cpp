@@ -159,6 +159,21 @@ int main() {
   result = learner.learn("check 03");
   CHECK(result.status == 1);
   CHECK(has(result, "no end after "));
+  // Prints without end, and takes memory without end.
+  learner.write("03", R"(#include <cstdio>
+int main() { while (std::puts("once more") != EOF); }
+)");
+  result = learner.learn("check 03");
+  CHECK(result.status == 1);
+  CHECK(has(result, "no end of what it prints"));
+  learner.write("03", R"(#include <cstring>
+int main() {
+  for (;;) std::memset(new char[1 << 24], 1, 1 << 24);
+}
+)");
+  result = learner.learn("check 03");
+  CHECK(result.status == 1);
+  CHECK(has(result, "and the status is 137"));
 }
 
 TEST_LEARNER("whatever is left on that host is told, and gone with it") {
