@@ -35,6 +35,8 @@ class Learner {
     return my_ + "/" + step + ".cpp";
   }
 
+  [[nodiscard]] std::string memory() const { return my_ + "/.progress.json"; }
+
   void write(const std::string& step, const std::string& text) const {
     fs::create_directories(my_);
     std::ofstream{mine(step)} << text;
@@ -88,6 +90,8 @@ TEST_LEARNER("the course's own solution holds, and progress shows it") {
   CHECK(result.status == 0);
   CHECK(has(result, " hold, 0 do not, "));
   CHECK(!has(result, "does not hold"));
+  CHECK(has(learner.learn("check 01 --only rootfs"),
+            "make check-01, for these were some of them."));
   CHECK(has(learner.learn("progress"), "[####] 01-chroot"));
   learner.write("01", course("01-chroot") + "\n");
   CHECK(has(learner.learn("progress"), "[##  ] 01-chroot"));
@@ -260,6 +264,18 @@ TEST_CASE("hints come one after the other, mildest first") {
        {"1 of 4: the idea", "2 of 4: where to read", "3 of 4: the call",
         "4 of 4: the line", "4 of 4: the line"})
     CHECK(has(learner.learn("hint 04"), "A name of its own, " + rung + "\n"));
+}
+
+TEST_CASE("where nothing could be checked, there are all hints in turn") {
+  const Learner learner;
+  CHECK(learner.learn("start 02").status == 0);
+  std::ofstream{learner.memory()} <<
+      R"({"hints": {}, "checks": {"02": {"of": "", "broken": [], "holds": 0,
+          "unchecked": 27, "needs_root": 27}}})";
+  for (const std::string topic :
+       {"Numbers of its own", "A /proc that matches", "The mount that stays"})
+    for (const std::string rung : {"1", "2", "3", "4"})
+      CHECK(learner.learn("hint 02").out.starts_with(topic + ", " + rung));
 }
 
 TEST_CASE("start goes on from the learner's own, and overwrites nothing") {
