@@ -9,7 +9,7 @@
 ##   make diff-03     what step 03 adds to step 02: the lesson
 ##
 ##   make start-03    begin step 03 yourself, in my/03.cpp
-##   make check-03    which of its promises your step keeps
+##   make check-03    which of its promises your step keeps (ONLY=bind: some of them)
 ##   make hint-03     the next hint, mildest first
 ##   make catch-up-03 the finished step 02 into my/02.cpp (yours is kept)
 ##   make solution-03 how yours differs from the course's
@@ -169,7 +169,7 @@ start-% hint-% catch-up-% solution-%:
 check-%:
 	@scripts/setup test
 	@$(MAKE) -s $(PARALLEL) build $(BUILD)/tests $(PROBES) rootfs
-	@scripts/learn check $*
+	@scripts/learn check $* $(if $(ONLY),--only '$(ONLY)')
 
 progress:
 	@scripts/learn progress
@@ -228,8 +228,8 @@ matrix: build $(PROBES) rootfs
 	@$(SUDO) scripts/matrix --build $(BUILD) $(if $(STEP),--step $(STEP)) \
 	  $(if $(PROBE),--probe $(PROBE)) $(if $(V),--verbose)
 
-mutants: build rootfs
-	@scripts/mutants
+mutants: build $(BUILD)/tests rootfs
+	@$(SUDO) scripts/mutants
 
 mistakes: build $(BUILD)/tests $(PROBES) rootfs
 	@$(SUDO) scripts/mistakes

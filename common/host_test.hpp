@@ -49,7 +49,8 @@ std::string as(Caller caller, const std::string& name);
 std::string step_in(const std::string& rootfs, Caller caller,
                     const std::string& name, const std::string& options = {});
 
-/// The rootfs that `caller` owns. TEST_ROOTFS names another one for root.
+/// The rootfs that `caller` owns. TEST_ROOTFS names another one: root runs in
+/// it, and an ordinary user in a copy.
 std::string rootfs(Caller caller);
 
 /// A directory that everybody may enter, removed at the end: for more of them.

@@ -2,6 +2,7 @@
 // what is, names what is wrong, and is not deceived. `make mistakes` tries all
 // steps.
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -33,6 +34,8 @@ class Learner {
   [[nodiscard]] std::string mine(const std::string& step) const {
     return my_ + "/" + step + ".cpp";
   }
+
+  [[nodiscard]] std::string memory() const { return my_ + "/.progress.json"; }
 
   void write(const std::string& step, const std::string& text) const {
     fs::create_directories(my_);
@@ -87,6 +90,8 @@ TEST_LEARNER("the course's own solution holds, and progress shows it") {
   CHECK(result.status == 0);
   CHECK(has(result, " hold, 0 do not, "));
   CHECK(!has(result, "does not hold"));
+  CHECK(has(learner.learn("check 01 --only rootfs"),
+            "make check-01, for these were some of them."));
   CHECK(has(learner.learn("progress"), "[####] 01-chroot"));
   learner.write("01", course("01-chroot") + "\n");
   CHECK(has(learner.learn("progress"), "[##  ] 01-chroot"));
@@ -158,6 +163,52 @@ int main() {
   result = learner.learn("check 03");
   CHECK(result.status == 1);
   CHECK(has(result, "no end after "));
+  // Prints without end, and takes memory without end.
+  learner.write("03", R"(#include <cstdio>
+int main() { while (std::puts("once more") != EOF); }
+)");
+  result = learner.learn("check 03");
+  CHECK(result.status == 1);
+  CHECK(has(result, "no end of what it prints"));
+  learner.write("03", R"(#include <cstring>
+int main() {
+  for (;;) std::memset(new char[1 << 24], 1, 1 << 24);
+}
+)");
+  result = learner.learn("check 03");
+  CHECK(result.status == 1);
+  CHECK(has(result, "and the status is 137"));
+}
+
+TEST_LEARNER("whatever is left on that host is told, and gone with it") {
+  const auto result = shell(
+      "scripts/apart sh -c '"
+      "mkdir $(dirname $(find /sys/fs/cgroup -name cgroup.procs | head -n1))/x;"
+      "hostname x; mount -t tmpfs x /mnt; touch /tmp/x; sleep 1000 &"
+      "ip link add x type veth; exit 3'");
+  CHECK(result.status == 3);
+  const auto told = host::lines(result.err);
+  CHECK(told.size() == 7);  // A cable has two ends.
+  for (const std::string what :
+       {"a cgroup, /sys/fs/cgroup/", "a file, /tmp/x", "a link, x",
+        "a mount, /mnt", "a process, ", "the name, x"}) {
+    CAPTURE(what);
+    CHECK(result.err.find("apart: left behind: " + what) != std::string::npos);
+  }
+}
+
+TEST_LEARNER("a signal ends that host") {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    CAPTURE(signal);
+    host::Running apart{"scripts/apart sleep 1000"};
+    const auto name = "apart-" + std::to_string(apart.pid());
+    CHECK(host::comes_to_run(apart.pid(), "sleep"));
+    const auto group = "find /sys/fs/cgroup -name " + name;
+    CHECK(!shell(group).out.empty());
+    ::kill(apart.pid(), signal);
+    CHECK(apart.finish() == 128 + signal);
+    CHECK(shell(group).out.empty());
+  }
 }
 
 TEST_LEARNER("who only prints what is expected is found out") {
@@ -213,6 +264,18 @@ TEST_CASE("hints come one after the other, mildest first") {
        {"1 of 4: the idea", "2 of 4: where to read", "3 of 4: the call",
         "4 of 4: the line", "4 of 4: the line"})
     CHECK(has(learner.learn("hint 04"), "A name of its own, " + rung + "\n"));
+}
+
+TEST_CASE("where nothing could be checked, there are all hints in turn") {
+  const Learner learner;
+  CHECK(learner.learn("start 02").status == 0);
+  std::ofstream{learner.memory()} <<
+      R"({"hints": {}, "checks": {"02": {"of": "", "broken": [], "holds": 0,
+          "unchecked": 27, "needs_root": 27}}})";
+  for (const std::string topic :
+       {"Numbers of its own", "A /proc that matches", "The mount that stays"})
+    for (const std::string rung : {"1", "2", "3", "4"})
+      CHECK(learner.learn("hint 02").out.starts_with(topic + ", " + rung));
 }
 
 TEST_CASE("start goes on from the learner's own, and overwrites nothing") {

@@ -348,6 +348,7 @@ std::vector<Layer> compare(const std::vector<Process>& processes) {
   add("08", "cpu limit", cpu_limit);
   add("08", "ipc ns", space("ipc"));
   add("08", "cgroup ns", space("cgroup"));
+  add("-", "time ns", space("time"));  // Hides nothing: no step needs it.
   for (const std::string set : {"CapEff", "CapBnd"})
     add("08", set == "CapEff" ? "capabilities" : "bounding set",
         [&](const Process& process) { return capabilities(process, set); });
