@@ -1,8 +1,10 @@
 #!/usr/bin/python3
-"""Tests of what checks the texts. Ends with a line that sums all."""
+"""Tests of the texts, and of what checks them. Ends with a line that sums all."""
 
 import dataclasses
+import glob
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -260,6 +262,30 @@ class Shells(unittest.TestCase):
     def test_a_shell_that_ends_is_an_error(self):
         with self.assertRaises(terminal.Failure):
             self.shell.run(['exit'])
+
+
+class Lessons(unittest.TestCase):
+    PARTS = ['What the kernel offers', 'The code', 'Run it', 'Look from outside', 'By hand',
+             'How others do it', 'Still open', 'Exercises', 'Pitfalls', 'Further reading']
+
+    def test_each_has_all_its_parts(self):
+        paths = sorted(glob.glob('steps/0*/README.md'))
+        self.assertEqual(len(paths), 8)
+        for path in paths:
+            with self.subTest(path):
+                text = markdown.read(path)
+                hole, *parts = re.findall('^## (.*)', text, re.M)
+                self.assertIn(hole, ('The problem', f'The hole in step {int(path[6:8]) - 1:02}'))
+                self.assertEqual([part for part in parts if part != 'Images'], self.PARTS)
+                self.assertIn('](diagram.svg)', text)
+                exercises = text.partition('## Exercises')[2]
+                self.assertEqual(exercises.count('<details><summary>Answer</summary>'), 3)
+                for goal in ('start', 'check'):
+                    self.assertIn(f'`make {goal}-{path[6:8]}`', exercises)
+
+    def test_they_run_more_than_150_commands(self):
+        self.assertGreater(sum(len(transcript.parse(markdown.read(path)).commands)
+                               for path in glob.glob('steps/*/README.md')), 150)
 
 
 @unittest.skipIf(os.geteuid() != 0, 'texts are run as root')
