@@ -34,6 +34,7 @@
 ##   make lint        check format and style
 ##   make bench       how fast, beside runc, crun and bubblewrap if installed
 ##   make mutants     break each layer in turn, and see its test fail
+##                    (TEXTS=yes: see its text fail)
 ##   make mistakes    the same with the checker for learners
 ##   make reset       remove what killed containers left anywhere on this machine
 ##   make clean       remove everything built

@@ -259,6 +259,11 @@ class Shells(unittest.TestCase):
             self.shell.wait(seconds=0.3)
         os.write(self.shell.file, b'\x03')
 
+    def test_what_prints_for_ever_is_an_error(self):
+        with self.assertRaises(terminal.Failure):
+            self.shell.run(['yes'])
+        os.write(self.shell.file, b'\x03')
+
     def test_a_shell_that_ends_is_an_error(self):
         with self.assertRaises(terminal.Failure):
             self.shell.run(['exit'])
@@ -292,29 +297,38 @@ class Lessons(unittest.TestCase):
 class WholeTexts(unittest.TestCase):
     """scripts/docs, on texts with a fault."""
 
-    def check(self, *lines):
+    def check(self, *lines, verb='check'):
+        """What it ends with, what it says, and the text as it is then."""
         with tempfile.TemporaryDirectory(dir='build') as place:
             path = os.path.join(place, 'README.md')
             with open(path, 'w', encoding='utf-8') as file:
                 file.write('\n'.join(lines) + '\n')
-            result = subprocess.run(['scripts/docs', 'check', path], capture_output=True,
+            result = subprocess.run(['scripts/docs', verb, path], capture_output=True,
                                     text=True, check=False)
-            return result.returncode, result.stdout.replace(path, 'README.md')
+            return (result.returncode, result.stdout.replace(path, 'README.md'),
+                    markdown.read(path).splitlines())
 
     def test_a_true_one_passes(self):
-        self.assertEqual(self.check('<!-- vary: 7 -->', '```console', 'host# echo $$', '7',
-                                    'host# kill -0 7; id -u', '0', 'host$ id -u', '1000', '```')[0],
-                         0)
+        status, said, _ = self.check(
+            '<!-- vary: 7 -->', '```console', 'host# echo $$', '7', 'host# kill -0 7; id -u', '0',
+            'host$ id -u', '1000', '```')
+        self.assertEqual(status, 0, said)
+
+    def test_an_update_writes_what_came_out_where_it_differs(self):
+        text = ['<!-- vary: 7 -->', '1. Why?', '   ```console', '   host# echo 1; echo 2', '   old',
+                '   host# echo 3', '   7', '   ```']
+        self.assertEqual(self.check(*text, verb='update')[2],
+                         text[:4] + ['   1', '   2'] + text[5:])
 
     def test_two_numbers_shown_equal_that_differ_fail(self):
-        status, said = self.check('<!-- vary: 7 -->', '```console', 'host# echo 1', '7',
+        status, said, _ = self.check('<!-- vary: 7 -->', '```console', 'host# echo 1', '7',
                                   'host# echo 2', '7', '```')
         self.assertEqual(status, 1)
         self.assertIn('README.md:5: echo 2: 7 was 1 before, and is 2 now', said)
 
     def test_a_lesson_without_a_block_that_is_run_fails(self):
         for lines in (['# A lesson'], ['```console if nothing', 'host# true', '```']):
-            status, said = self.check(*lines)
+            status, said, _ = self.check(*lines)
             self.assertEqual(status, 1)
             self.assertIn('README.md: a lesson in which nothing is run', said)
 
