@@ -34,6 +34,7 @@
 ##   make lint        check format and style
 ##   make bench       how fast, beside runc, crun and bubblewrap if installed
 ##   make mutants     break each layer in turn, and see its test fail
+##                    (TEXTS=yes: see its text fail)
 ##   make mistakes    the same with the checker for learners
 ##   make reset       remove what killed containers left anywhere on this machine
 ##   make clean       remove everything built
@@ -214,7 +215,7 @@ lint:
 	shellcheck $$(grep -lE '^#!/bin/(ba|busybox )?sh' scripts/* rootfs/* .ci/run)
 	$$(command -v pyflakes3 || echo pyflakes) $$(grep -l '^#!.*python3' scripts/*) scripts/*.py
 	scripts/slides_test.py Deck
-	codespell --skip '*.svg,package-lock.json' --ignore-words-list nin,crate README.md steps common scripts rootfs slides
+	codespell --skip '*.svg,package-lock.json' --ignore-words-list nin,crate,passt,whos README.md steps common scripts rootfs slides
 	scripts/spelling
 
 bench:

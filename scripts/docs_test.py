@@ -1,8 +1,10 @@
 #!/usr/bin/python3
-"""Tests of what checks the texts. Ends with a line that sums all."""
+"""Tests of the texts, and of what checks them. Ends with a line that sums all."""
 
 import dataclasses
+import glob
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -261,38 +263,76 @@ class Shells(unittest.TestCase):
             self.shell.wait(seconds=0.3)
         os.write(self.shell.file, b'\x03')
 
+    def test_what_prints_for_ever_is_an_error(self):
+        with self.assertRaises(terminal.Failure):
+            self.shell.run(['yes'])
+        os.write(self.shell.file, b'\x03')
+
     def test_a_shell_that_ends_is_an_error(self):
         with self.assertRaises(terminal.Failure):
             self.shell.run(['exit'])
+
+
+class Lessons(unittest.TestCase):
+    PARTS = ['What the kernel offers', 'The code', 'Run it', 'Look from outside', 'By hand',
+             'How others do it', 'Still open', 'Exercises', 'Pitfalls', 'Further reading']
+
+    def test_each_has_all_its_parts(self):
+        paths = sorted(glob.glob('steps/0*/README.md'))
+        self.assertEqual(len(paths), 8)
+        for path in paths:
+            with self.subTest(path):
+                text = markdown.read(path)
+                hole, *parts = re.findall('^## (.*)', text, re.M)
+                self.assertIn(hole, ('The problem', f'The hole in step {int(path[6:8]) - 1:02}'))
+                self.assertEqual([part for part in parts if part != 'Images'], self.PARTS)
+                self.assertIn('](diagram.svg)', text)
+                exercises = text.partition('## Exercises')[2]
+                self.assertEqual(exercises.count('<details><summary>Answer</summary>'), 3)
+                for goal in ('start', 'check'):
+                    self.assertIn(f'`make {goal}-{path[6:8]}`', exercises)
+
+    def test_they_run_more_than_150_commands(self):
+        self.assertGreater(sum(len(transcript.parse(markdown.read(path)).commands)
+                               for path in glob.glob('steps/*/README.md')), 150)
 
 
 @unittest.skipIf(os.geteuid() != 0, 'texts are run as root')
 class WholeTexts(unittest.TestCase):
     """scripts/docs, on texts with a fault."""
 
-    def check(self, *lines):
+    def check(self, *lines, verb='check'):
+        """What it ends with, what it says, and the text as it is then."""
         with tempfile.TemporaryDirectory(dir='build') as place:
             path = os.path.join(place, 'README.md')
             with open(path, 'w', encoding='utf-8') as file:
                 file.write('\n'.join(lines) + '\n')
-            result = subprocess.run(['scripts/docs', 'check', path], capture_output=True,
+            result = subprocess.run(['scripts/docs', verb, path], capture_output=True,
                                     text=True, check=False)
-            return result.returncode, result.stdout.replace(path, 'README.md')
+            return (result.returncode, result.stdout.replace(path, 'README.md'),
+                    markdown.read(path).splitlines())
 
     def test_a_true_one_passes(self):
-        self.assertEqual(self.check('<!-- vary: 7 -->', '```console', 'host# echo $$', '7',
-                                    'host# kill -0 7; id -u', '0', 'host$ id -u', '1000', '```')[0],
-                         0)
+        status, said, _ = self.check(
+            '<!-- vary: 7 -->', '```console', 'host# echo $$', '7', 'host# kill -0 7; id -u', '0',
+            'host$ id -u', '1000', '```')
+        self.assertEqual(status, 0, said)
+
+    def test_an_update_writes_what_came_out_where_it_differs(self):
+        text = ['<!-- vary: 7 -->', '1. Why?', '   ```console', '   host# echo 1; echo 2', '   old',
+                '   host# echo 3', '   7', '   ```']
+        self.assertEqual(self.check(*text, verb='update')[2],
+                         text[:4] + ['   1', '   2'] + text[5:])
 
     def test_two_numbers_shown_equal_that_differ_fail(self):
-        status, said = self.check('<!-- vary: 7 -->', '```console', 'host# echo 1', '7',
+        status, said, _ = self.check('<!-- vary: 7 -->', '```console', 'host# echo 1', '7',
                                   'host# echo 2', '7', '```')
         self.assertEqual(status, 1)
         self.assertIn('README.md:5: echo 2: 7 was 1 before, and is 2 now', said)
 
     def test_a_lesson_without_a_block_that_is_run_fails(self):
         for lines in (['# A lesson'], ['```console if nothing', 'host# true', '```']):
-            status, said = self.check(*lines)
+            status, said, _ = self.check(*lines)
             self.assertEqual(status, 1)
             self.assertIn('README.md: a lesson in which nothing is run', said)
 

@@ -5,6 +5,7 @@ and files of its own. What is done to it is gone with it. It takes root.
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import stat
@@ -34,19 +35,23 @@ def run(*words):
     subprocess.run(words, check=True)
 
 
-def cover(scratch, path, text):
-    """Shows another file in the place of one of /etc."""
-    name = f'{scratch}/{os.path.basename(path)}'
-    with open(name, 'w', encoding='utf-8') as file:
+def write(path, text):
+    with open(path, 'w', encoding='utf-8') as file:
         file.write(text)
-    run('mount', '--bind', name, path)
 
 
-def give_ids(scratch):
-    """As useradd(8) does: ids for the ordinary user's containers."""
-    for path in ('/etc/subuid', '/etc/subgid'):
-        if os.path.exists(path):
-            cover(scratch, path, f'you:{FIRST_ID}:65536\n')
+def make_etc(scratch):
+    """A whole /etc, with an ordinary user in it. (A single file that is covered shows again
+    as soon as somebody outside replaces it, as useradd(8) does.)"""
+    run('cp', '-a', '/etc', scratch)
+    for name, line in (('passwd', f'you:x:{USER}:{USER}::{HOME}:/bin/bash\n'),
+                       ('group', f'you:x:{USER}:\n')):
+        others = [known for known in markdown.read(f'/etc/{name}').splitlines(True)
+                  if known.split(':')[2] != str(USER)]
+        write(f'{scratch}/etc/{name}', ''.join(others) + line)
+    for name in ('subuid', 'subgid'):  # Ids for the ordinary user's containers.
+        write(f'{scratch}/etc/{name}', f'you:{FIRST_ID}:65536\n')
+    run('mount', '--bind', f'{scratch}/etc', '/etc')
 
 
 def open_tun(scratch):
@@ -65,15 +70,9 @@ def make_host(scratch):
     for owner in (0, USER):
         run('cp', '-a', f'{TOP}/build/rootfs', f'{scratch}/rootfs-{owner}')
         run('chown', '-Rh', f'{owner}:{owner}', f'{scratch}/rootfs-{owner}')
-    for name, line in (('passwd', f'you:x:{USER}:{USER}::{HOME}:/bin/bash\n'),
-                       ('group', f'you:x:{USER}:\n')):
-        others = [known for known in markdown.read(f'/etc/{name}').splitlines(True)
-                  if known.split(':')[2] != str(USER)]
-        cover(scratch, f'/etc/{name}', ''.join(others) + line)
-    give_ids(scratch)
+    make_etc(scratch)
     open_tun(scratch)
-    with open(f'{scratch}/bashrc', 'w', encoding='utf-8') as file:
-        file.write(terminal.SETTINGS)
+    write(f'{scratch}/bashrc', terminal.SETTINGS)
     for path, shown in ((TOP, 'top'), ('/run', 'outside/run'), ('/tmp', 'outside/tmp')):
         os.makedirs(f'{scratch}/{shown}')
         run('mount', '--bind', path, f'{scratch}/{shown}')
@@ -110,7 +109,9 @@ def facts():
                 for line in mounts)
     tools = {name: shutil.which(name) for name in
              ('newuidmap', 'pasta', 'runc', 'skopeo', 'slirp4netns', 'umoci')}
+    kernel = tuple(map(int, re.findall(r'\d+', os.uname().release)[:2]))
     return {'': True, 'cgroup v1': on_v1, 'cgroup v2': not on_v1, **tools,
+            'Linux 6.6': kernel >= (6, 6),
             'skopeo and umoci': tools['skopeo'] and tools['umoci']}
 
 

@@ -19,6 +19,7 @@ ESCAPES = re.compile(r'\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07|\r')
 PROMPT = re.compile(r'(host[#$]|box#|>) ?$')
 BOX_PROMPT = re.compile(r'(?:^|\n)box# ?$')
 SILENCE = 0.06  # Seconds.
+MUCH = 1 << 20  # Who prints more does not come to an end.
 
 
 class Failure(Exception):
@@ -53,18 +54,21 @@ class Shell:
 
     def wait(self, seconds=30):
         """What is printed up to the next prompt, the host's or a container's."""
-        text, end = '', time.monotonic() + seconds
-        while time.monotonic() < end:
+        text, silences = '', 0
+        # Not by the clock: a machine that was paused has let nobody print.
+        while silences * SILENCE < seconds and len(text) < MUCH:
             more = select.select([self.file], [], [], SILENCE)[0]
             if more:
                 text += self.read(text)
+            else:
+                silences += 1
             # What a job in the background prints behind the prompt is not of it.
             before, mark, _ = text.partition(MARK)
             plain = ESCAPES.sub('', before)
             if mark or (not more and BOX_PROMPT.search(plain)):
                 self.inside = not mark
                 return PROMPT.sub('', plain)
-        raise Failure(f'no prompt after {seconds} s, but:\n{text}')
+        raise Failure(f'no prompt after {seconds} s of silence, but:\n{text[-4096:]}')
 
     def run(self, typed):
         """Types the lines of a command, and returns the lines that it prints."""
