@@ -8,6 +8,7 @@ import pathlib
 import re
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -49,6 +50,7 @@ class Page:
         self.process = subprocess.Popen(
             ['sh', '-c', f'exec 3<&{read} 4>&{write}; exec "$@"', 'sh', *words],
             pass_fds=(read, write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
             env={**os.environ, 'HOME': self.home})
         os.close(read)
         os.close(write)
@@ -158,12 +160,15 @@ class Page:
         self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(10)
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        # Its helpers end a moment later, and write to the end.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
         os.close(self.to)
         os.close(self.back)
-        shutil.rmtree(self.home, ignore_errors=True)
+        end = time.monotonic() + PATIENCE
+        while os.path.exists(self.home) and time.monotonic() < end:
+            shutil.rmtree(self.home, ignore_errors=True)
 
 
 # Millimetres: a slide, and A4.

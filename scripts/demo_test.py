@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 import deck
@@ -158,7 +159,6 @@ class Show(unittest.TestCase):
         self.nothing_is_left()
 
     def test_who_watches_sees_one_demo_after_another(self):
-        self.until(' 1 of ')
         pid, file = pty.fork()
         if pid == 0:
             os.chdir(deck.TOP)
@@ -173,6 +173,12 @@ class Show(unittest.TestCase):
                 self.assertTrue(select.select([file], [], [], 60)[0], text)
                 text += os.read(file, 65536)
         seen(b'container')
+        self.until(' 1 of ')
+        # A terminal of 80 columns has one pane below the other, whenever it came.
+        end = time.monotonic() + 60
+        while len(set(self.tmux('list-panes', '-t', 'demo', '-F', '#{pane_top}').split())) == 1:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
         self.press('q')
         self.assertEqual(self.status(), 0)
         seen(b'The next demo appears here')
