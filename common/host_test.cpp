@@ -331,8 +331,10 @@ bool is_ours(const fs::path& path) {
 
 std::vector<std::string> our_cgroups() {
   std::vector<std::string> found;
-  const auto all =
-      shell("find /sys/fs/cgroup -type d -name 'box-*' 2>/dev/null");
+  // What scripts/apart runs elsewhere, it removes.
+  const auto all = shell(
+      "find /sys/fs/cgroup -type d -name 'apart-*' -prune -o -type d "
+      "-name 'box-*' -print 2>/dev/null");
   for (const auto& path : lines(all.out)) {
     std::error_code error;
     const auto number = path.substr(path.rfind('-') + 1);
