@@ -193,8 +193,12 @@ class Runs(unittest.TestCase):
         with self.assertRaises(ValueError):
             runs.rows('Before.')
 
-    def test_numbers_may_be_off_by_a_tenth(self):
+    def test_numbers_may_be_off_by_a_tenth_or_ten(self):
         self.assertEqual(self.differences(passed=320, skipped=95), [])
+        few = [dataclasses.replace(self.ROWS[1], skipped=number) for number in (20, 30, 31)]
+        self.assertEqual(runs.differences(few[:1], few[1:2]), [])
+        self.assertEqual(runs.differences(few[:1], few[2:]),
+                         ['lab, 6.1, v2, rootless: 31 skipped, not 20'])
         self.assertEqual(self.differences(passed=340),
                          ['lab, 6.1, v2, rootless: 340 passed, not 300'])
         self.assertEqual(self.differences(skipped=10),
