@@ -215,6 +215,7 @@ lint:
 	$$(command -v pyflakes3 || echo pyflakes) $$(grep -l '^#!.*python3' scripts/*) scripts/*.py
 	scripts/slides_test.py Deck
 	codespell --skip '*.svg,package-lock.json' --ignore-words-list nin,crate README.md steps common scripts rootfs slides
+	scripts/spelling
 
 bench:
 	@scripts/setup test
