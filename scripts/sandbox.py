@@ -5,6 +5,7 @@ and files of its own. What is done to it is gone with it. It takes root.
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import stat
@@ -110,7 +111,9 @@ def facts():
                 for line in mounts)
     tools = {name: shutil.which(name) for name in
              ('newuidmap', 'pasta', 'runc', 'skopeo', 'slirp4netns', 'umoci')}
+    linux = tuple(map(int, re.findall(r'\d+', os.uname().release)[:2]))
     return {'': True, 'cgroup v1': on_v1, 'cgroup v2': not on_v1, **tools,
+            'Linux 6.6': linux >= (6, 6),
             'skopeo and umoci': tools['skopeo'] and tools['umoci']}
 
 
