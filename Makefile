@@ -76,6 +76,9 @@ help:
 build: $(PROGRAMS)
 	@:
 
+test-programs: $(BUILD)/tests $(BUILD)/floor $(PROBES)
+	@:
+
 $(STEPS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/steps/%/main.o $(BUILD)/common.a
 $(BUILD)/08-all: $(call objects,$(LAYERS))
 $(BUILD)/enter: $(BUILD)/steps/08-all/enter.o $(call objects,$(LAYERS)) \
@@ -136,7 +139,7 @@ run:
 
 test:
 	@scripts/setup test $(if $(ALL),docs slides lab arm64)
-	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(BUILD)/floor $(PROBES) rootfs
+	@$(MAKE) $(PARALLEL) build test-programs rootfs
 	@ALL=$(ALL) scripts/test $(BUILD)/tests
 
 # Compiled out here, run in there, where everything takes three times as long: also
@@ -145,7 +148,7 @@ lab: WITH := scripts/lab
 test-lab: WITH := scripts/test-lab
 lab test-lab:
 	@scripts/setup lab $(if $(filter test-lab,$@),docs)
-	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(BUILD)/floor $(PROBES) rootfs
+	@$(MAKE) $(PARALLEL) build test-programs rootfs
 	@$(WITH) $(COMMAND)
 
 test-arm64:
@@ -245,7 +248,7 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help build rootfs setup doctor run test lab test-lab test-arm64 docs docs-update \
+.PHONY: help build test-programs rootfs setup doctor run test lab test-lab test-arm64 docs docs-update \
         slides pdf live demo record record-update preflight lint bench matrix mutants \
         mistakes progress inspect reset clean 01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(wildcard $(MY)/*.cpp)))
