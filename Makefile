@@ -64,6 +64,8 @@ LAYERS   := $(filter-out $(addprefix %/,main.cpp enter.cpp inspect.cpp \
 TESTS    := $(wildcard common/*_test.cpp steps/*/test.cpp)
 PROGRAMS := $(STEPS:%=$(BUILD)/%) $(BUILD)/enter $(BUILD)/inspect
 MINE     := $(STEPS:%=$(BUILD)/$(MY)/%)
+STARTED  := $(foreach file,$(wildcard $(MY)/*.cpp),$(filter \
+              $(BUILD)/$(MY)/$(basename $(notdir $(file)))-%,$(MINE)))
 PROBES   := $(patsubst steps/%/probe.cpp,$(BUILD)/probe-%,$(wildcard steps/*/probe.cpp))
 SOURCES  := $(wildcard common/*.cpp steps/*/*.cpp)
 objects   = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
@@ -143,12 +145,13 @@ test:
 	@ALL=$(ALL) scripts/test $(BUILD)/tests
 
 # Compiled out here, run in there, where everything takes three times as long: also
-# what checks a learner's step.
+# a learner's steps, if they compile, and what checks them.
 lab: WITH := scripts/lab
 test-lab: WITH := scripts/test-lab
 lab test-lab:
 	@scripts/setup lab $(if $(filter test-lab,$@),docs)
 	@$(MAKE) $(PARALLEL) build test-programs rootfs
+	@$(if $(STARTED),$(MAKE) -s -k $(PARALLEL) $(STARTED) || true)
 	@$(WITH) $(COMMAND)
 
 test-arm64:
