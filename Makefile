@@ -65,6 +65,8 @@ LAYERS   := $(filter-out $(addprefix %/,main.cpp enter.cpp inspect.cpp \
 TESTS    := $(wildcard common/*_test.cpp steps/*/test.cpp)
 PROGRAMS := $(STEPS:%=$(BUILD)/%) $(BUILD)/enter $(BUILD)/inspect
 MINE     := $(STEPS:%=$(BUILD)/$(MY)/%)
+STARTED  := $(foreach file,$(wildcard $(MY)/*.cpp),$(filter \
+              $(BUILD)/$(MY)/$(basename $(notdir $(file)))-%,$(MINE)))
 PROBES   := $(patsubst steps/%/probe.cpp,$(BUILD)/probe-%,$(wildcard steps/*/probe.cpp))
 SOURCES  := $(wildcard common/*.cpp steps/*/*.cpp)
 objects   = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
@@ -75,6 +77,9 @@ help:
 # ---- Programs ---------------------------------------------------------------
 
 build: $(PROGRAMS)
+	@:
+
+test-programs: $(BUILD)/tests $(BUILD)/floor $(PROBES)
 	@:
 
 $(STEPS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/steps/%/main.o $(BUILD)/common.a
@@ -137,16 +142,17 @@ run:
 
 test:
 	@scripts/setup test $(if $(ALL),docs slides lab arm64)
-	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(BUILD)/floor $(PROBES) rootfs
+	@$(MAKE) $(PARALLEL) build test-programs rootfs
 	@ALL=$(ALL) scripts/test $(BUILD)/tests
 
 # Compiled out here, run in there, where everything takes three times as long: also
-# what checks a learner's step.
+# a learner's steps, if they compile, and what checks them.
 lab: WITH := scripts/lab
 test-lab: WITH := scripts/test-lab
 lab test-lab:
 	@scripts/setup lab $(if $(filter test-lab,$@),docs)
-	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(BUILD)/floor $(PROBES) rootfs
+	@$(MAKE) $(PARALLEL) build test-programs rootfs
+	@$(if $(STARTED),$(MAKE) -s -k $(PARALLEL) $(STARTED) || true)
 	@$(WITH) $(COMMAND)
 
 test-arm64:
@@ -246,7 +252,7 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help build rootfs setup doctor run test lab test-lab test-arm64 docs docs-update \
+.PHONY: help build test-programs rootfs setup doctor run test lab test-lab test-arm64 docs docs-update \
         slides pdf live demo record record-update preflight lint bench matrix mutants \
         mistakes progress inspect reset clean 01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(wildcard $(MY)/*.cpp)))
