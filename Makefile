@@ -23,7 +23,7 @@
 ##   make docs        run what the texts show, and compare
 ##   make docs-update write into the texts what comes out today
 ##   make matrix      what each step stops: every attack in every step
-##   make lab         a shell in a throw-away Linux, where one is root
+##   make lab         a shell in a throw-away Linux, where one is root (COMMAND: that)
 ##   make test-lab    the tests in there, on two kernels, as root and as a user
 ##   make test-arm64  all compiled for arm64, and what an emulator can run of it
 ##   make test-musl   the programs with Alpine's C library, and the steps' tests
@@ -142,16 +142,14 @@ test:
 	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(BUILD)/floor $(PROBES) rootfs
 	@ALL=$(ALL) scripts/test $(BUILD)/tests
 
-# Compiled out here, run in there, where everything takes three times as long.
-lab:
-	@scripts/setup lab
-	@$(MAKE) $(PARALLEL) build rootfs
-	@scripts/lab
-
-test-lab:
-	@scripts/setup lab
+# Compiled out here, run in there, where everything takes three times as long: also
+# what checks a learner's step.
+lab: WITH := scripts/lab
+test-lab: WITH := scripts/test-lab
+lab test-lab:
+	@scripts/setup lab $(if $(filter test-lab,$@),docs)
 	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(BUILD)/floor $(PROBES) rootfs
-	@scripts/test-lab
+	@$(WITH) $(COMMAND)
 
 test-arm64:
 	@scripts/setup arm64
@@ -235,6 +233,7 @@ lint:
 	$$(command -v pyflakes3 || echo pyflakes) $$(grep -l '^#!.*python3' scripts/*) scripts/*.py
 	scripts/slides_test.py Deck
 	codespell --skip '*.svg,package-lock.json' --ignore-words-list nin,crate README.md steps common scripts rootfs slides
+	scripts/spelling
 
 bench:
 	@scripts/setup test

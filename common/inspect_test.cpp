@@ -118,6 +118,20 @@ TEST_AS_ROOT("it looks at containers that are not ours") {
   other.finish();
 }
 
+TEST_AS_ROOT("several stand side by side, each with its own marks") {
+  host::Running one{"unshare --uts sh -c 'echo up; read wait'"};
+  host::Running other{"unshare --ipc sh -c 'echo up; read wait'"};
+  CHECK(one.hear() == "up");
+  CHECK(other.hear() == "up");
+  const auto pids =
+      std::to_string(one.pid()) + " " + std::to_string(other.pid());
+  const auto result = shell(inspect(Caller::kRoot, pids) +
+                            " | awk '/uts ns|ipc ns/ { print $2, $4, $5 }'");
+  CHECK(result.out == "uts own shared\nipc shared own\n");
+  CHECK(shell(inspect(Caller::kRoot, pids) + " | head -n1").out.find("host") !=
+        std::string::npos);
+}
+
 TEST_AS_ROOT("a process that is in no container shares all") {
   const host::Running other{"sleep 1000"};
   auto layers = layers_of(Caller::kRoot, other.pid());
@@ -135,14 +149,15 @@ TEST_AS_ROOT("who makes a container is outside, and that is said") {
   CHECK(box.hear() == "up");
   const auto result = shell(inspect(Caller::kRoot, std::to_string(box.pid())));
   CHECK(result.status == 0);
-  CHECK(result.err ==
-        "inspect: that process shares the host's root; its children are " +
-            std::to_string(box.child()) + "\n");
+  CHECK(result.err == "inspect: process " + std::to_string(box.pid()) +
+                          " shares the host's root; its children are " +
+                          std::to_string(box.child()) + "\n");
   box.finish();
 }
 
 TEST_AS_BOTH("who is not there, or no number, is told in one line") {
-  for (const std::string pid : {"", "0", "x", "-1", "999999999", "1 2"}) {
+  for (const std::string pid :
+       {"", "0", "x", "-1", "999999999", "1 x", "'1 2'"}) {
     CAPTURE(pid);
     const auto result = shell(inspect(caller, pid));
     CHECK(result.status == 125);

@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 
 #include "common/host_test.hpp"
 
@@ -66,20 +67,32 @@ TEST_IN_LAB("an ordinary user in it may limit what is theirs") {
   CHECK(result.err.find("came to its memory limit") != std::string::npos);
 }
 
-// Who is not in the host's list of users, and owns nothing on it.
-TEST_IN_LAB("an ordinary user of this machine is root in there") {
-  if (::geteuid() != 0) {
-    CHECK(shell(lab() + "id -u").out == "0\n");
-    return;
-  }
+// Who is not in this machine's list of users, and owns nothing on it.
+TEST_IN_LAB("an ordinary user of this machine goes through the course in it") {
   const auto place = host::scratch("lab");
-  REQUIRE(::chown(place.c_str(), 54321, 54321) == 0);
-  const auto result =
-      shell("setpriv --reuid 54321 --regid 54321 --clear-groups env " + lab() +
-            "build/01-chroot build/rootfs id -u");
+  std::string somebody;
+  if (::geteuid() == 0) {
+    REQUIRE(::chown(place.c_str(), 54321, 54321) == 0);
+    somebody = "setpriv --reuid 54321 --regid 54321 --clear-groups env ";
+  }
+  const std::string run =
+      "run() { echo $1; \"$@\" build/rootfs sh -c \"id -u; exit 3\" || "
+      "echo $?; }; ";
+  const std::string anyones =
+      "for step in build/0[345]*; do run $step; done; "
+      "for step in build/0[678]*; do run $step --net none; done";
+  const std::string shown =
+      "build/03-userns\n0\n3\nbuild/04-uts\n0\n3\nbuild/05-mountns\n0\n3\n"
+      "build/06-netns-veth\n0\n3\nbuild/07-cgroup-memory\n0\n3\n"
+      "build/08-all\n0\n3\n";
+  auto result =
+      shell(somebody + lab() + "sh -c '" + run +
+            "for step in build/0*; do run $step; done; " + anyones + "'");
   CAPTURE(result.err);
-  CHECK(result.status == 0);
-  CHECK(result.out == "0\n");
+  CHECK(result.out ==
+        "build/01-chroot\n0\n3\nbuild/02-pidns\n0\n3\n" + shown + shown);
+  result = shell(somebody + lab() + "--user sh -c '" + run + anyones + "'");
+  CHECK(result.out == shown);
 }
 
 TEST_IN_LAB("a terminal has one inside, of the same size") {
@@ -97,27 +110,112 @@ TEST_IN_LAB("a status says which signal ended the command") {
   CHECK(result.status == 128 + SIGUSR1);
 }
 
-// The kernel that is here, packed as others pack one: Debian, by ar(1), and
-// Arch, with all below /usr.
+// The kernel that is here, packed as others pack one: Debian, by ar(1); Arch,
+// with all below /usr; and Fedora, the modules in a package of their own. In
+// front of an RPM's cpio archive is a lead of 96 bytes, and two headers, which
+// may be empty.
 TEST_IN_LAB("LAB_DEB boots a kernel out of a package") {
   const auto place = host::scratch("packages");
-  const std::string start = "cd '" + place + "' && ";
+  const std::string start = "set -e; cd '" + place + "'; ";
   host::must("kernel=$(scripts/lab-kernel build/lab $(uname -m)); cd '" +
              place +
              "' && mkdir -p boot usr/lib && cp -r \"$kernel/lib/modules\" "
-             "usr/lib/ && cp \"$kernel/vmlinux\" boot/vmlinuz-of-mine");
+             "usr/lib/ && cp \"$kernel/busybox\" . && "
+             "cp \"$kernel/vmlinux\" boot/vmlinuz-of-mine");
   host::must(start + "tar -c boot usr | zstd -q -1 >mine.pkg.tar.zst");
   host::must(start +
-             "tar -c boot usr | gzip -1 >data.tar.gz && echo 2.0 >"
-             "debian-binary && ar rc mine.deb debian-binary data.tar.gz");
-  for (const std::string package : {"mine.pkg.tar.zst", "mine.deb"}) {
-    CAPTURE(package);
-    const auto result = shell("LAB_CACHE='" + place + "/cache' LAB_DEB='" +
-                              place + "/" + package + "' " + lab() + "id -u");
+             "tar -c boot usr | gzip -1 >data.tar.gz; echo 2.0 >"
+             "debian-binary; ar rc mine.deb debian-binary data.tar.gz");
+  host::must(start +
+             "zeros() { head -c \"$1\" /dev/zero; }; for part in boot usr; do "
+             "{ printf '\\355\\253\\356\\333\\003'; zeros 91; "
+             "printf '\\216\\255\\350\\001'; zeros 12; "
+             "printf '\\216\\255\\350\\001'; zeros 12; "
+             "find $part | ./busybox cpio -o -H newc 2>/dev/null | zstd -q -1; "
+             "} >$part.rpm; done");
+  for (const std::string packages :
+       {"mine.pkg.tar.zst", "mine.deb", "boot.rpm usr.rpm"}) {
+    CAPTURE(packages);
+    const auto result =
+        shell(start + "PATH=$OLDPWD/scripts:$PATH LAB_CACHE=cache LAB_DEB='" +
+              packages + "' TMPDIR='" + host::scratch("lab") + "' lab id -u");
     CAPTURE(result.err);
     CHECK(result.status == 0);
     CHECK(result.out == "0\n");
   }
+}
+
+TEST_IN_LAB("a kernel that lacks what the lab takes is told by it") {
+  const auto place = host::scratch("packages");
+  host::must("kernel=$(scripts/lab-kernel build/lab $(uname -m)); cd '" +
+             place +
+             "' && mkdir -p lib boot && cp -r \"$kernel/lib/modules\" lib/ && "
+             "cp \"$kernel/vmlinux\" boot/vmlinuz && "
+             "rm lib/modules/*/kernel/fs/9p/9p.ko && tar -cf it.tar boot lib");
+  const auto result = shell("LAB_CACHE='" + place + "' LAB_DEB='" + place +
+                            "/it.tar' " + lab() + "true");
+  CHECK(result.status == 125);
+  CHECK(result.err ==
+        "lab: the kernel has no module 9p in " + place + "/it.tar\n");
+}
+
+// An archive as Ubuntu's, of packages made here, and a machine with no kernel
+// of its own that we could take.
+TEST_CASE_FIXTURE(host::Unharmed,
+                  "Ubuntu's modules are fetched with its kernel (root; takes "
+                  "apt-get and scripts/lab --fetch)" *
+                      doctest::skip(has_no_lab() || ::geteuid() != 0 ||
+                                    shell("apt-get -v").status != 0)) {
+  const auto place = host::scratch("archive");
+  std::ofstream{place + "/make"} << R"sh(set -e
+cd "$(dirname "$0")"
+package() {
+  mkdir -p "$1/DEBIAN"
+  echo "Package: $1
+Version: 1
+Architecture: $(dpkg --print-architecture)
+Maintainer: us
+Description: one of ours
+Depends: $2" >"$1/DEBIAN/control"
+  dpkg-deb -Znone -b "$1" "$1.deb" >/dev/null
+  { dpkg-deb -f "$1.deb"
+    echo "Filename: ./$1.deb"
+    stat -c 'Size: %s' "$1.deb"
+    echo "SHA256: $(sha256sum <"$1.deb" | cut -d' ' -f1)"
+    echo; } >>Packages
+}
+mkdir -p linux-image-6-generic/boot linux-modules-6-generic/lib
+cp "$1/vmlinux" linux-image-6-generic/boot/vmlinuz-6-generic
+cp -r "$1/lib/modules" linux-modules-6-generic/lib/
+package linux-image-6-generic linux-modules-6-generic
+package linux-modules-6-generic linux-base
+package linux-image-generic linux-image-6-generic
+mkdir -p lists/partial cache/archives/partial
+echo "deb [trusted=yes] file:$PWD ./" >sources.list
+cat >apt.conf <<END
+Dir::Etc::SourceList "$PWD/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::State::lists "$PWD/lists";
+Dir::Cache "$PWD/cache";
+APT::Sandbox::User "root";
+END
+APT_CONFIG=$PWD/apt.conf apt-get -qq update
+)sh";
+  host::must("sh '" + place +
+             "/make' \"$(scripts/lab-kernel build/lab $(uname -m))\"");
+  const auto result = shell(
+      "unshare -m sh -c 'for directory in /boot /lib/modules; do "
+      "[ ! -d $directory ] || mount -t tmpfs none $directory; done; "
+      "export APT_CONFIG=" +
+      place +
+      "/apt.conf; "
+      "exec scripts/lab-kernel " +
+      place + "/kernels $(uname -m)'");
+  CAPTURE(result.err);
+  CHECK(result.status == 0);
+  CHECK(result.err ==
+        "lab: fetching linux-image-6-generic linux-modules-6-generic, once\n");
+  CHECK(shell("ls " + place + "/kernels/*/lib/modules").out != "");
 }
 
 TEST_IN_LAB("what takes too long is ended with 124 and one line") {
@@ -144,7 +242,7 @@ TEST_IN_LAB("125 and one line if there is no such kernel") {
   const auto cache = "LAB_CACHE='" + host::scratch("cache") + "' ";
   result = shell(cache + "LAB_DEB=README.md " + lab() + "true");
   CHECK(result.status == 125);
-  CHECK(result.err == "lab: README.md is no package of Debian's\n");
+  CHECK(result.err == "lab: README.md is no package\n");
   result = shell(cache + "LAB_OFFLINE=1 LAB_DEB=backports " + lab() + "true");
   CHECK(result.status == 125);
   CHECK(result.err ==
@@ -159,17 +257,32 @@ TEST_IN_LAB("a machine that does not start is 125, and no waiting") {
   CHECK(shell("ls -A '" + host::scratch("lab") + "'").out.empty());
 }
 
-TEST_CASE("what other tools read of us is JSON, and YAML") {
-  const auto result =
-      shell("python3 -m json.tool .devcontainer/devcontainer.json");
+// Machines that are not here; what describes them is at least well-formed, and
+// what it runs is there.
+TEST_CASE("the dev container is privileged, and its commands are ours") {
+  const auto result = shell(
+      "python3 -c 'import json\n"
+      "about = json.load(open(\".devcontainer/devcontainer.json\"))\n"
+      "print(about[\"privileged\"], about[\"onCreateCommand\"])\n"
+      "print(about[\"postCreateCommand\"])'");
   CHECK(result.err.empty());
-  CHECK(result.status == 0);
-  if (shell("python3 -c 'import yaml'").status != 0) {
-    MESSAGE("not tried: .lima.yaml, for there is no python3-yaml");
-    return;
-  }
-  CHECK(shell("python3 -c 'import yaml; yaml.safe_load(open(\".lima.yaml\"))'")
-            .status == 0);
+  CHECK(result.out == "True scripts/setup test\nmake build rootfs\n");
+  CHECK(shell("scripts/setup --list apt test").status == 0);
+  CHECK(shell("make -n build rootfs").status == 0);
+}
+
+TEST_CASE("the machine for Lima is YAML, and sets up by a script of sh(1)" *
+          doctest::skip(shell("python3 -c 'import yaml'").status != 0)) {
+  const auto result = shell(
+      "python3 -c 'import yaml\n"
+      "about = yaml.safe_load(open(\".lima.yaml\"))\n"
+      "print(about[\"base\"])\n"
+      "for part in about[\"provision\"]:\n"
+      "    print(part[\"mode\"])\n"
+      "    print(part[\"script\"], file=open(\"/dev/stderr\", \"w\"))'");
+  CHECK(result.out == "template://debian-12\nsystem\n");
+  CHECK(result.err.find("apt-get install") != std::string::npos);
+  CHECK(shell("sh -n <<'END'\n" + result.err + "END\n").status == 0);
 }
 
 TEST_SUITE_END();

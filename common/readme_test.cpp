@@ -85,7 +85,7 @@ TEST_CASE("make test passes about as many as the README says") {
 TEST_CASE("every make target and file that the README names is there") {
   const auto readme = host::contents("README.md");
   const auto help = shell("make").out;
-  for (const auto& target : words_after(readme, "make ", " `\n,.;:"))
+  for (const auto& target : words_after(readme, "make ", " `\"\n,.;:"))
     if (!target.empty() && target.front() >= 'a' && target.front() <= 'z')
       CHECK_MESSAGE(help.find("make " + target) != std::string::npos, target);
   for (const auto& file : words_after(readme, "](", ")"))

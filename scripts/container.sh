@@ -15,6 +15,7 @@ group=/sys/fs/cgroup/$name limit=memory.max
 [ ! -d /sys/fs/cgroup/memory ] ||
   { group=/sys/fs/cgroup/memory/$name limit=memory.limit_in_bytes; }
 undo() {
+  ! ip link show "$name" >/dev/null 2>&1 || ip link delete "$name"
   ! mountpoint -q "$work/ns" || umount "$work/ns"
   [ ! -d "$group" ] || rmdir "$group"
   rm -rf "$work"

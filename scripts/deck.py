@@ -14,7 +14,7 @@ are filled in from elsewhere, and the build fails if what they name is gone:
     bare                             without the comment above it
     ```
     ```demo 03: Run it               the first transcript below that heading of its README
-    cut: box# id ... box# exit       of it, from a command to a command
+    cut: box# id ... box# exit       of it, from a command to a command | and so on
     ```
     ```matrix 03                     the matrix as far as that step, and what has turned
     ```
@@ -108,7 +108,7 @@ def inline(text):
 
 
 def items(lines, tag):
-    """A list. An item that begins with + appears on a click."""
+    """A list. An item that begins with + appears on a click, as a quotation does with >+."""
     joined = []
     for line in lines:
         if re.match(r'([-+]|\d+\.) ', line):
@@ -153,9 +153,9 @@ def block(lines):
         return items(lines, 'ol')
     if first.startswith('|'):
         return table(lines)
-    if first.startswith('> '):
-        said = ' '.join(line.lstrip('> ') for line in lines)
-        return f'<blockquote>{inline(said)}</blockquote>'
+    if first.startswith('>'):
+        said = ' '.join(line.lstrip('>+ ') for line in lines)
+        return f'<blockquote{" class=fragment" if first[1] == "+" else ""}>{inline(said)}</blockquote>'
     return f'<p>{inline(" ".join(lines))}</p>'
 
 
@@ -246,11 +246,15 @@ def code(what, body):
 
 
 def between(commands, words):
-    """The commands of a block, from one to another, each by words of it."""
-    first, _, last = words.partition(' ... ')
+    """The commands of a block, from one to another, each by words of it; and again."""
     prompts = [f'{c.place}{c.sign} {c.typed[0]}' for c in commands]
-    start = markdown.find(prompts, first)
-    return commands[start:markdown.find(prompts, last or first, start) + 1]
+    found, end = [], 0
+    for piece in words.split(' | '):
+        first, _, last = piece.partition(' ... ')
+        start = markdown.find(prompts, first, end)
+        end = markdown.find(prompts, last or first, start) + 1
+        found += commands[start:end]
+    return found
 
 
 def demo(what, body):
@@ -305,13 +309,13 @@ def matrix(what, _):
                 if number <= last else '<td></td>'
         said = f' <em>{now}</em>' if turned else ''
         body += f'<tr{" class=turned" if turned else ""}><th>{html.escape(name)}{said}</th>{cells}</tr>'
-    head = ''.join(f'<th>{step}</th>' for step in STEPS)
+    head = ''.join(f'<th class="layer-{step}">{step}</th>' for step in STEPS)
     open_now = sum(verdicts[last - 1] == 'hits the host' for _, verdicts in rows)
-    return (f'<table class="matrix{" all" if last == 1 else ""}"><thead><tr><th>'
-            f'<b>{open_now}</b> of {len(rows)} hit the host</th>{head}</tr></thead>'
-            f'<tbody>{body}</tbody></table>'
-            '<p class="legend"><b class="hits">✗</b> hits the host <b class="no">–</b> refused '
-            '<b class="own">✓</b> its own</p>')
+    legend = ' '.join(f'<b class="{kind}">{sign}</b> {verdict}'
+                      for verdict, (kind, sign) in SIGNS.items())
+    return (f'<p class="count"><b class="{"hits" if open_now else "own"}">{open_now}</b> of {len(rows)} hit the host</p>'
+            f'<table class="matrix{" all" if last == 1 else ""}"><thead><tr>'
+            f'<th class="legend">{legend}</th>{head}</tr></thead><tbody>{body}</tbody></table>')
 
 
 def picture(alt, name):
@@ -334,19 +338,23 @@ def picture(alt, name):
 FILLED = {'cpp': code, 'demo': demo, 'matrix': matrix}
 
 
-def fill(text):
-    def fenced(found):
+def fill_blocks(text):
+    def filled(found):
         if found[1] not in FILLED:
             return f'<pre class="plain">{html.escape(found[3]).replace(chr(10), "&#10;")}</pre>'
         return FILLED[found[1]](found[2], found[3])
-    text = FENCE.sub(fenced, text)
-    return PICTURE.sub(lambda found: picture(found[1], found[2]), text)
+    return FENCE.sub(filled, text)
+
+
+def fill(text):
+    return PICTURE.sub(lambda found: picture(found[1], found[2]), fill_blocks(text))
 
 
 # ---- The page -----------------------------------------------------------------
 
 def section(slide, number):
-    notes = f'<p class="time">{slide.minutes} min</p>' + to_html(slide.notes)
+    notes = f'<p class="time">{slide.minutes} min</p>' + \
+        re.sub(r'<p>(\w+:)', r'<p><b>\1</b>', to_html(slide.notes))
     layers = ''.join(f'<i class="layer-{step}{" on" if step <= slide.part else ""}"></i>'
                      for step in STEPS) if slide.part in STEPS else ''
     chip = f'<p class="chip">{STEPS[slide.part]}<span class="layers">{layers}</span></p>' \

@@ -30,16 +30,17 @@ class Usage(unittest.TestCase):
 
 @unittest.skipIf(os.geteuid() != 0, 'it takes root')
 class Show(unittest.TestCase):
-    def setUp(self):
+    def setUp(self, step='02'):
         self.home = tempfile.mkdtemp(prefix='demo_test.')
         self.addCleanup(shutil.rmtree, self.home)
-        self.socket = self.home + '/socket'  # Another demo may be on.
         os.mkdir(self.home + '/tmp')
-        environment = {**os.environ, 'DEMO_SOCKET': self.socket, 'TMPDIR': self.home + '/tmp'}
+        os.chmod(self.home, 0o755)  # An ordinary user's demo reads there, too.
+        # Another demo may be on.
+        self.environment = {**os.environ, 'TMUX_TMPDIR': self.home, 'TMPDIR': self.home + '/tmp'}
         self.pid, self.file = pty.fork()
         if self.pid == 0:
             os.chdir(deck.TOP)
-            os.execve('scripts/demo', ['scripts/demo', '02'], environment)
+            os.execve('scripts/demo', ['scripts/demo', step], self.environment)
         self.said = ''
         self.ended = False
         self.addCleanup(self.end)
@@ -82,8 +83,8 @@ class Show(unittest.TestCase):
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def tmux(self, *words):
-        return subprocess.run(['tmux', '-S', self.socket, *words], capture_output=True,
-                              text=True, check=False).stdout
+        return subprocess.run(['tmux', '-L', 'demo', *words], capture_output=True, text=True,
+                              check=False, env=self.environment).stdout
 
     def open_container(self):
         self.until(' 1 of ')
@@ -105,7 +106,7 @@ class Show(unittest.TestCase):
         return found
 
     def nothing_is_left(self):
-        self.assertFalse(os.path.exists(self.socket))
+        self.assertEqual(self.tmux('list-sessions'), '')
         self.assertEqual(os.listdir(self.home + '/tmp'), [])
         self.assertEqual(self.living(), [])
 
@@ -120,15 +121,34 @@ class Show(unittest.TestCase):
             self.doCleanups()
             self.setUp()
 
-    def test_it_shows_all_and_leaves_nothing(self):
-        number = sum(len(commands) for _, commands in recording.of_step('02'))
+    def show_all(self, step):
+        number = sum(len(commands) for _, commands in recording.of_step(step))
         said = self.until(f' 1 of {number}')
         for at in range(number):
             self.press(' ')
             said += self.until('typed; space runs it')
             self.press(' ')
             said += self.until(f'{at + 2} of {number}' if at + 1 < number else 'That was it')
-        self.assertNotIn('not as in the text', said)
+        self.assertNotIn('v plays the recording', said)
+
+    def test_an_ordinary_users_demo(self):
+        self.doCleanups()
+        self.setUp('05')
+        self.show_all('05')
+        self.press('q')
+        self.assertEqual(self.status(), 0)
+        self.nothing_is_left()
+
+    def test_the_last_demo_with_all_that_can_be_typed(self):
+        self.doCleanups()
+        self.setUp('08')
+        self.show_all('08')
+        self.press('\x03')
+        self.assertEqual(self.status(), 0)
+        self.nothing_is_left()
+
+    def test_it_shows_all_and_leaves_nothing(self):
+        self.show_all('02')
         self.assertIn('pid:[', self.tmux('capture-pane', '-p', '-t', 'demo.0'))
         self.assertIn('NSpid', self.tmux('capture-pane', '-p', '-t', 'demo.1'))
         self.assertEqual(self.tmux('list-panes', '-t', 'demo', '-F', '#{@title}'),
@@ -149,6 +169,13 @@ class Show(unittest.TestCase):
         self.press(' ')
         self.until('not as in the text')
         self.until('v plays the recording')
+        self.press('v')
+        self.until('any key ends it')
+        self.assertIn('recording', self.tmux('list-windows', '-F', '#{window_name}'))
+        self.press(' ')  # Ends it, and does nothing else.
+        self.press('b')
+        self.until(' 2 of ')
+        self.assertNotIn('recording', self.tmux('list-windows', '-F', '#{window_name}'))
         self.press('q')
         self.assertEqual(self.status(), 0)
 

@@ -163,14 +163,14 @@ class Served(unittest.TestCase):
         self.assertIn(b' 101 ', head[0], b''.join(head))
         return connection, file
 
-    def message(self, shell):
+    def message(self, shell, draw=True):
         """The next one, and tells that it is drawn."""
         connection, file = shell
         kind, size = file.read(2)
         if size == 126:
             size, = struct.unpack('!H', file.read(2))
         data = file.read(size)
-        if kind & 15 == websocket.BINARY:
+        if draw and kind & 15 == websocket.BINARY:
             connection.sendall(from_client(websocket.TEXT, b'drawn'))
         return kind & 15, data
 
@@ -316,6 +316,14 @@ class Attacks(Served):
             shell[0].sendall(data)
             self.assertEqual(self.closed_with(shell), number, data)
             self.assertTrue(until(lambda: not self.descendants()), data)
+
+    def test_who_does_not_draw_gets_no_more(self):
+        shell = self.shell()
+        self.until(shell, PROMPT)
+        self.type(shell, 'yes\r')
+        self.assertEqual(self.message(shell, draw=False)[0], websocket.BINARY)
+        shell[0].sendall(from_client(websocket.PING, b'there?'))
+        self.assertEqual(self.message(shell), (websocket.PONG, b'there?'))
 
     def test_a_shell_that_does_not_read_is_not_filled(self):
         shell = self.shell()

@@ -35,9 +35,10 @@ def place(lines, what):
         start = find(lines, first)
         return start, find(lines, last, start)
     start = find(lines, what)
-    end = start
-    while lines[end] != '}' and lines[end] != '};':
-        end += 1
+    end = next((number for number in range(start, len(lines)) if lines[number] in ('}', '};')),
+               None)
+    if end is None:
+        raise Missing(f'"{what}" has no end')
     while lines[start - 1].startswith('//'):
         start -= 1
     return start, end
@@ -61,7 +62,7 @@ def with_code(path, text):
         source = os.path.join(os.path.dirname(path), found[1])
         try:
             piece = cut(read(source), found[2])
-        except Missing as error:
+        except (Missing, OSError) as error:
             raise Missing(f'{source}: {error}') from error
         return f'<!-- code {found[1]}: {found[2]} -->\n```{found[3]}\n{piece}```'
     return CODE.sub(today, text)

@@ -3,6 +3,7 @@ and files of its own. What is done to it is gone with it. It takes root.
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -21,6 +22,12 @@ PLACE = HOME + '/containers'  # Where the texts have been cloned to.
 USER = 1000
 FIRST_ID = 231072  # Not 100000, which the steps use.
 INSIDE = 'DOCS_SCRATCH'  # Set in the environment of who is on that host.
+SCRATCH = '/run/host'  # What that is called in there.
+
+
+def outside(path):
+    """What a file of the machine's /run or /tmp is called on that host, which has others."""
+    return f'{SCRATCH}/outside{path}' if INSIDE in os.environ else path
 
 
 def run(*words):
@@ -67,14 +74,18 @@ def make_host(scratch):
     open_tun(scratch)
     with open(f'{scratch}/bashrc', 'w', encoding='utf-8') as file:
         file.write(terminal.SETTINGS)
+    for path, shown in ((TOP, 'top'), ('/run', 'outside/run'), ('/tmp', 'outside/tmp')):
+        os.makedirs(f'{scratch}/{shown}')
+        run('mount', '--bind', path, f'{scratch}/{shown}')
     run('mount', '-t', 'tmpfs', '-o', 'mode=755', 'run', '/run')  # For ip-netns(8), runc.
-    os.makedirs(f'{scratch}/top')
-    run('mount', '--bind', TOP, f'{scratch}/top')
-    run('mount', '-t', 'tmpfs', '-o', 'mode=755', 'home', '/home')
+    os.makedirs(SCRATCH)
+    run('mount', '--rbind', scratch, SCRATCH)
+    for path, mode in (('/tmp', '1777'), ('/var/tmp', '1777'), ('/home', '755')):
+        run('mount', '-t', 'tmpfs', '-o', f'mode={mode}', 'files', path)
     os.makedirs(PLACE)
     os.chown(HOME, USER, USER)
-    run('mount', '--bind', f'{scratch}/top', PLACE)
-    run('mount', '--bind', f'{scratch}/rootfs-0', f'{PLACE}/build/rootfs')
+    run('mount', '--bind', f'{SCRATCH}/top', PLACE)
+    run('mount', '--bind', f'{SCRATCH}/rootfs-0', f'{PLACE}/build/rootfs')
 
 
 def shell_words(scratch, sign, by_hand=False):
@@ -115,12 +126,11 @@ def entered():
     """Runs what is below it on such a host, and the program up to here twice: the first
     time it stays outside, starts itself in there, and ends as that one does."""
     if INSIDE in os.environ:
-        scratch = os.environ[INSIDE]
         for number in (signal.SIGTERM, signal.SIGHUP):  # An init ignores what it does not handle.
             signal.signal(number, leave)
-        make_host(scratch)
+        make_host(os.environ[INSIDE])
         os.chdir(PLACE)  # TOP may lie below the /home that it has hidden.
-        yield scratch
+        yield SCRATCH
         return
     scratch = tempfile.mkdtemp(prefix='docs.')
     os.chmod(scratch, 0o755)
@@ -181,9 +191,25 @@ class Terminals:
             shell.close()
 
 
+@contextlib.contextmanager
+def cgroups_for_us():
+    """The tree of cgroups is the machine's: two texts at once would take the same names."""
+    tree = os.open('/sys/fs/cgroup', os.O_RDONLY)
+    try:
+        fcntl.flock(tree, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(tree)
+
+
 def run_commands(script, scratch):
     """For each command of a transcript: it, what it printed, and what is wrong with that.
     What is not for this host or user is (command, None, '')."""
+    with cgroups_for_us():
+        yield from run_alone(script, scratch)
+
+
+def run_alone(script, scratch):
     same, terminals = transcript.Comparison(script.vary), Terminals(scratch)
     here = facts()
     try:

@@ -14,6 +14,8 @@ def main():
     for test, why in result.skipped:
         print(f'{test}: skipped: {why}')
     failed = len(result.failures) + len(result.errors)
-    print(f'{result.testsRun - failed - len(result.skipped)} passed, {failed} failed, '
+    # What fails before the first test is counted, and no test has run.
+    passed = max(0, result.testsRun - failed - len(result.skipped))
+    print(f'{passed} passed, {failed} failed, '
           f'{len(result.skipped)} skipped')
     sys.exit(failed > 0)

@@ -66,6 +66,8 @@ def parse(text):
             elif line.strip() and not fenced and not line.startswith('<!--'):
                 before = '' if line.startswith('#') else line.strip()
             continue
+        if line and not line.startswith(indent):
+            raise ValueError(f'{number}: stands left of its console block')
         line = line.removeprefix(indent)
         if line == '```':
             commands += block
@@ -83,6 +85,13 @@ def parse(text):
     if block is not None:
         raise ValueError('the last console block has no end')
     return Transcript(commands, vary)
+
+
+def unused(script):
+    """The words that are said to vary, and that nothing in the blocks has."""
+    lines = '\n'.join(line for command in script.commands
+                      for line in command.typed + command.expected)
+    return sorted(word for word in script.vary if not Comparison({word}).words.search(lines))
 
 
 def below(text, heading, every=False):

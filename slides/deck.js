@@ -5,10 +5,12 @@
 //   ?print=handout   two slides a page
 //   ?all             with the slides for half a day
 //   T                light or dark     V  the recording of this slide
+// A phone held upright gets them as a text to scroll, in its own letters' size.
 'use strict';
 const query = new URLSearchParams(location.search);
 const printing = query.get('print');
 const all = query.has('all') || printing;
+const reading = !printing && innerWidth < 600 && window === top;
 const body = document.body;
 
 function look(name) { document.documentElement.dataset.look = name; }
@@ -23,7 +25,7 @@ function light(slide) {
     const clicks = JSON.parse(code.dataset.light);
     const now = code.parentElement.querySelectorAll('.light.visible').length;
     const lines = code.querySelectorAll('.line');
-    code.classList.toggle('dim', clicks.length > 0 && !printing);
+    code.classList.toggle('dim', clicks.length > 0 && !printing && !reading);
     lines.forEach((line, n) => line.classList.toggle('lit', !!clicks[now]?.includes(n)));
   }
 }
@@ -42,13 +44,15 @@ function play(slide) {
   box.className = 'player';
   slide.append(box);
   player = AsciinemaPlayer.create({ data: CASTS[step] }, box,
-    { fit: 'both', idleTimeLimit: 2, autoPlay: true, controls: true,
+    { fit: reading ? 'width' : 'both', idleTimeLimit: 2, autoPlay: true, controls: true,
       terminalFontFamily: '"Deck Mono", monospace' });
 }
 
+function laidOut() { document.fonts.ready.then(() => { body.dataset.ready = 'yes'; }); }
+
 if (printing) {
   document.documentElement.classList.add('print-pdf');  // Else reveal.js has a paper style of its own.
-  body.classList.add('printing', 'print-' + printing);
+  body.classList.add('flat', 'printing', 'print-' + printing);
   for (const slide of document.querySelectorAll('.slides > section')) {
     const page = document.createElement('article');
     slide.replaceWith(page);
@@ -57,12 +61,17 @@ if (printing) {
     if (printing === 'notes') page.append(notes);
     light(slide);
   }
-  document.fonts.ready.then(() => { body.dataset.ready = 'yes'; });
+  laidOut();
+} else if (reading) {
+  body.classList.add('flat', 'reading');
+  for (const button of document.querySelectorAll('.play'))
+    button.onclick = () => play(button.closest('section'));
+  laidOut();
 } else {
   Reveal.initialize({
     hash: true, controls: false, slideNumber: 'c/t', width: 1280, height: 720, margin: 0, center: false,
     display: 'flex',  // The heading on top, the rest in the middle of what is left: see theme.css.
-    transition: 'none', backgroundTransition: 'none', scrollActivationWidth: 600,
+    transition: 'none', backgroundTransition: 'none', scrollActivationWidth: 0,
     totalTime: 60 * (all ? body.dataset.day : body.dataset.talk), plugins: [RevealNotes],
     keyboard: {
       84: () => look(document.documentElement.dataset.look === 'dark' ? 'light' : 'dark'),
@@ -76,6 +85,6 @@ if (printing) {
     document.querySelectorAll('.slides section').forEach(light);
     for (const button of document.querySelectorAll('.play'))
       button.onclick = () => { play(button.closest('section')); button.blur(); };
-    document.fonts.ready.then(() => { body.dataset.ready = 'yes'; });
+    laidOut();
   });
 }

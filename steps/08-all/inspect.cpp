@@ -1,11 +1,12 @@
 // What stands between a process and the host: inspect(1), so to say.
 //
-//   usage   build/inspect PID
+//   usage   build/inspect PID [PID...]
 //   who     anyone, for processes of their own; root, for all
 //
-// The host is whoever runs this. Both are shown side by side, one line a layer,
-// with the step that adds it. Nothing in it knows our containers: hold runc,
-// Docker or a browser against it. Step 08 begins with our own.
+// The host is whoever runs this. All are shown side by side, one line a layer,
+// with the step that adds it, and below each PID whether that process shares
+// the host's. Nothing in it knows our containers: hold runc, Docker or a
+// browser against it, or against one of ours.
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -316,15 +317,16 @@ std::string terminal(const Process& process) {
 struct Layer {
   std::string_view step;
   std::string_view name;
-  std::string host;
-  std::string process;
+  std::vector<std::string> values;  // The host's, then the others'.
 };
 
-std::vector<Layer> compare(const Process& host, const Process& other) {
+std::vector<Layer> compare(const std::vector<Process>& processes) {
   std::vector<Layer> layers;
   const auto add = [&](std::string_view step, std::string_view name,
                        const auto& look) {
-    layers.push_back({step, name, look(host), look(other)});
+    layers.push_back({step, name, {}});
+    for (const auto& process : processes)
+      layers.back().values.push_back(look(process));
   };
   const auto space = [](const std::string& kind) {
     return [kind](const Process& process) { return process.name_space(kind); };
@@ -369,17 +371,45 @@ std::string name_of(const Process& process, const std::string& pid) {
   return pid + " " + name;
 }
 
-std::string cut(const std::string& text, std::size_t most) {
-  return text.size() <= most ? text : text.substr(0, most - 3) + "...";
+// The marks come before the values: of several processes, all that most want to
+// see is at the beginning of the lines.
+std::string table(const std::vector<std::string>& pids,
+                  const std::vector<std::string>& names,
+                  const std::vector<Layer>& layers) {
+  std::vector<std::vector<std::string>> rows{{"step", "layer"}};
+  rows[0].insert(rows[0].end(), pids.begin(), pids.end());
+  rows[0].emplace_back("host");
+  rows[0].insert(rows[0].end(), names.begin(), names.end());
+  for (const auto& [step, name, values] : layers) {
+    auto& row = rows.emplace_back();
+    row = {std::string{step}, std::string{name}};
+    for (std::size_t i = 1; i < values.size(); ++i)
+      row.emplace_back(values[i] == values[0] ? "shared" : "own");
+    row.insert(row.end(), values.begin(), values.end());
+  }
+  std::vector<std::size_t> widths(rows[0].size());
+  for (auto& row : rows)
+    for (std::size_t i = 0; i + 1 < row.size(); ++i) {  // The last may be long.
+      if (row[i].size() > 36) row[i] = row[i].substr(0, 33) + "...";
+      widths[i] = std::max(widths[i], row[i].size());
+    }
+  std::string text;
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i + 1 < row.size(); ++i)
+      text += fmt::format("{:<{}}  ", row[i], widths[i]);
+    text += row.back() + "\n";
+  }
+  return text;
 }
 
 // A program that makes a container stands outside of it: its child is inside.
-void tell_of_children(const Process& host, const Process& process) {
+void tell_of_children(const Process& host, const Process& process,
+                      const std::string& pid) {
   const auto below = process.children();
   if (process.name_space("user") != host.name_space("user") ||
       process.root() != host.root() || below.empty())
     return;
-  sys::note("that process shares the host's root; its children are " +
+  sys::note("process " + pid + " shares the host's root; its children are " +
             joined(below));
 }
 
@@ -387,28 +417,21 @@ void tell_of_children(const Process& host, const Process& process) {
 
 int main(int argc, char** argv) try {
   sys::fill_standard_streams();
-  const std::string pid = argc == 2 ? argv[1] : "";
-  if (!is_pid(pid))
-    throw std::invalid_argument{"usage: inspect PID, as ps shows it out here"};
+  const std::vector<std::string> pids{argv + 1, argv + argc};
+  if (pids.empty() || !std::all_of(pids.begin(), pids.end(), is_pid))
+    throw std::invalid_argument{
+        "usage: inspect PID [PID...], as ps shows them out here"};
   if (::access("/proc/self/stat", F_OK) != 0)
     throw std::invalid_argument{"there is no /proc to look into"};
 
-  const Process host{"self"};
-  const Process process{pid};
-  const auto name = name_of(process, pid);
-  const auto layers = compare(host, process);
-  std::size_t width = 0;
-  for (const auto& layer : layers)
-    width = std::max(width, cut(layer.host, 36).size());
-  std::string text = fmt::format("step  {:<13} {:<7} {:<{}}  {}\n", "layer", "",
-                                 "host", width, name);
-  for (const auto& layer : layers)
-    text +=
-        fmt::format("{:<5} {:<13} {:<7} {:<{}}  {}\n", layer.step, layer.name,
-                    layer.host == layer.process ? "shared" : "own",
-                    cut(layer.host, 36), width, layer.process);
+  std::vector<Process> processes{Process{"self"}};
+  std::vector<std::string> names;
+  for (const auto& pid : pids)
+    names.push_back(name_of(processes.emplace_back(pid), pid));
+  const auto text = table(pids, names, compare(processes));
   sys::check(::write(STDOUT_FILENO, text.data(), text.size()), "print it");
-  tell_of_children(host, process);
+  for (std::size_t i = 1; i < processes.size(); ++i)
+    tell_of_children(processes[0], processes[i], pids[i - 1]);
 } catch (const std::exception& error) {
   return sys::report(error);
 }
