@@ -232,7 +232,7 @@ lint:
 	shellcheck $$(grep -lE '^#!/bin/(ba|busybox )?sh' scripts/* rootfs/* .ci/run)
 	$$(command -v pyflakes3 || echo pyflakes) $$(grep -l '^#!.*python3' scripts/*) scripts/*.py
 	scripts/slides_test.py Deck
-	codespell --skip '*.svg,package-lock.json' --ignore-words-list nin,crate README.md steps common scripts rootfs slides
+	codespell --skip '*.svg,package-lock.json' --ignore-words-list nin,crate,passt,whos README.md steps common scripts rootfs slides
 	scripts/spelling
 
 bench:
