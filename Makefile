@@ -26,6 +26,9 @@
 ##   make lab         a shell in a throw-away Linux, where one is root (COMMAND: that)
 ##   make test-lab    the tests in there, on two kernels, as root and as a user
 ##   make test-arm64  all compiled for arm64, and what an emulator can run of it
+##   make test-musl   the programs with Alpine's C library, and the steps' tests
+##   make test-compilers  no warning from any compiler that is installed
+##   make test-distributions  set up, build and test in other releases of Debian
 ##   make slides      the talk, as one page for any browser; make pdf prints it
 ##   make live        the slides with a shell in them, for this machine only
 ##   make demo-03     show step 03 live: types its text, at a key, in two panes
@@ -159,6 +162,21 @@ test-arm64:
 	@scripts/setup arm64
 	@scripts/test-arm64
 
+test-musl:
+	@scripts/setup musl
+	@$(MAKE) $(PARALLEL) build $(BUILD)/tests rootfs
+	@scripts/test-musl
+
+test-compilers:
+	@scripts/setup test
+	@$(MAKE) $(PARALLEL) rootfs
+	@scripts/test-compilers
+
+test-distributions:
+	@scripts/setup distributions
+	@$(MAKE) $(PARALLEL) build rootfs
+	@$(SUDO) scripts/test-distributions
+
 # 03 to 05 need no root. Of 06 on, an ordinary user has the inner half only.
 01 02 06 07 08: WITH := $(SUDO)
 $(patsubst %,0%,1 2 3 4 5 6 7 8): %: build rootfs
@@ -252,7 +270,8 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help build test-programs rootfs setup doctor run test lab test-lab test-arm64 docs docs-update \
-        slides pdf live demo record record-update preflight lint bench matrix mutants \
-        mistakes progress inspect reset clean 01 02 03 04 05 06 07 08
+.PHONY: help build test-programs rootfs setup doctor run test lab test-lab test-arm64 test-musl \
+        test-compilers test-distributions docs docs-update slides pdf live demo record \
+        record-update preflight lint bench matrix mutants mistakes progress inspect \
+        reset clean 01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(wildcard $(MY)/*.cpp)))

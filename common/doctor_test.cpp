@@ -156,6 +156,22 @@ TEST_AS_BOTH("without a compiler no step works, and a command brings one") {
          mend.find(" add ") != std::string::npos));
 }
 
+TEST_AS_USER("a directory where root may not come, as on NFS") {
+  const auto place = host::scratch("sudo");
+  must("cd '" + place +
+       "' && printf '#!/bin/sh\\nshift\\n[ \"$1\" = true ]\\n' >sudo && "
+       "chmod 755 sudo");
+  const auto told =
+      shell("PATH='" + place + "':$PATH " + doctor(Caller::kUser));
+  CAPTURE(told.out);
+  CHECK(told.status == 1);
+  CHECK(line_of(told.out, "01-chroot").ends_with("not here"));
+  CHECK(line_of(told.out, "03-userns").ends_with("ready"));
+  CHECK(told.out.find(": root may not come here, as in a home on NFS\n"
+                      "    cp -a . /var/tmp/box && cd /var/tmp/box\n") !=
+        std::string::npos);
+}
+
 TEST_AS_ROOT("a filter that knows no clone3") {
   as_both([](Caller caller) {
     forbid(SYS_clone3, ENOSYS);

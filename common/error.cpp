@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <cctype>
+#include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "common/cause.hpp"
 
@@ -65,6 +67,32 @@ std::string errno_name(int errnum) {
 #ifdef __GLIBC__  // Alpine's musl has no strerrorname_np(3).
   if (const char* name = ::strerrorname_np(errnum)) return name;
 #endif
+  return common_errno_name(errnum);
+}
+
+std::string common_errno_name(int errnum) {
+#define NAME(name) \
+  { name, #name }
+  static constexpr std::pair<int, const char*> kNames[] = {
+      NAME(EPERM),       NAME(ENOENT),     NAME(ESRCH),
+      NAME(EINTR),       NAME(EIO),        NAME(ENXIO),
+      NAME(E2BIG),       NAME(ENOEXEC),    NAME(EBADF),
+      NAME(ECHILD),      NAME(EAGAIN),     NAME(ENOMEM),
+      NAME(EACCES),      NAME(EFAULT),     NAME(EBUSY),
+      NAME(EEXIST),      NAME(EXDEV),      NAME(ENODEV),
+      NAME(ENOTDIR),     NAME(EISDIR),     NAME(EINVAL),
+      NAME(ENFILE),      NAME(EMFILE),     NAME(ENOTTY),
+      NAME(ETXTBSY),     NAME(EFBIG),      NAME(ENOSPC),
+      NAME(ESPIPE),      NAME(EROFS),      NAME(EMLINK),
+      NAME(EPIPE),       NAME(ERANGE),     NAME(ENAMETOOLONG),
+      NAME(ENOSYS),      NAME(ENOTEMPTY),  NAME(ELOOP),
+      NAME(ENODATA),     NAME(EOVERFLOW),  NAME(EUSERS),
+      NAME(EOPNOTSUPP),  NAME(EADDRINUSE), NAME(EADDRNOTAVAIL),
+      NAME(ENETUNREACH), NAME(ENOBUFS),    NAME(ECONNREFUSED),
+      NAME(ETIMEDOUT),   NAME(EDQUOT)};
+#undef NAME
+  for (const auto& [number, name] : kNames)
+    if (number == errnum) return name;
   return sys::format("errno {}", errnum);
 }
 

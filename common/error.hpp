@@ -63,6 +63,10 @@ int report(const std::exception& error) noexcept;
 /// The name of an errno, as in "EPERM": see errno(3).
 std::string errno_name(int errnum);
 
+/// The same where the C library knows none: of the errnos that system calls of
+/// ours return; "errno 123" for any other.
+std::string common_errno_name(int errnum);
+
 // ---- Narration -------------------------------------------------------------
 
 /// Whether narrate and check speak: the option -v.

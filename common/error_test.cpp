@@ -83,6 +83,19 @@ TEST_CASE("report returns the status that the error deserves") {
 
 TEST_CASE("an errno without a name is given by its number") {
   CHECK(sys::errno_name(99999) == "errno 99999");
+  CHECK(sys::common_errno_name(99999) == "errno 99999");
+}
+
+TEST_CASE("what musl does not name has the name that glibc gives it") {
+  int named = 0;
+  for (int errnum = 1; errnum < 200; ++errnum) {
+    const auto name = sys::common_errno_name(errnum);
+    if (name.starts_with("errno ")) continue;
+    CHECK(name == sys::errno_name(errnum));
+    ++named;
+  }
+  CHECK(named > 40);
+  CHECK(sys::common_errno_name(EPERM) == "EPERM");
 }
 
 TEST_CASE("check and narrate speak when verbose, and name the process") {

@@ -43,10 +43,11 @@ void check_own(Caller caller, const std::string& name,
                     "sh -c 'echo up; read wait' 2>/dev/null"};
   CHECK(box.hear() == "up");
   const auto layers = layers_of(caller, box.child());
-  for (const auto& [layer, own] : is_own) {
-    CAPTURE(layer);
-    REQUIRE(layers.count(layer) == 1);
-    CHECK(layers.at(layer).starts_with(own ? "own " : "shared "));
+  for (const auto& promise : is_own) {
+    CAPTURE(promise.first);
+    REQUIRE(layers.count(promise.first) == 1);
+    CHECK(layers.at(promise.first)
+              .starts_with(promise.second ? "own " : "shared "));
   }
   for (const std::string kind : {"pid", "user", "uts", "mnt", "net", "ipc"})
     CHECK(layers.at(kind + " ns").ends_with(inode(box.child(), kind)));
@@ -90,7 +91,7 @@ TEST_AS_ROOT("08 shares nothing, and it says how much 08 may have") {
                     "sh -c 'echo up; read wait'"};
   CHECK(box.hear() == "up");
   const auto layers = layers_of(Caller::kRoot, box.child());
-  for (const auto& [layer, value] :
+  for (const auto& limit :
        std::map<std::string, std::string>{{"uid map", " 0->100000 x65536"},
                                           {"links", " eth0, lo"},
                                           {"memory limit", " 64M"},
@@ -98,8 +99,8 @@ TEST_AS_ROOT("08 shares nothing, and it says how much 08 may have") {
                                           {"cpu limit", " 25000/100000"},
                                           {"no_new_privs", " yes"},
                                           {"seccomp", " filter x1"}}) {
-    CAPTURE(layer);
-    CHECK(layers.at(layer).ends_with(value));
+    CAPTURE(limit.first);
+    CHECK(layers.at(limit.first).ends_with(limit.second));
   }
   CHECK(layers.at("mounts").find("/ is overlay") != std::string::npos);
   CHECK(layers.at("capabilities").find(" 14: chown, ") != std::string::npos);
@@ -136,9 +137,9 @@ TEST_AS_ROOT("a process that is in no container shares all") {
   auto layers = layers_of(Caller::kRoot, other.pid());
   layers.erase("layer");  // The heading.
   CHECK(layers.size() > 20);
-  for (const auto& [layer, text] : layers) {
-    CAPTURE(layer);
-    CHECK(text.starts_with("shared "));
+  for (const auto& layer : layers) {
+    CAPTURE(layer.first);
+    CHECK(layer.second.starts_with("shared "));
   }
 }
 

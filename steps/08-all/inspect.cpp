@@ -92,7 +92,7 @@ class Process {
       sys::check(::stat(path("root/").c_str(), &status), "look at {}",
                  path("root"));
       return sys::format("inode {} on {}:{}", status.st_ino,
-                         ::major(status.st_dev), ::minor(status.st_dev));
+                         major(status.st_dev), minor(status.st_dev));
     });
   }
 
@@ -306,10 +306,10 @@ std::string terminal(const Process& process) {
   const auto device = static_cast<dev_t>(number);
   if (device == 0) return "none";
   // Those of devpts have the majors 136 to 143.
-  const auto major = ::major(device);
-  return major >= 136 && major <= 143
-             ? sys::format("pts/{}", (major - 136) * 256 + ::minor(device))
-             : sys::format("device {}:{}", major, ::minor(device));
+  const auto driver = major(device);
+  return driver >= 136 && driver <= 143
+             ? sys::format("pts/{}", (driver - 136) * 256 + minor(device))
+             : sys::format("device {}:{}", driver, minor(device));
 }
 
 // ---- Side by side ----------------------------------------------------------

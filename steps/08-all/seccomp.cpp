@@ -31,7 +31,7 @@ constexpr auto kAllowed = std::to_array<int>({
     SYS_sync_file_range, SYS_fallocate, SYS_fadvise64, SYS_readahead,
     SYS_ftruncate, SYS_truncate, SYS_sendfile, SYS_splice, SYS_tee,
     SYS_vmsplice, SYS_copy_file_range, SYS_pipe2, SYS_memfd_create,
-    SYS_memfd_secret, SYS_name_to_handle_at, SYS_umask,
+    SYS_name_to_handle_at, SYS_umask,
     // Directories and inodes
     SYS_chdir, SYS_fchdir, SYS_chroot, SYS_getcwd, SYS_getdents64, SYS_mkdirat,
     SYS_mknodat, SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_linkat,
@@ -48,7 +48,7 @@ constexpr auto kAllowed = std::to_array<int>({
     SYS_brk, SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise,
     SYS_msync, SYS_mincore, SYS_mlock, SYS_mlock2, SYS_mlockall, SYS_munlock,
     SYS_munlockall, SYS_membarrier, SYS_remap_file_pages, SYS_pkey_alloc,
-    SYS_pkey_free, SYS_pkey_mprotect, SYS_process_mrelease,
+    SYS_pkey_free, SYS_pkey_mprotect,
     // Processes and threads
     SYS_execve, SYS_execveat, SYS_exit, SYS_exit_group, SYS_wait4, SYS_waitid,
     SYS_getpid, SYS_getppid, SYS_gettid, SYS_getpgid, SYS_setpgid, SYS_getsid,
@@ -94,7 +94,13 @@ constexpr auto kAllowed = std::to_array<int>({
     SYS_mq_timedreceive, SYS_mq_timedsend,
     // The rest
     SYS_uname, SYS_sysinfo, SYS_getrandom,
-    // Newer than the headers of some distribution that we build on
+    // Newer than the headers of some distribution that we build on, or its musl
+#ifdef SYS_memfd_secret
+    SYS_memfd_secret,
+#endif
+#ifdef SYS_process_mrelease
+    SYS_process_mrelease,
+#endif
 #ifdef SYS_cachestat
     SYS_cachestat,
 #endif
