@@ -275,7 +275,8 @@ class Shells(unittest.TestCase):
 
 class Lessons(unittest.TestCase):
     PARTS = ['What the kernel offers', 'The code', 'Run it', 'Look from outside', 'By hand',
-             'How others do it', 'Still open', 'Exercises', 'Pitfalls', 'Further reading']
+             'How others do it', 'What turns here', 'Still open', 'Exercises', 'Pitfalls',
+             'Further reading']
 
     def test_each_has_all_its_parts(self):
         paths = sorted(glob.glob('steps/0*/README.md'))
