@@ -22,8 +22,8 @@ namespace fs = std::filesystem;
 namespace {
 
 // The doctor, in a tree that `caller` may enter, with the programs that other
-// tests run.
-std::string doctor(Caller caller) {
+// tests run, or with none.
+std::string doctor(Caller caller, bool is_built = true) {
   const fs::path tree = host::scratch("doctor");
   if (!fs::exists(tree / "scripts")) {
     must("cp -r scripts " + tree.string() + "; mkdir " + tree.string() +
@@ -36,8 +36,8 @@ std::string doctor(Caller caller) {
   const bool plays_user = caller == Caller::kUser && ::geteuid() == 0;
   return (plays_user ? "setpriv --reuid 54321 --regid 54321 --clear-groups "
                      : "") +
-         sys::format("env BUILD={} sh {}/scripts/doctor ", programs.string(),
-                     tree.string());
+         sys::format("env BUILD={} sh {}/scripts/doctor ",
+                     is_built ? programs.string() : "", tree.string());
 }
 
 // Any process that this thread starts gets `errnum` from a system call.
@@ -145,7 +145,7 @@ TEST_AS_BOTH("an option that it does not know is an error of its own") {
 }
 
 TEST_AS_BOTH("without a compiler no step works, and a command brings one") {
-  const auto result = shell("CXX=no-such-g++ " + doctor(caller));
+  const auto result = shell("CXX=no-such-g++ " + doctor(caller, false));
   CHECK(result.status == 1);
   CHECK(line_of(result.out, "08-all").ends_with("not here"));
   CHECK(result.out.find("08: missing: compiler no-such-g++ -std=c++20") !=
