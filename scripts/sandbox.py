@@ -81,7 +81,10 @@ def make_host(scratch):
     run('mount', '--rbind', scratch, SCRATCH)
     for path, mode in (('/tmp', '1777'), ('/var/tmp', '1777'), ('/home', '755')):
         run('mount', '-t', 'tmpfs', '-o', f'mode={mode}', 'files', path)
-    os.makedirs(PLACE)
+    if not os.path.exists(TOP):  # It lies below one of those, and our own scripts look there.
+        os.makedirs(TOP)
+        run('mount', '--bind', f'{SCRATCH}/top', TOP)
+    os.makedirs(PLACE, exist_ok=True)
     os.chown(HOME, USER, USER)
     run('mount', '--bind', f'{SCRATCH}/top', PLACE)
     run('mount', '--bind', f'{SCRATCH}/rootfs-0', f'{PLACE}/build/rootfs')
@@ -130,7 +133,7 @@ def entered():
         for number in (signal.SIGTERM, signal.SIGHUP):  # An init ignores what it does not handle.
             signal.signal(number, leave)
         make_host(os.environ[INSIDE])
-        os.chdir(PLACE)  # TOP may lie below the /home that it has hidden.
+        os.chdir(PLACE)
         yield SCRATCH
         return
     scratch = tempfile.mkdtemp(prefix='docs.')
