@@ -68,7 +68,7 @@ def make_host(scratch):
     run('hostname', 'host')
     run('ip', 'link', 'set', 'lo', 'up')
     for owner in (0, USER):
-        run('cp', '-a', f'{TOP}/build/rootfs', f'{scratch}/rootfs-{owner}')
+        run('cp', '-ax', f'{TOP}/build/rootfs', f'{scratch}/rootfs-{owner}')
         run('chown', '-Rh', f'{owner}:{owner}', f'{scratch}/rootfs-{owner}')
     make_etc(scratch)
     open_tun(scratch)
