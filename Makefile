@@ -48,7 +48,8 @@
 STEPS    := $(sort $(patsubst steps/%/main.cpp,%,$(wildcard steps/*/main.cpp)))
 BUILD    := build$(if $(SANITIZE),/sanitize)
 ROOTFS   := build/rootfs
-SUDO     := $(if $(filter-out 0,$(shell id -u)),sudo)
+# Where there is none, a program says itself what it lacks.
+SUDO     := $(if $(filter-out 0,$(shell id -u)),$(shell command -v sudo))
 COMMAND  ?=
 MY       ?= my
 PARALLEL := --no-print-directory -j$(shell nproc 2>/dev/null || echo 1)
