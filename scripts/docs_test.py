@@ -44,6 +44,26 @@ class Parsing(unittest.TestCase):
         self.assertEqual([(c.before, c.condition) for c in self.parsed.commands][2:],
                          [('It counts.', ''), ('Elsewhere.', 'cgroup v2')])
 
+    def unsaid(self, *lines):
+        return transcript.unsaid('\n'.join(lines))
+
+    def test_whoever_reads_is_told_for_which_host_a_block_is(self):
+        block = ['```console if cgroup v2', 'host# true', '```']
+        self.assertEqual(self.unsaid('On v2:', '', *block), [])
+        self.assertEqual(self.unsaid('A long sentence: with v2', 'it goes on.', *block), [])
+        self.assertEqual(self.unsaid('It counts.', '', *block), [(3, 'cgroup v2')])
+
+    def test_what_stands_further_up_does_not_tell(self):
+        block = ['```console if cgroup v2', 'host# true', '```']
+        for above in (['# On v2'], ['On v2:', '', 'It counts.'], ['On v2:', '', *block], [],
+                      ['<!-- On v2 -->'], ['On v22:']):
+            self.assertEqual(len(self.unsaid(*above, *block)), 1, above)
+
+    def test_every_tool_that_it_takes_is_told(self):
+        block = ['   ```console if skopeo and umoci', '   host# true', '   ```']
+        self.assertEqual(self.unsaid('   With skopeo(1) and umoci(1):', *block), [])
+        self.assertEqual(len(self.unsaid('   With skopeo(1):', *block)), 1)
+
     def test_words_that_vary(self):
         self.assertEqual(self.parsed.vary, {'4101', '4102'})
 
@@ -332,7 +352,7 @@ class WholeTexts(unittest.TestCase):
         self.assertIn('README.md:5: echo 2: 7 was 1 before, and is 2 now', said)
 
     def test_a_lesson_without_a_block_that_is_run_fails(self):
-        for lines in (['# A lesson'], ['```console if nothing', 'host# true', '```']):
+        for lines in (['# A lesson'], ['If nothing:', '```console if nothing', 'host# true', '```']):
             status, said, _ = self.check(*lines)
             self.assertEqual(status, 1)
             self.assertIn('README.md: a lesson in which nothing is run', said)
@@ -340,6 +360,10 @@ class WholeTexts(unittest.TestCase):
     def test_a_kind_of_host_that_nobody_knows_fails(self):
         said = self.check('```console if cgroup v3', 'host# true', '```')[1]
         self.assertIn('no such kind of host: cgroup v3', said)
+
+    def test_a_kind_of_host_that_the_sentence_above_does_not_name_fails(self):
+        said = self.check('It counts.', '', '```console if cgroup v1', 'host# true', '```')[1]
+        self.assertIn('README.md:3: the sentence above does not say that it is for cgroup v1', said)
 
     def test_links_and_code_that_are_gone_fail(self):
         said = self.check('# Here', '[a](none.md) [b](#there) [c](#here)',

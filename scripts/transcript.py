@@ -19,8 +19,9 @@ What differs from run to run is named once in the file,
 and then must differ and repeat as it does in the text: two transcripts are the same
 if one renaming of those words makes them so.
 
-A block for some hosts only says so behind its language: ```console if cgroup v2. One
-in a list is indented, all its lines alike.
+A block for some hosts only says so behind its language: ```console if cgroup v2. So does
+the paragraph above it, for no browser shows that. A block in a list is indented, all its
+lines alike.
 """
 
 import dataclasses
@@ -92,6 +93,25 @@ def unused(script):
     lines = '\n'.join(line for command in script.commands
                       for line in command.typed + command.expected)
     return sorted(word for word in script.vary if not Comparison({word}).words.search(lines))
+
+
+def unsaid(text):
+    """The blocks for some hosts only of which the paragraph right above them does not say so,
+    each its line and its condition: no browser shows what stands behind ```console."""
+    lines, missing = text.split('\n'), []
+    for block, condition in sorted({(command.block, command.condition)
+                                    for command in parse(text).commands if command.condition}):
+        at = block - 2
+        while at >= 0 and not lines[at].strip():
+            at -= 1
+        above = []
+        while at >= 0 and lines[at].strip() and not lines[at].lstrip().startswith(('```', '#', '<!--')):
+            above.append(lines[at])
+            at -= 1
+        words = re.findall(r'[\w.]*\w', ' '.join(reversed(above)))
+        if not set(condition.split()) - {'cgroup', 'and'} <= set(words):
+            missing.append((block, condition))
+    return missing
 
 
 def below(text, heading, every=False):
