@@ -339,6 +339,11 @@ class WholeTexts(unittest.TestCase):
             'host$ id -u', '1000', '```')
         self.assertEqual(status, 0, said)
 
+    def test_an_ordinary_users_path_is_as_short_as_debians(self):
+        status, said, _ = self.check('```console', 'host$ echo $PATH | grep -c sbin', '0',
+                                     'host# echo $PATH | grep -c sbin', '1', '```')
+        self.assertEqual(status, 0, said)
+
     def test_an_update_writes_what_came_out_where_it_differs(self):
         text = ['<!-- vary: 7 -->', '1. Why?', '   ```console', '   host# echo 1; echo 2', '   old',
                 '   host# echo 3', '   7', '   ```']

@@ -90,6 +90,11 @@ def make_host(scratch):
     run('mount', '--bind', f'{SCRATCH}/rootfs-0', f'{PLACE}/build/rootfs')
 
 
+def users_path(path):
+    """A PATH as Debian gives it to an ordinary user, who has to say /usr/sbin/chroot."""
+    return ':'.join(place for place in path.split(':') if not place.endswith('sbin'))
+
+
 def shell_words(scratch, sign, by_hand=False):
     """How to start a shell on that host, of root or of an ordinary user: its words and
     its environment."""
@@ -102,7 +107,7 @@ def shell_words(scratch, sign, by_hand=False):
     inside = (f'mount --bind {scratch}/rootfs-{USER} {PLACE}/build/rootfs && cd {PLACE} && '
               f'exec setpriv --reuid {USER} --regid {USER} --init-groups "$@"')
     return (['unshare', '--mount', 'sh', '-c', inside, 'sh'] + words,
-            terminal.host_environment(HOME, term))
+            terminal.host_environment(HOME, term, users_path(os.environ['PATH'])))
 
 
 def facts():

@@ -95,5 +95,5 @@ def host_shell(settings, by_hand=False):
     return ['bash', '--rcfile', settings] + ([] if by_hand else ['--noediting']) + ['-i']
 
 
-def host_environment(home, term='dumb'):
-    return {'TERM': term, 'LC_ALL': 'C.UTF-8', 'HOME': home, 'PATH': os.environ['PATH']}
+def host_environment(home, term='dumb', path=None):
+    return {'TERM': term, 'LC_ALL': 'C.UTF-8', 'HOME': home, 'PATH': path or os.environ['PATH']}
