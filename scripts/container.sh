@@ -30,14 +30,11 @@ echo 67108864 >"$group/$limit"
 # A network namespace that is kept by a name, and a cable into it.
 touch "$work/ns"
 unshare --net="$work/ns" true
-ip link add "$name" type veth peer name eth0
+ip link add "$name" type veth peer name eth0 netns "$work/ns"
 ip addr add 10.200.0.1/30 dev "$name"
 ip link set "$name" up
-exec 3<"$work/ns"
-ip link set eth0 netns /proc/self/fd/3
 nsenter --net="$work/ns" sh -c 'ip link set lo up; ip link set eth0 up
   ip addr add 10.200.0.2/30 dev eth0; ip route add default via 10.200.0.1'
-exec 3<&-
 
 # shellcheck disable=SC2016  # For the shell inside.
 inside='

@@ -423,6 +423,14 @@ TEST_AS_ROOT("two hundred at once have two hundred addresses") {
   for (const auto& running : boxes) CHECK(running->finish() == 1);
 }
 
+TEST_AS_ROOT("container.sh plugs in its cable beside an eth0 of the host's") {
+  const auto result = shell(
+      "unshare --net sh -euc 'ip link add eth0 type veth peer name other;"
+      "scripts/container.sh build/rootfs ping -c 1 10.200.0.1'");
+  CAPTURE(result.err);
+  CHECK(result.status == 0);
+}
+
 TEST_AS_ROOT("--cpus sets what the kernel grants of each tenth of a second") {
   host::Running running{box(Caller::kRoot, "--cpus 0.25") +
                         "sh -c 'echo up; read wait'"};
