@@ -3,6 +3,7 @@
 
 #include "common/host_test.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -68,6 +69,22 @@ TEST_AS_BOTH("a command that signal N ends gives 128+N") {
   CHECK(shell(step(caller, "08-all", "--net none --memory none") +
               "sh -c 'kill -9 $$'")
             .status == 137);
+}
+
+// A directory of the host's that is open is a way back to it: see chroot(2).
+TEST_AS_BOTH("the command gets no open file but the caller's") {
+  const std::string find =
+      "sh -c 'exec 2>/dev/null; for n in $(seq 3 255); do (exec <&$n) && echo "
+      "$n; done; true'";
+  const auto own = shell(host::rootfs(caller) + "/bin/busybox " + find);
+  const auto callers = host::lines(own.out);
+  for_each(caller, [&](const Program& program) {
+    const auto result =
+        shell(step(caller, program.name, program.options) + find);
+    CHECK(result.status == 0);
+    for (const auto& open : host::lines(result.out))
+      CHECK(std::count(callers.begin(), callers.end(), open) == 1);
+  });
 }
 
 TEST_AS_BOTH("127 if the command is not found, 126 if it cannot run") {
