@@ -46,6 +46,7 @@
 ##   build/sanitize; CXX=clang++ chooses the compiler.
 
 STEPS    := $(sort $(patsubst steps/%/main.cpp,%,$(wildcard steps/*/main.cpp)))
+NUMBERS  := $(foreach step,$(STEPS),$(firstword $(subst -, ,$(step))))
 BUILD    := build$(if $(SANITIZE),/sanitize)
 ROOTFS   := build/rootfs
 # Where there is none, a program says itself what it lacks.
@@ -183,19 +184,25 @@ test-distributions:
 $(patsubst %,0%,1 2 3 4 5 6 7 8): %: build rootfs
 	@$(WITH) $(filter $(BUILD)/$*-%,$(PROGRAMS)) $(ROOTFS) $(COMMAND)
 
-diff-%:
-	@ls -d steps/*/ | grep -A99 '/02-' | grep -q '/$*-' || \
-	  { echo 'make diff-NN: NN is 02 to 08' >&2; exit 2; }
+$(patsubst %,diff-%,$(filter-out 01,$(NUMBERS))): diff-%:
 	@git --no-pager diff --no-index --stat=72 -p \
 	  $$(ls -d steps/*/ | grep -B1 '/$*-' | sed 's,$$,main.cpp,') || true
 
-start-% hint-% catch-up-% solution-%:
-	@scripts/learn $(patsubst %-$*,%,$@) $*
+$(foreach verb,start hint catch-up solution,$(NUMBERS:%=$(verb)-%)):
+	@scripts/learn $(subst -0, 0,$@)
 
-check-%:
+$(NUMBERS:%=check-%): check-%:
 	@scripts/setup test
 	@$(MAKE) -s $(PARALLEL) build $(BUILD)/tests $(PROBES) rootfs
 	@scripts/learn check $* $(if $(ONLY),--only '$(ONLY)')
+
+# With another number, or none.
+NUMBERED := diff start check hint catch-up solution demo
+refuse = @echo 'make $(@:%$*=%)NN: NN is $(if $(filter diff-%,$@),02,01) to \
+  $(lastword $(NUMBERS))' >&2; exit 2
+$(NUMBERED:%=%-):
+	$(refuse)
+$(foreach verb,$(NUMBERED),$(eval $(verb)-%: ; $$(refuse)))
 
 progress:
 	@scripts/learn progress
@@ -218,9 +225,9 @@ live: build rootfs
 	@scripts/slides build
 	@scripts/live
 
-demo: $(patsubst %,demo-%,01 02 03 04 05 06 07 08)
+demo: $(NUMBERS:%=demo-%)
 
-demo-%: build rootfs
+$(NUMBERS:%=demo-%): demo-%: build rootfs
 	@scripts/setup slides
 	@$(SUDO) scripts/demo $*
 

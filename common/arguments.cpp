@@ -139,16 +139,20 @@ int parse_option(Arguments& args, char** words, const Usage& usage) {
   const std::string_view word{words[0]};
   const auto equals = word.find('=');
   const auto name = word.substr(0, equals);
-  if (name == "--help" || name == "-h") print_help(usage);
+  const bool has_value = equals != word.npos;
+  if (name == "--help" || name == "-h") {
+    if (has_value) invalid(sys::format("{} takes no value", name));
+    print_help(usage);
+  }
   const auto* const option =
       std::find_if(kOptions.begin(), kOptions.end(), [&](const Option& known) {
         return known.name == name && takes(usage, name);
       });
   if (option == kOptions.end())
     invalid(sys::format("unknown option {}; see --help", name));
-  if (option->value.empty() != (equals == word.npos) && option->value.empty())
+  if (option->value.empty() && has_value)
     invalid(sys::format("{} takes no value", name));
-  if (option->value.empty() || equals != word.npos) {
+  if (option->value.empty() || has_value) {
     option->use(args, option->value.empty() ? "" : word.substr(equals + 1));
     return 1;
   }

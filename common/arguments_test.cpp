@@ -207,6 +207,7 @@ TEST_CASE("a value that is missing, or one too many, is refused") {
   CHECK(complaint({"--read-only", "--memory"}) == "--memory wants a value");
   CHECK(complaint({"--read-only=yes"}) == "--read-only takes no value");
   CHECK(complaint({"-v=1"}) == "-v takes no value");
+  CHECK(complaint({"--help=3"}) == "--help takes no value");
   CHECK(complaint({"--hostname="}).starts_with("'' is not a host name"));
   CHECK(complaint({"--hostname", "--read-only"})
             .starts_with("'--read-only' is not a host name"));

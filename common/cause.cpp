@@ -6,6 +6,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <fmt/ranges.h>
+
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -81,6 +83,13 @@ std::string find_mask(std::string_view mountinfo) {
   return {};
 }
 
+std::string find_mount_below(std::string_view mountinfo,
+                             const std::string& directory) {
+  for (const auto& mount : parse_mounts(mountinfo))
+    if (mount.point.starts_with(directory + "/")) return mount.point;
+  return {};
+}
+
 bool maps_our_ids(std::string_view uid_map) {
   constexpr long kFirst = 100000;
   constexpr long kCount = 65536;
@@ -125,6 +134,14 @@ std::string find_container() {
   return name != nullptr ? name : "of unknown name";
 }
 
+bool has_sudo() {
+  const char* const path = std::getenv("PATH");
+  std::istringstream directories{path == nullptr ? "" : path};
+  for (std::string directory; std::getline(directories, directory, ':');)
+    if (::access((directory + "/sudo").c_str(), X_OK) == 0) return true;
+  return false;
+}
+
 std::vector<std::string> find_zero_limits() {
   std::vector<std::string> names;
   for (const std::string name :
@@ -139,6 +156,7 @@ std::vector<std::string> find_zero_limits() {
 Host look_at_host() {
   Host host;
   host.is_root = ::geteuid() == 0;
+  host.has_sudo = has_sudo();
   host.has_filter = ::prctl(PR_GET_SECCOMP) > 0;
   host.container = find_container();
   host.systemd = exists("/run/systemd/system");
@@ -153,6 +171,9 @@ Host look_at_host() {
   host.is_chrooted = shows_chroot(mounts, contents("/proc/1/mountinfo"));
   host.mask = find_mask(mounts);
   host.has_cgroups = contains(mounts, " - cgroup");
+  std::error_code ignored;
+  host.mount_below =
+      find_mount_below(mounts, std::filesystem::current_path(ignored).string());
   host.has_ids = maps_our_ids(contents("/proc/self/uid_map"));
   host.none_of = find_zero_limits();
   host.selinux = contents("/sys/fs/selinux/enforce") == "1";
@@ -164,7 +185,6 @@ Host look_at_host() {
   host.command_line = contents("/proc/cmdline");
   host.raspberry =
       contains(contents("/proc/device-tree/model"), "Raspberry Pi");
-  std::error_code ignored;
   host.programs =
       std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
   return host;
@@ -176,6 +196,7 @@ namespace {
 
 // Where no command mends a machine, another machine does: a virtual one.
 constexpr const char* kElsewhere = "make lab";
+constexpr const char* kAsRoot = "run it as root, or in make lab";
 
 bool is_about(const Attempt& attempt, std::string_view start) {
   return attempt.doing.starts_with(start);
@@ -212,8 +233,13 @@ Cause no_module(const Host& host, const std::string& name) {
   return {"the kernel has no " + name, "sudo modprobe " + name};
 }
 
+const Cause kNoIds{
+    "you are root only of a user namespace, that of your own ids", "exit"};
+
 // Which of the namespaces of a clone may not be had at all?
 Cause at_a_limit(const Attempt& attempt, const Host& host) {
+  // With a higher limit it would be the next to fail.
+  if (host.is_root && !host.has_ids) return kNoIds;
   for (const auto& name : host.none_of)
     if (name == "user" || contains(attempt.doing, [&] {
           std::string flag = "CLONE_NEW";
@@ -223,9 +249,8 @@ Cause at_a_limit(const Attempt& attempt, const Host& host) {
         }()))
       return {sys::format("user.max_{}_namespaces is 0", name),
               sys::format("sudo sysctl -w user.max_{}_namespaces=15000", name)};
-  return {
-      "a limit on namespaces is reached",
-      "sysctl -a | grep namespaces, then sudo sysctl -w one of them higher"};
+  return {"a limit on namespaces is reached",
+          "echo 2147483647 | sudo tee /proc/sys/user/max_*_namespaces"};
 }
 
 // An AppArmor profile that says no more than that these may have what every
@@ -241,13 +266,16 @@ Cause apparmor(const Host& host) {
                   host.programs)};
 }
 
-// The first controller of those wanted that v1 has, or "".
-std::string wanted_on_v1(const Attempt& attempt, const Host& host) {
-  const auto wanted =
-      attempt.doing.substr(attempt.doing.rfind(" on ") + 3) + ",";
+// Those of the controllers wanted that v1 has. Where nothing is mounted, what
+// the next program will want is among them.
+std::vector<std::string> wanted_on_v1(const Attempt& attempt,
+                                      const Host& host) {
+  const auto wanted = attempt.doing.substr(attempt.doing.rfind(" on ") + 3) +
+                      (host.has_cgroups ? "," : ", memory, pids,");
+  std::vector<std::string> names;
   for (const auto& name : host.on_v1)
-    if (contains(wanted, " " + name + ",")) return name;
-  return {};
+    if (contains(wanted, " " + name + ",")) names.push_back(name);
+  return names;
 }
 
 Cause no_cgroup(const Attempt& attempt, const Host& host) {
@@ -264,15 +292,16 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
               : "sudo sed -i s/cgroup_disable=memory// /etc/default/grub && "
                 "sudo update-grub && sudo reboot"};
     if (host.wsl && !v1.empty())
-      return {"WSL keeps the " + v1 + " controller on cgroup v1",
+      return {"WSL keeps the " + v1.front() + " controller on cgroup v1",
               "printf '[wsl2]\\nkernelCommandLine=cgroup_no_v1=all\\n' "
               ">>\"$(wslpath \"$(wslvar USERPROFILE)\")/.wslconfig\" && "
               "wsl.exe --shutdown"};
     if (!v1.empty())
-      return {"the " + v1 + " controller is on cgroup v1, which is not mounted",
-              sys::format("sudo sh -c 'mkdir -p /run/{0} && "
-                          "mount -t cgroup -o {0} cgroup /run/{0}'",
-                          v1)};
+      return {sys::format("cgroup v1, which has {}, is not mounted",
+                          fmt::join(v1, " and ")),
+              sys::format("sudo sh -c 'for v1 in {}; do mkdir -p /run/$v1 && "
+                          "mount -t cgroup -o $v1 cgroup /run/$v1; done'",
+                          fmt::join(v1, " "))};
     if (!host.has_cgroups)
       return {"no cgroup file system is mounted",
               "sudo mount -t cgroup2 cgroup2 /sys/fs/cgroup"};
@@ -286,7 +315,7 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
   if (host.systemd && v1.empty())
     return {"no cgroup is delegated to this user",
             "systemd-run --user --scope -p Delegate=yes ..."};
-  return {"the cgroups here are root's", "run it with sudo"};
+  return {"the cgroups here are root's", kAsRoot};
 }
 
 // Whatever a host has that forbids things and does not say which.
@@ -321,15 +350,13 @@ std::optional<Cause> forbidden(const Attempt& attempt, const Host& host) {
                                   contains(attempt.doing, "id_map");
   if (!has_user_namespace && !host.is_root) {
     if (attempt.errnum != EPERM) return {};
-    return Cause{"this needs root", "run it with sudo"};
+    return Cause{"this needs root", kAsRoot};
   }
   if (!host.has_proc)
     return Cause{"/proc is not mounted here", "mount -t proc proc /proc"};
   if (contains(attempt.doing, "CLONE_NEWUSER"))
     return no_user_namespace(attempt, host);
-  if (host.is_root && !host.has_ids)
-    return Cause{"you are root only of a user namespace, that of your own ids",
-                 "exit"};
+  if (host.is_root && !host.has_ids) return kNoIds;
   if (is_about(attempt, "mount proc") && !host.mask.empty())
     return host.container.empty()
                ? Cause{"a part of /proc is hidden by the mount " + host.mask,
@@ -339,9 +366,19 @@ std::optional<Cause> forbidden(const Attempt& attempt, const Host& host) {
                 host);
 }
 
-}  // namespace
+Cause no_overlay(const Host& host) {
+  if (host.mount_below.empty())
+    return {"an overlay cannot lie on the file system of the rootfs",
+            "cp -a . /var/tmp/box && cd /var/tmp/box"};
+  // In a user namespace nobody may see what a mount of its owner's hides.
+  return {
+      "an overlay takes no rootfs with a mount in it, as a killed 02 leaves",
+      host.mount_below == host.programs + "/rootfs/proc"
+          ? "make reset"
+          : "sudo umount " + host.mount_below};
+}
 
-std::optional<Cause> explain(const Attempt& attempt, const Host& host) {
+std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
   const int errnum = attempt.errnum;
   const bool is_clone = is_about(attempt, "clone a child");
   if (is_about(attempt, "find a cgroup")) return no_cgroup(attempt, host);
@@ -358,8 +395,7 @@ std::optional<Cause> explain(const Attempt& attempt, const Host& host) {
   if (is_about(attempt, "make a veth pair") && errnum == EOPNOTSUPP)
     return no_module(host, "veth");
   if (is_about(attempt, "mount overlay") && errnum == EINVAL)
-    return Cause{"an overlay cannot lie on the file system of the rootfs",
-                 "cp -a . /var/tmp/box && cd /var/tmp/box"};
+    return no_overlay(host);
   // EACCES is mostly about a file, and not about what a host forbids at all.
   if (errnum == EPERM
           ? !is_about(attempt, "run ")
@@ -367,6 +403,21 @@ std::optional<Cause> explain(const Attempt& attempt, const Host& host) {
                                  is_about(attempt, "change the")))
     return forbidden(attempt, host);
   return {};
+}
+
+}  // namespace
+
+std::optional<Cause> explain(const Attempt& attempt, const Host& host) {
+  auto cause = find_cause(attempt, host);
+  constexpr std::string_view kSudo = "sudo ";
+  if (!cause || !contains(cause->mend, kSudo) ||
+      (host.has_sudo && !host.is_root))
+    return cause;
+  for (auto at = cause->mend.find(kSudo); at != cause->mend.npos;
+       at = cause->mend.find(kSudo))
+    cause->mend.erase(at, kSudo.size());
+  if (!host.is_root) cause->mend = "as root: " + cause->mend;
+  return cause;
 }
 
 std::string hint_for(const Attempt& attempt) {

@@ -14,8 +14,9 @@
 
 namespace sys {
 
-/// Why a call failed, and the one command that mends it. The hint of an error
-/// is "why: mend", so `why` has no colon.
+/// Why a call failed, and the one command that mends it: with sudo, where that
+/// is needed and there. The hint of an error is "why: mend", so `why` has no
+/// colon.
 struct Cause {
   std::string why;
   std::string mend;
@@ -35,6 +36,7 @@ struct Host {
   bool is_root = false;             ///< Of some user namespace: see has_ids.
   bool has_proc = true;             ///< Without it most of this is unknown.
   bool has_ids = true;              ///< 100000 and on are there to be mapped.
+  bool has_sudo = false;            ///< The program: it may still say no.
   bool is_chrooted = false;         ///< Surely. False may be unknown.
   bool has_filter = false;          ///< seccomp(2)
   bool selinux = false;             ///< Enforcing.
@@ -49,6 +51,7 @@ struct Host {
   std::vector<std::string> none_of;  ///< "user" if max_user_namespaces is 0.
   std::string container;             ///< One that forbids: "docker", or "".
   std::string mask;                  ///< What is mounted over a part of /proc.
+  std::string mount_below;           ///< One in the working directory, or "".
   std::string release;               ///< Of the kernel: see uname(2).
   std::string command_line;          ///< Of the kernel.
   std::string programs;              ///< The directory of our programs.
@@ -73,6 +76,10 @@ bool shows_chroot(std::string_view own, std::string_view of_init);
 /// The first mount below /proc that hides a part of it, or "": with one, no new
 /// proc may be mounted in a user namespace. Takes /proc/self/mountinfo.
 std::string find_mask(std::string_view mountinfo);
+
+/// The first mount below `directory`, or "". Takes /proc/self/mountinfo.
+std::string find_mount_below(std::string_view mountinfo,
+                             const std::string& directory);
 
 /// Whether all the 65536 ids from 100000 on are in a /proc/PID/uid_map.
 bool maps_our_ids(std::string_view uid_map);

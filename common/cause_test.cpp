@@ -15,6 +15,7 @@ Host user_on_good_host() {
   Host host;
   host.release = "6.1.0-18-amd64";
   host.programs = "/home/me/box/build";
+  host.has_sudo = true;
   return host;
 }
 
@@ -86,6 +87,14 @@ TEST_CASE("the ids that root hands out are in a map or not") {
   CHECK_FALSE(sys::maps_our_ids(""));
 }
 
+TEST_CASE("a mount below a directory is found, and none beside it") {
+  const std::string mounts =
+      "40 21 0:5 / /srv/rootfs rw - ext4 x rw\n"
+      "41 40 0:6 / /srv/rootfs2/proc rw - proc proc rw\n";
+  CHECK(sys::find_mount_below(mounts, "/srv/rootfs").empty());
+  CHECK(sys::find_mount_below(mounts, "/srv/rootfs2") == "/srv/rootfs2/proc");
+}
+
 TEST_CASE("a controller is on v1 if it has a hierarchy") {
   const std::string head = "#subsys_name\thierarchy\tnum_cgroups\tenabled\n";
   using Names = std::vector<std::string>;
@@ -153,6 +162,8 @@ TEST_CASE("a switch that is off is named, with the command that turns it on") {
   host.none_of = {};
   CHECK(why(with(kUserNamespace, ENOSPC), host) ==
         "a limit on namespaces is reached");
+  CHECK(mend(with(kUserNamespace, ENOSPC), host) ==
+        "echo 2147483647 | sudo tee /proc/sys/user/max_*_namespaces");
 }
 
 TEST_CASE("a chroot is named where it shows, and where nothing else is left") {
@@ -218,12 +229,14 @@ TEST_CASE("root of a user namespace has no ids to hand out") {
   host.has_ids = false;
   const Attempt map{"write '0 100000 65536' to /proc/7/uid_map", EPERM, 0};
   CHECK(why(map, host).starts_with("you are root only of a user namespace"));
+  host.none_of = {"user"};  // Not the last obstacle: see above.
+  CHECK(why(with(kUserNamespace, ENOSPC), host) == why(map, host));
 }
 
 TEST_CASE("a module is missing, or all are, after an update") {
   const Attempt overlay{"mount overlay on /tmp/root", ENODEV, CLONE_NEWUSER};
   const Attempt veth{"make a veth pair: box7 here", EOPNOTSUPP, 0};
-  auto host = root_on_good_host();
+  auto host = user_on_good_host();
   CHECK(mend(overlay, host) == "sudo modprobe overlay");
   CHECK(mend(veth, host) == "sudo modprobe veth");
   host.has_modules = false;
@@ -232,15 +245,44 @@ TEST_CASE("a module is missing, or all are, after an update") {
         "an overlay cannot lie on the file system of the rootfs");
 }
 
+TEST_CASE("a mount in the rootfs stops an overlay, and reset knows 02's") {
+  const Attempt overlay{"mount overlay on /tmp/root", EINVAL, CLONE_NEWUSER};
+  auto host = user_on_good_host();
+  host.mount_below = host.programs + "/rootfs/proc";
+  CHECK(why(overlay, host) ==
+        "an overlay takes no rootfs with a mount in it, as a killed 02 leaves");
+  CHECK(mend(overlay, host) == "make reset");
+  host.mount_below = "/srv/rootfs/proc";
+  CHECK(mend(overlay, host) == "sudo umount /srv/rootfs/proc");
+}
+
+TEST_CASE("sudo is told to who needs it and has it") {
+  const Attempt none{"find a cgroup for a limit on memory", ENOENT, 0};
+  auto host = user_on_good_host();
+  host.on_v1 = {"cpu", "memory", "pids"};
+  host.has_cgroups = false;
+  const std::string mount =
+      "sh -c 'for v1 in memory pids; do mkdir -p /run/$v1 && "
+      "mount -t cgroup -o $v1 cgroup /run/$v1; done'";
+  CHECK(mend(none, host) == "sudo " + mount);
+  host.has_sudo = false;
+  CHECK(mend(none, host) == "as root: " + mount);
+  host.is_root = true;
+  CHECK(mend(none, host) == mount);
+  host.has_sudo = true;
+  CHECK(mend(none, host) == mount);
+  CHECK(mend(with(kUserNamespace, ENOSPC), host) ==
+        "echo 2147483647 | tee /proc/sys/user/max_*_namespaces");
+}
+
 TEST_CASE("no memory controller: why there is none, and how to have one") {
   const Attempt none{"find a cgroup for a limit on memory", ENOENT, 0};
-  auto host = root_on_good_host();
+  auto host = user_on_good_host();
   CHECK(why(none, host) == "the kernel was built without that controller");
   host.has_cgroups = false;
   CHECK(mend(none, host) == "sudo mount -t cgroup2 cgroup2 /sys/fs/cgroup");
   host.on_v1 = {"cpu", "memory"};
-  CHECK(why(none, host) ==
-        "the memory controller is on cgroup v1, which is not mounted");
+  CHECK(why(none, host) == "cgroup v1, which has memory, is not mounted");
   host.wsl = true;
   CHECK(mend(none, host).find("cgroup_no_v1=all") != std::string::npos);
   host.command_line = "quiet cgroup_disable=memory";
@@ -260,7 +302,7 @@ TEST_CASE("a cgroup that is not for us: whose it is, and who delegates one") {
   host.on_v1 = {"cpu", "memory"};  // systemd delegates no v1 controller.
   CHECK(why(denied, host) == "the cgroups here are root's");
   host.is_root = true;
-  CHECK(mend(denied, host) == "sudo mount -o remount,rw /sys/fs/cgroup");
+  CHECK(mend(denied, host) == "mount -o remount,rw /sys/fs/cgroup");
 }
 
 TEST_SUITE_END();

@@ -225,11 +225,25 @@ long read_keyed_value(const std::string& path, std::string_view key) {
   return 0;
 }
 
+namespace {
+
+// One that a killed run has left is removed; the kernel keeps any other.
+bool is_in_use(const Cgroup& group) {
+  return ::rmdir(group.directory.c_str()) == -1 && errno == EBUSY;
+}
+
+}  // namespace
+
 std::vector<Cgroup> name_cgroups(const std::vector<std::string>& controllers) {
-  auto groups = find_cgroup_parents(controllers);
-  for (auto& group : groups)
-    group.directory += sys::format("/box-{}", ::getpid());
-  return groups;
+  const auto parents = find_cgroup_parents(controllers);
+  // Somebody in another PID namespace may have our PID. No process has more.
+  constexpr int kMostPids = 1 << 22;
+  for (std::int64_t number = ::getpid();; number += kMostPids) {
+    auto groups = parents;
+    for (auto& group : groups)
+      group.directory += sys::format("/box-{}", number);
+    if (std::none_of(groups.begin(), groups.end(), is_in_use)) return groups;
+  }
 }
 
 Fd open_v2_cgroup(const std::vector<Cgroup>& groups) {

@@ -1,6 +1,7 @@
 // What all the programs have in common: how they end, what they say, and what
 // they leave behind, which is nothing. See the README, "What they promise".
 
+#include "common/error.hpp"
 #include "common/host_test.hpp"
 
 #include <algorithm>
@@ -190,6 +191,20 @@ TEST_AS_BOTH("a command that handles TERM gets it") {
   });
 }
 
+// 01 has no PID namespace, and knows of the command alone.
+TEST_AS_BOTH(
+    "what the command leaves in the background ends with it, but in 01") {
+  const auto sleep = sys::format("sleep {}", 1'000'000 + ::getpid());
+  for_each(caller, [&](const Program& program) {
+    const auto result = shell(step(caller, program.name, program.options) +
+                              "sh -c '" + sleep + " >/dev/null 2>&1 &'");
+    CHECK(result.status == 0);
+    const bool is_left = shell("pgrep -xf '" + sleep + "'").status == 0;
+    CHECK(is_left == (program.name == "01-chroot"));
+    if (is_left) must("pkill -xf '" + sleep + "'");
+  });
+}
+
 // What it does leave then is 02's /proc in the host's table, and the cgroup
 // directories of 07 and 08: the kernel does not know whose they are.
 TEST_AS_BOTH("KILL to the program leaves no process") {
@@ -203,7 +218,8 @@ TEST_AS_BOTH("KILL to the program leaves no process") {
     ::kill(box.pid(), SIGKILL);
     CHECK(box.finish() == 128 + SIGKILL);
     CHECK(host::eventually(host::is_gone, child));
-    if (program.name == "01-chroot") must("kill " + background);
+    if (program.name == "01-chroot")
+      must("kill " + background);  // It would fail if that were gone.
     if (program.name == "02-pidns")
       must("umount " + host::rootfs(caller) + "/proc");
   });

@@ -54,8 +54,10 @@ TEST_CASE("a hint stands at the end of the line") {
             "little\n");
 }
 
-TEST_CASE("only an ordinary user without permission is told to use sudo") {
-  const auto sudo = std::string{"; hint: this needs root: run it with sudo\n"};
+TEST_CASE("only an ordinary user without permission is told to be root") {
+  const auto sudo = std::string{
+      "; hint: this needs root: run it as root, "
+      "or in make lab\n"};
   const bool is_told =
       reported(sys::Error{EPERM, "chroot to ."}).ends_with(sudo);
   CHECK(is_told == (::geteuid() != 0));

@@ -278,6 +278,19 @@ TEST_CASE("where nothing could be checked, there are all hints in turn") {
       CHECK(learner.learn("hint 02").out.starts_with(topic + ", " + rung));
 }
 
+TEST_CASE("a number that no step has, or none, is one clear line") {
+  for (const std::string verb :
+       {"diff", "start", "check", "hint", "catch-up", "solution", "demo"})
+    for (const std::string number : {"", "99", "3"}) {
+      const auto result = shell("make " + verb + "-" + number);
+      CHECK(result.status == 2);
+      CHECK(result.out.empty());
+      CHECK(host::lines(result.err).at(0) ==
+            "make " + verb + "-NN: NN is " + (verb == "diff" ? "02" : "01") +
+                " to 08");
+    }
+}
+
 TEST_CASE("start goes on from the learner's own, and overwrites nothing") {
   const Learner learner;
   learner.write("04", "// Notes of mine.\n\nint mine = 1;\n");

@@ -45,7 +45,8 @@ TEST_AS_USER("chroot takes root, and the program says so") {
   CHECK(result.status == 125);
   CHECK(result.err ==
         "01-chroot: cannot make the working directory our /: Operation not "
-        "permitted (EPERM); hint: this needs root: run it with sudo\n");
+        "permitted (EPERM); hint: this needs root: run it as root, "
+        "or in make lab\n");
 }
 
 TEST_SUITE_END();

@@ -53,7 +53,7 @@ std::vector<sys::Fd> open_cgroups(pid_t pid) {
     files.emplace_back(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (files.back().get() == -1)
       throw sys::Error{errno, "open " + path,
-                       "enter it as the user who runs it, or with sudo"};
+                       "enter it as the user who runs it, or as root"};
   }
   return files;
 }
