@@ -388,6 +388,9 @@ TEST_AS_BOTH("the filter refuses what has been used to attack hosts") {
                                        "SIGSYS"};
   for (const auto& answer : in_08) {
     CAPTURE(answer.first);
+    // A kernel without an entry for 32-bit programs ends whoever tries it.
+    if (answer.first == "int 0x80" && in_07.at(answer.first) == "signal 11")
+      continue;
     CHECK(refusals.count(answer.second) == 1);
   }
   // Without the filter, the kernel itself says yes, or something else.
