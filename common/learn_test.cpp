@@ -282,8 +282,8 @@ TEST_CASE("a number that no step has, or none, is one clear line") {
   for (const std::string verb :
        {"diff", "start", "check", "hint", "catch-up", "solution", "demo"})
     for (const std::string number : {"", "99", "3"}) {
-      const auto result = shell("make --no-print-directory " + verb + "-" +
-                                number);
+      const auto result =
+          shell("make --no-print-directory " + verb + "-" + number);
       CHECK(result.status == 2);
       CHECK(result.out.empty());
       CHECK(host::lines(result.err).at(0) ==
