@@ -51,7 +51,7 @@ class Page:
             ['sh', '-c', f'exec 3<&{read} 4>&{write}; exec "$@"', 'sh', *words],
             pass_fds=(read, write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env={**os.environ, 'HOME': self.home})
+            env={**os.environ, 'HOME': self.home, 'TMPDIR': self.home})
         os.close(read)
         os.close(write)
         try:
