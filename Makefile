@@ -53,7 +53,9 @@ ROOTFS   := build/rootfs
 SUDO     := $(if $(filter-out 0,$(shell id -u)),$(shell command -v sudo))
 COMMAND  ?=
 MY       ?= my
-PARALLEL := --no-print-directory -j$(shell nproc 2>/dev/null || echo 1)
+PROCESSORS := $(shell nproc 2>/dev/null || echo 1)
+# Who says -j has said it.
+PARALLEL = --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(PROCESSORS))
 
 CXXFLAGS ?= $(if $(SANITIZE),-O1,-O2)
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion \
@@ -191,9 +193,11 @@ $(patsubst %,diff-%,$(filter-out 01,$(NUMBERS))): diff-%:
 $(foreach verb,start hint catch-up solution,$(NUMBERS:%=$(verb)-%)):
 	@scripts/learn $(subst -0, 0,$@)
 
+# What the checker takes, once the learner's own builds.
+checker: build $(BUILD)/tests $(PROBES) rootfs
+
 $(NUMBERS:%=check-%): check-%:
 	@scripts/setup test
-	@$(MAKE) -s $(PARALLEL) build $(BUILD)/tests $(PROBES) rootfs
 	@scripts/learn check $* $(if $(ONLY),--only '$(ONLY)')
 
 # With another number, or none.
@@ -225,7 +229,8 @@ live: build rootfs
 	@scripts/slides build
 	@scripts/live
 
-demo: $(NUMBERS:%=demo-%)
+demo: build rootfs
+	@for step in $(NUMBERS); do $(MAKE) --no-print-directory demo-$$step || exit; done
 
 $(NUMBERS:%=demo-%): demo-%: build rootfs
 	@scripts/setup slides
@@ -281,5 +286,5 @@ clean:
 .PHONY: help build test-programs rootfs setup doctor run test lab test-lab test-arm64 test-musl \
         test-compilers test-distributions docs docs-update slides pdf live demo record \
         record-update preflight lint bench matrix mutants mistakes progress inspect \
-        reset clean 01 02 03 04 05 06 07 08
+        checker reset clean 01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(wildcard $(MY)/*.cpp)))

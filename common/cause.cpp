@@ -309,6 +309,7 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
   }
   if (!host.container.empty())
     return in_container(host, "cgroups are kept away");
+  if (host.is_root && !host.has_ids) return kNoIds;
   if (host.is_root)
     return {"the cgroup file system is not root's to change",
             "sudo mount -o remount,rw /sys/fs/cgroup"};

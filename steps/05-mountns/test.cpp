@@ -186,6 +186,18 @@ TEST_AS_BOTH("the umask of the caller shows nowhere") {
   CHECK(shell("umask 077; " + step(caller, kStep) +
               "stat -c %a / /dev /proc /tmp")
             .out == "755\n755\n555\n1777\n");
+  CHECK(shell("umask 077; " + step(caller, kStep) + "sh -c umask").out ==
+        "0022\n");
+}
+
+TEST_AS_BOTH("each mount allows no more than it is for") {
+  const auto table = shell(step(caller, kStep) + "cat /proc/self/mounts").out;
+  for (const std::string mount :
+       {"/ overlay rw,nodev", "/proc proc rw,nosuid,nodev,noexec",
+        "/dev tmpfs rw,nosuid,noexec", "/dev/pts devpts rw,nosuid,noexec",
+        "/dev/shm tmpfs rw,nosuid,nodev", "/tmp tmpfs rw,nosuid,nodev"})
+    CHECK(table.find(" " + mount) != table.npos);
+  CHECK(table.find("mode=620,ptmxmode=666") != table.npos);
 }
 
 TEST_SUITE_END();

@@ -128,6 +128,9 @@ TEST_AS_ROOT("/sys shows its own interfaces, not the host's") {
   CHECK(shell(step(Caller::kRoot, kStep) + "ls /sys/class/net").out ==
         "eth0\nlo\n");
   must("ip link delete a-bridge");
+  CHECK(shell(step(Caller::kRoot, kStep) + "cat /proc/self/mounts")
+            .out.find(" /sys sysfs ro,nosuid,nodev,noexec") !=
+        std::string::npos);
 }
 
 TEST_AS_ROOT("a hundred at once have a hundred addresses") {

@@ -71,7 +71,8 @@ void set_host_name(const std::string& name) {
 // upper layer wins, so with these directories made in it a hostile image cannot
 // have a link to the host in a place where we mount.
 void mount_overlay() {
-  // Neither may our mounts spread to the host, nor the host's to us.
+  // What the host mounts from now on is not for us. The other way the kernel
+  // has closed: the copies of a new user namespace are slaves of the host's.
   sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   sys::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
   ::umask(022);  // The caller's would show in all that we make.
