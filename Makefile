@@ -40,6 +40,7 @@
 ##                    (TEXTS=yes: see its text fail)
 ##   make mistakes    the same with the checker for learners
 ##   make reset       remove what killed containers left anywhere on this machine
+##                    (make reset --dry-run: only say what)
 ##   make clean       remove everything built
 ##
 ##   SANITIZE=address,undefined with any of these builds apart, in
@@ -272,8 +273,9 @@ mutants: build $(BUILD)/tests rootfs
 mistakes: build $(BUILD)/tests $(PROBES) rootfs
 	@$(SUDO) scripts/mistakes
 
+# With make's own --dry-run, ours: it says what it would remove.
 reset:
-	@$(SUDO) scripts/reset
+	+@$(SUDO) scripts/reset $(if $(findstring n,$(firstword -$(MAKEFLAGS))),--dry-run)
 
 # A mount that leaked into build/ would let rm reach the host through it.
 clean:
