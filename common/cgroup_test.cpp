@@ -14,7 +14,6 @@
 #include "common/cause.hpp"
 #include "common/error.hpp"
 #include "common/file.hpp"
-#include "common/host_test.hpp"
 #include "common/testing.hpp"
 
 namespace {
@@ -394,19 +393,6 @@ TEST_CASE("open_v2_cgroup opens the one on v2, if there is one") {
   CHECK(sys::open_v2_cgroup({{1, "/no/such", {}}, {2, directory.path(), {}}})
             .get() != -1);
   CHECK_THROWS_AS(sys::open_v2_cgroup({{2, "/no/such", {}}}), sys::Error);
-}
-
-TEST_AS_ROOT(
-    "who has the same PID, in another PID namespace, has another cgroup") {
-  const auto run = "unshare --pid --fork --mount-proc " +
-                   host::step(host::Caller::kRoot, "08-all", "--net none") +
-                   "sh -c 'echo ready; cat'";
-  host::Running first{run};
-  CHECK(first.hear() == "ready");
-  host::Running second{run};
-  CHECK(second.hear() == "ready");
-  CHECK(second.finish() == 0);
-  CHECK(first.finish() == 0);
 }
 
 TEST_SUITE_END();

@@ -198,6 +198,9 @@ TEST_AS_ROOT("a filter that knows no clone3") {
     forbid(SYS_clone3, ENOSYS);
     fails(caller, "03-userns",
           "clone3 is forbidden by a seccomp filter on this shell");
+    // It has not come so far; but it would.
+    CHECK(line_of(shell(doctor(caller)).out, "07-").find("not here") !=
+          std::string::npos);
   });
 }
 

@@ -472,4 +472,17 @@ TEST_WITHOUT_CGROUP(
               .status == 125);
 }
 
+TEST_AS_ROOT(
+    "who has the same PID, in another PID namespace, has another cgroup") {
+  const auto run = "unshare --pid --fork --mount-proc " +
+                   step(Caller::kRoot, "08-all", "--net none") +
+                   "sh -c 'echo ready; cat'";
+  host::Running first{run};
+  CHECK(first.hear() == "ready");
+  host::Running second{run};
+  CHECK(second.hear() == "ready");
+  CHECK(second.finish() == 0);
+  CHECK(first.finish() == 0);
+}
+
 TEST_SUITE_END();
