@@ -196,7 +196,8 @@ TEST_AS_BOTH("each mount allows no more than it is for") {
        {"/ overlay rw,nodev", "/proc proc rw,nosuid,nodev,noexec",
         "/dev tmpfs rw,nosuid,noexec", "/dev/pts devpts rw,nosuid,noexec",
         "/dev/shm tmpfs rw,nosuid,nodev", "/tmp tmpfs rw,nosuid,nodev"})
-    CHECK(table.find(" " + mount) != table.npos);
+    CHECK_MESSAGE(table.find(" " + mount) != table.npos,
+                  "the table of mounts has no " << mount);
   CHECK(table.find("mode=620,ptmxmode=666") != table.npos);
 }
 
