@@ -44,8 +44,8 @@ const Cgroup* find_cgroup(const std::vector<Cgroup>& groups,
 long read_keyed_value(const std::string& path, std::string_view key);
 
 /// Names a cgroup of ours, box-PID, in each place that find_cgroup_parents
-/// finds; if somebody lives there, the next that is not a PID. It removes what a
-/// killed run has left of that name, and makes nothing yet. Throws Error.
+/// finds; if somebody lives there, the next that is not a PID. It removes what
+/// a killed run has left of that name, and makes nothing yet. Throws Error.
 std::vector<Cgroup> name_cgroups(const std::vector<std::string>& controllers);
 
 /// A descriptor for the one of `groups` that is on v2, as clone3(2) takes it
