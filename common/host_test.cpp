@@ -322,6 +322,21 @@ std::vector<std::string> links() {
   return names;
 }
 
+// The routes, and the settings for all interfaces and for those to come. As
+// root the network is our own: see the end of this file.
+std::string network() {
+  if (::geteuid() != 0) return {};
+  auto all = contents("/proc/self/net/route") +
+             contents("/proc/sys/net/ipv4/ip_forward");
+  for (const std::string directory :
+       {"/proc/sys/net/ipv4/conf/all", "/proc/sys/net/ipv4/conf/default",
+        "/proc/sys/net/ipv6/conf/all", "/proc/sys/net/ipv6/conf/default"})
+    if (fs::exists(directory))
+      for (const auto& setting : fs::directory_iterator{directory})
+        all += setting.path().string() + "=" + contents(setting.path());
+  return all;
+}
+
 // Other copies of this project may run beside us.
 bool is_ours(const fs::path& path) {
   const auto text = path.string();
@@ -370,6 +385,7 @@ std::vector<std::string> our_processes() {
 Unharmed::Unharmed()
     : name_{host_name()},
       mounts_{contents("/proc/self/mountinfo")},
+      network_{network()},
       links_{links()},
       cgroups_{our_cgroups()},
       processes_{our_processes()} {}
@@ -410,6 +426,7 @@ Unharmed::~Unharmed() {
   CHECK(changed_mounts(mounts_) == "");
   // A link goes with its network namespace: soon, but not at once.
   CHECK(eventually([&](pid_t) { return is_part_of(links(), links_); }, 0));
+  CHECK(eventually([&](pid_t) { return network() == network_; }, 0));
   // One that was there may go: `make reset` is not only for tests to call. And
   // what is not ours may look so for a moment, but not where we are alone.
   const auto none_is_left = [&](pid_t) {

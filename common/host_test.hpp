@@ -113,7 +113,8 @@ bool has_tmpfs_attributes();
 std::vector<std::string> lines(const std::string& text);
 
 /// The fixture of every test of a step: at its end, no mount, link, cgroup or
-/// process is there that was not there before, and the host has its name.
+/// process is there that was not there before, and the host has its name, its
+/// routes and its settings of the network.
 class Unharmed {
  public:
   Unharmed();
@@ -122,7 +123,7 @@ class Unharmed {
   ~Unharmed();  // NOLINT(bugprone-exception-escape): CHECK goes on
 
  private:
-  std::string name_, mounts_;
+  std::string name_, mounts_, network_;
   std::vector<std::string> links_, cgroups_, processes_;
 };
 
