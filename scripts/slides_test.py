@@ -330,7 +330,7 @@ class InTheBrowser(unittest.TestCase):
             self.assertEqual(page.js('Reveal.getIndices().h'), number)
 
     def test_diagrams_appear_in_their_order(self):
-        """Each click shows what has its number, and nothing before its click."""
+        """Each click shows what has its number, or takes it away, and nothing before its click."""
         with browser.Page(browser.address(PAGE, '?all')) as page:
             slides = page.js("[...document.querySelectorAll('.slides > section')].map((e, n) => "
                              "e.querySelector('.diagram .fragment') ? n : -1).filter(n => n >= 0)")
@@ -342,7 +342,8 @@ class InTheBrowser(unittest.TestCase):
                 seen = []
                 for _ in range(clicks + 1):
                     seen.append(page.js("[...Reveal.getCurrentSlide().querySelectorAll('.fragment')]"
-                                        ".filter(e => getComputedStyle(e).visibility === 'visible').length"))
+                                        ".filter(e => (getComputedStyle(e).visibility === 'visible')"
+                                        " !== e.matches('.fade-out')).length"))
                     page.js('Reveal.next()')
                 self.assertEqual(seen[0], 0, number)
                 self.assertEqual(seen, sorted(set(seen)), number)
@@ -366,7 +367,7 @@ class InTheBrowser(unittest.TestCase):
                 .filter(e => e.offsetParent && e.textContent.trim() && parseFloat(getComputedStyle(e).fontSize) < 12)
                 .map(e => e.textContent.slice(0, 40))"""), [])
             self.assertEqual(page.js("""[...document.querySelectorAll('.fragment:not(.light)')].filter(e =>
-                getComputedStyle(e).visibility !== 'visible').length"""), 0)
+                (getComputedStyle(e).visibility === 'visible') === e.matches('.fade-out')).length"""), 0)
             page.js("document.querySelector('.play').click()")
             page.until("document.querySelector('.player').textContent.includes('container')")
             self.assertEqual(list(page.complaints()), [])
