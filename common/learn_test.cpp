@@ -108,6 +108,20 @@ TEST_LEARNER("a mistake is told by the promise that it breaks") {
             "- does not hold  nothing of the host's mounts is left inside "
             "(root)\n"));
   CHECK(has(result, "look at: The old root\n"));
+  CHECK(has(result, "Next: The old root. make hint-05 helps.\n"));
+  CHECK(has(learner.learn("hint 05"), "The old root, 1 of 4: the idea\n"));
+  CHECK(has(learner.learn("progress"), "not all checked\n"));
+}
+
+TEST_LEARNER("a piece of work can be checked alone") {
+  const Learner learner;
+  CHECK(learner.learn("start 04").status == 0);
+  const auto result = learner.learn("check 04 --only 'A name of its own'");
+  CHECK(result.status == 1);
+  CHECK(has(result, "- does not hold  it may change its name"));
+  CHECK(!has(result, "/ is the rootfs"));
+  // What succeeds on something of its own, is not to be refused.
+  CHECK(has(result, "it is refused, but should succeed, on what is"));
 }
 
 TEST_LEARNER("a container that leaks is never told that it holds") {
@@ -305,6 +319,7 @@ TEST_CASE("start goes on from the learner's own, and overwrites nothing") {
   CHECK(learner.learn("catch-up 05").status == 0);
   CHECK(contents(learner.mine("04") + ".2") == course("04-uts"));
   CHECK(contents(learner.mine("04") + ".1").ends_with("int mine = 1;\n"));
+  CHECK(has(learner.learn("progress"), "[====] 04-uts           the course's"));
   CHECK(learner.learn("catch-up 01").status == 1);
   CHECK(learner.learn("start 09").status == 1);
   CHECK(has(learner.learn("solution 05"), "+++ b/steps/05-mountns/main.cpp"));

@@ -242,6 +242,23 @@ TEST_AS_BOTH("PID 1 is a closed book") {
   CHECK(of_init == inside(caller, rights + "self/status"));
 }
 
+// Those that root may see. In a container, /proc/keys may be covered.
+std::string session_keyrings() {
+  return shell("grep keyring /proc/keys | grep -c _ses").out;
+}
+
+// The filter forbids to use the caller's. But who has it, has rights over it.
+TEST_CASE_FIXTURE(host::Unharmed,
+                  "its session keyring is its own (root)" *
+                      doctest::skip(::geteuid() != 0 ||
+                                    host::contents("/proc/keys").empty())) {
+  const auto before = session_keyrings();
+  host::Running box{::box(Caller::kRoot) + "sh -c 'echo ready; read wait'"};
+  CHECK(box.hear() == "ready");
+  CHECK(session_keyrings() != before);
+  box.finish();
+}
+
 TEST_AS_BOTH("no descriptor of the caller's comes through") {
   const sys::Fd leak{::open(host::scratch("leak").c_str(), O_RDONLY)};
   const sys::Fd tenth{::fcntl(leak.get(), F_DUPFD, 10)};
