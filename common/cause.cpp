@@ -40,10 +40,10 @@ bool contains(std::string_view text, std::string_view part) {
 }
 
 struct Mount {
-  std::string id, root, point;
+  std::string id, root, point, kind;
 };
 
-// The first words of each line of a mountinfo: see proc_pid_mountinfo(5).
+// What is of use of each line of a mountinfo: see proc_pid_mountinfo(5).
 std::vector<Mount> parse_mounts(std::string_view mountinfo) {
   std::vector<Mount> mounts;
   std::istringstream text{std::string{mountinfo}};
@@ -51,8 +51,12 @@ std::vector<Mount> parse_mounts(std::string_view mountinfo) {
     std::istringstream words{line};
     Mount mount;
     std::string unused;
-    if (words >> mount.id >> unused >> unused >> mount.root >> mount.point)
-      mounts.push_back(mount);
+    if (!(words >> mount.id >> unused >> unused >> mount.root >> mount.point))
+      continue;
+    while (words >> unused && unused != "-") {
+    }
+    words >> mount.kind;
+    mounts.push_back(mount);
   }
   return mounts;
 }
@@ -81,6 +85,21 @@ std::string find_mask(std::string_view mountinfo) {
       return mount.point;
   }
   return {};
+}
+
+std::string find_cgroup_cover(std::string_view mountinfo) {
+  std::vector<std::string> seen;
+  std::string cover;
+  for (const auto& mount : parse_mounts(mountinfo)) {
+    if (mount.kind.starts_with("cgroup")) {
+      seen.push_back(mount.point);
+    } else if (std::erase_if(seen, [&](const auto& point) {
+                 return (point + "/").starts_with(mount.point + "/");
+               }) != 0) {
+      cover = mount.point;
+    }
+  }
+  return seen.empty() ? cover : "";
 }
 
 std::string find_mount_below(std::string_view mountinfo,
@@ -171,6 +190,7 @@ Host look_at_host() {
   host.is_chrooted = shows_chroot(mounts, contents("/proc/1/mountinfo"));
   host.mask = find_mask(mounts);
   host.has_cgroups = contains(mounts, " - cgroup");
+  host.cgroup_cover = find_cgroup_cover(mounts);
   std::error_code ignored;
   host.mount_below =
       find_mount_below(mounts, std::filesystem::current_path(ignored).string());
@@ -206,6 +226,12 @@ bool is_one_of(int errnum, std::initializer_list<int> set) {
   for (const int one : set)
     if (one == errnum) return true;
   return false;
+}
+
+std::string forbidden_one(const Attempt& attempt) {
+  return is_about(attempt, "clone a child")
+             ? "clone3 is"
+             : sys::format("to {} is", attempt.doing);
 }
 
 Cause in_container(const Host& host, const std::string& what) {
@@ -309,6 +335,9 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
   }
   if (!host.container.empty())
     return in_container(host, "cgroups are kept away");
+  if (!host.cgroup_cover.empty())
+    return {"the cgroups are hidden by the mount " + host.cgroup_cover,
+            "sudo umount " + host.cgroup_cover};
   if (host.is_root && !host.has_ids) return kNoIds;
   if (host.is_root)
     return {"the cgroup file system is not root's to change",
@@ -317,6 +346,13 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
     return {"no cgroup is delegated to this user",
             "systemd-run --user --scope -p Delegate=yes ..."};
   return {"the cgroups here are root's", kAsRoot};
+}
+
+Cause masked(const Host& host) {
+  if (!host.container.empty())
+    return in_container(host, "a part of /proc is hidden");
+  return {"a part of /proc is hidden by the mount " + host.mask,
+          "sudo umount " + host.mask};
 }
 
 // Whatever a host has that forbids things and does not say which.
@@ -357,14 +393,13 @@ std::optional<Cause> forbidden(const Attempt& attempt, const Host& host) {
     return Cause{"/proc is not mounted here", "mount -t proc proc /proc"};
   if (contains(attempt.doing, "CLONE_NEWUSER"))
     return no_user_namespace(attempt, host);
-  if (host.is_root && !host.has_ids) return kNoIds;
+  // Where a container manager forbids, it forbids that as well.
+  if (host.is_root && !host.has_ids && host.container.empty()) return kNoIds;
   if (is_about(attempt, "mount proc") && !host.mask.empty())
-    return host.container.empty()
-               ? Cause{"a part of /proc is hidden by the mount " + host.mask,
-                       "sudo umount " + host.mask}
-               : in_container(host, "a part of /proc is hidden");
-  return policy(contains(attempt.doing, "mount") ? "mounts are" : "this is",
-                host);
+    return masked(host);
+  return policy(
+      contains(attempt.doing, "mount") ? "mounts are" : forbidden_one(attempt),
+      host);
 }
 
 Cause no_overlay(const Host& host) {
@@ -388,7 +423,9 @@ std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
         sys::format("Linux {} is too old, it takes 5.14", host.release),
         kElsewhere};
   if (errnum == ENOSYS && host.has_filter)
-    return filtered(host, is_clone ? "clone3 is" : "this is");
+    return filtered(host, forbidden_one(attempt));
+  if (contains(attempt.doing, " to /proc/sys/") && !host.mask.empty())
+    return masked(host);
   if (is_clone && is_one_of(errnum, {ENOSPC, EUSERS}))
     return at_a_limit(attempt, host);
   if (is_about(attempt, "mount overlay") && errnum == ENODEV)

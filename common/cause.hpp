@@ -51,6 +51,7 @@ struct Host {
   std::vector<std::string> none_of;  ///< "user" if max_user_namespaces is 0.
   std::string container;             ///< One that forbids: "docker", or "".
   std::string mask;                  ///< What is mounted over a part of /proc.
+  std::string cgroup_cover;          ///< What hides all cgroups, or "".
   std::string mount_below;           ///< One in the working directory, or "".
   std::string release;               ///< Of the kernel: see uname(2).
   std::string command_line;          ///< Of the kernel.
@@ -76,6 +77,10 @@ bool shows_chroot(std::string_view own, std::string_view of_init);
 /// The first mount below /proc that hides a part of it, or "": with one, no new
 /// proc may be mounted in a user namespace. Takes /proc/self/mountinfo.
 std::string find_mask(std::string_view mountinfo);
+
+/// The mount that hides all cgroup file systems that were mounted before, or ""
+/// if one can be seen, or there is none. Takes /proc/self/mountinfo.
+std::string find_cgroup_cover(std::string_view mountinfo);
 
 /// The first mount below `directory`, or "". Takes /proc/self/mountinfo.
 std::string find_mount_below(std::string_view mountinfo,

@@ -79,6 +79,21 @@ TEST_CASE(
   CHECK(sys::find_mask("43 40 0:5 /sys /proc rw - proc proc rw\n") == "/proc");
 }
 
+TEST_CASE("cgroups can be seen, or are hidden by a mount, or are not there") {
+  const std::string v1 =
+      "40 21 0:5 / /sys/fs/cgroup rw - tmpfs x rw\n"
+      "41 40 0:6 / /sys/fs/cgroup/memory rw shared:3 - cgroup x rw,memory\n";
+  const std::string v2 = "40 21 0:5 / /sys/fs/cgroup rw - cgroup2 x rw\n";
+  const std::string cover = "50 21 0:7 / /sys/fs/cgroup rw - tmpfs x rw\n";
+  for (const auto& mounts : {v1, v2, cover, cover + v2})
+    CHECK(sys::find_cgroup_cover(mounts).empty());
+  for (const auto& mounts : {v1, v2, v1 + v2})
+    CHECK(sys::find_cgroup_cover(mounts + cover) == "/sys/fs/cgroup");
+  CHECK(sys::find_cgroup_cover(v2 + "51 21 0:8 / /sys rw - sysfs x rw\n") ==
+        "/sys");
+  CHECK(sys::find_cgroup_cover(v1 + cover + v2).empty());
+}
+
 TEST_CASE("the ids that root hands out are in a map or not") {
   CHECK(sys::maps_our_ids("         0          0 4294967295\n"));
   CHECK(sys::maps_our_ids("0 1000 1\n100000 500000 65536\n"));

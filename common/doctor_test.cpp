@@ -217,7 +217,8 @@ TEST_AS_ROOT("a filter that forbids unshare") {
     forbid(SYS_unshare, EPERM);
     CHECK(shell(step(caller, "05-mountns") + "true").status == 0);
     fails(caller, "08-all",
-          "this is forbidden by a seccomp filter on this shell");
+          "to make a cgroup namespace is forbidden by a seccomp filter on "
+          "this shell");
   });
 }
 
@@ -241,6 +242,31 @@ TEST_AS_ROOT("a /proc of which a part is hidden, and what mends it") {
                             "/proc/version");
     must(as_root(caller, mend));
     CHECK(shell(step(caller, "05-mountns") + "true").status == 0);
+  });
+}
+
+TEST_AS_ROOT("a /proc/sys that is hidden, and what mends it") {
+  (void)doctor(Caller::kRoot);
+  testing::in_namespaces(CLONE_NEWNS, [&] {
+    sys::mount("tmpfs", "/proc/sys", "tmpfs", 0, nullptr);
+    for (const std::string step : {"06-netns-veth", "08-all"}) {
+      CAPTURE(step);
+      const auto mend =
+          fails(Caller::kRoot, step,
+                "a part of /proc is hidden by the mount /proc/sys");
+      CHECK(mend == "umount /proc/sys");
+    }
+  });
+}
+
+TEST_AS_ROOT("cgroups that are hidden, and what mends it") {
+  (void)doctor(Caller::kRoot);
+  testing::in_namespaces(CLONE_NEWNS, [&] {
+    sys::mount("tmpfs", "/sys/fs/cgroup", "tmpfs", 0, nullptr);
+    must(as_root(Caller::kRoot,
+                 fails(Caller::kRoot, "07-cgroup-memory",
+                       "the cgroups are hidden by the mount /sys/fs/cgroup")));
+    CHECK(line_of(shell(doctor(Caller::kRoot)).out, "07").ends_with("ready"));
   });
 }
 
