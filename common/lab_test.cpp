@@ -249,6 +249,14 @@ TEST_IN_LAB("125 and one line if there is no such kernel") {
         "lab: its kernel is not here yet; hint: scripts/lab --fetch\n");
 }
 
+TEST_IN_LAB("125 and one line if no kernel can be kept") {
+  const auto result = shell("LAB_CACHE=/proc/cache " + lab() + "true");
+  CHECK(result.status == 125);
+  CHECK(result.err ==
+        "lab: no kernel can be kept in /proc/cache; "
+        "hint: LAB_CACHE=DIRECTORY, one of yours\n");
+}
+
 TEST_IN_LAB("a machine that does not start is 125, and no waiting") {
   const auto result = shell("LAB_MEM=1 " + lab() + "true");
   CHECK(result.status == 125);
