@@ -369,7 +369,7 @@ def section(slide, number):
     player = ''
     if ': Run it</figcaption>' in body:
         player = f'<button class="play" data-cast="{slide.part}">▶ recording (V)</button>'
-    return (f'<section class="{classes}" id="{number}" data-timing="{slide.minutes * 60}">'
+    return (f'<section class="{classes}" id="slide-{number}" data-timing="{slide.minutes * 60}">'
             f'{chip}{mark}{heading}<div class="body">{rest}</div>{player}<aside class="notes">{notes}</aside></section>')
 
 

@@ -205,6 +205,38 @@ class Show(unittest.TestCase):
         self.press('q')
         self.assertEqual(self.status(), 0)
 
+    def test_what_the_audience_does_to_the_panes_is_no_hindrance(self):
+        self.until(' 1 of ')
+        # A line that is not finished, the mouse's wheel, and a shell too many that is left.
+        self.tmux('send-keys', '-t', 'demo.0', 'half a line ')
+        self.tmux('send-keys', '-t', 'demo.1', 'exit', 'Enter')
+        self.tmux('copy-mode', '-t', 'demo.0')
+        self.press(' ')
+        self.until('typed; space runs it')
+        self.press(' ')
+        self.until(' 2 of ')
+        self.press('n')
+        said = self.until(' 5 of ')
+        self.tmux('send-keys', '-t', 'demo.0', 'exit', 'Enter')
+        for at in range(6, 11):
+            self.press(' ')
+            said += self.until('typed; space runs it')
+            self.press(' ')
+            said += self.until(f' {at} of ')
+        self.assertNotIn('not as in the text', said)
+        self.press('q')
+        self.assertEqual(self.status(), 0)
+
+    def test_keys_pressed_too_early_do_nothing_but_one_that_ends(self):
+        self.until(' 1 of ')
+        self.press(' ' * 20)
+        self.until('typed; space runs it')
+        self.press('  q')
+        said = self.until(' 2 of ')
+        self.assertNotIn('typed;', said)
+        self.assertEqual(self.status(), 0)
+        self.assertNotIn('typed;', self.said)
+
     def test_back_skip_and_again(self):
         self.until(' 1 of ')
         self.press('s')

@@ -18,7 +18,7 @@ import transcript
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 COLUMNS, ROWS = 84, {'box': 13, 'host': 7}
 TITLES = {'box': 'container', 'host': 'host'}
-HEADINGS = ('Run it', 'Look from outside')
+HEADINGS = ('Run it', 'Look from outside', 'The escape')  # The last has only 01.
 KEY, PAUSE, READ = 0.05, 0.5, 1.2  # Seconds: a key, before a line, for a line of output.
 # A program that is given no command opens a shell: 02-pidns, 07 --memory 7M, 04 2>/dev/null.
 OPENS = re.compile(r'build/\d\d-\S+( --\S+ \S+)*( 2>\S+)?$')
@@ -31,7 +31,8 @@ def text_of(step):
 
 def of_text(text):
     """What is shown of a step: its headings, with the commands below each."""
-    parts = [(heading, transcript.below(text, heading)) for heading in HEADINGS]
+    parts = [(heading, transcript.below(text, heading)) for heading in HEADINGS
+             if f'# {heading}\n' in text]
     return [(heading, commands) for heading, commands in parts if commands]
 
 

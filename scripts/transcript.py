@@ -118,10 +118,12 @@ def below(text, heading, every=False):
     """The commands of the first block below a heading that is for every host; or of
     every block, for whatever host."""
     lines = text.split('\n')
-    if '## ' + heading not in lines:
+    mark = next((mark for mark in ('## ', '### ') if mark + heading in lines), None)
+    if mark is None:
         raise ValueError(f'no heading "{heading}"')
-    start = lines.index('## ' + heading) + 1
-    end = next((n for n in range(start, len(lines)) if lines[n].startswith('## ')), len(lines))
+    start = lines.index(mark + heading) + 1
+    end = next((n for n in range(start, len(lines)) if lines[n].startswith(('## ', mark))),
+               len(lines))
     commands = [command for command in parse(text).commands if start < command.line <= end]
     if every:
         return commands
