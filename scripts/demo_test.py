@@ -148,6 +148,15 @@ class Show(unittest.TestCase):
         self.assertEqual(self.status(), 130)  # The demo after it does not begin.
         self.nothing_is_left()
 
+    def test_the_first_demo_ends_with_the_escape(self):
+        self.doCleanups()
+        self.setUp('01')
+        self.show_all('01')
+        self.assertIn('/home/you', self.tmux('capture-pane', '-p', '-t', 'demo.1'))
+        self.press('q')
+        self.assertEqual(self.status(), 0)
+        self.nothing_is_left()
+
     def test_it_shows_all_and_leaves_nothing(self):
         self.show_all('02')
         self.assertIn('pid:[', self.tmux('capture-pane', '-p', '-t', 'demo.0'))

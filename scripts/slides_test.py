@@ -348,6 +348,16 @@ class InTheBrowser(unittest.TestCase):
                 self.assertEqual(seen[0], 0, number)
                 self.assertEqual(seen, sorted(set(seen)), number)
 
+    def test_a_reload_stays_on_its_slide(self):
+        title = "Reveal.getCurrentSlide().querySelector('h1, h2').textContent"
+        with browser.Page(browser.address(PAGE)) as page:
+            page.js('Reveal.slide(30)')
+            page.until("!['', '#/slide-1'].includes(location.hash)")  # A moment later.
+            before, place = page.js(title), page.js('location.hash')
+        for query in ('', '?all'):  # The same, with others in between.
+            with browser.Page(browser.address(PAGE, query + place)) as page:
+                self.assertEqual(page.js(title), before)
+
     def test_every_demo_has_a_recording_and_its_text(self):
         with browser.Page(browser.address(PAGE)) as page:
             self.assertEqual(page.js("""[...document.querySelectorAll('.play')].map(e => [e.dataset.cast,
