@@ -199,7 +199,7 @@ checker: build $(BUILD)/tests $(PROBES) rootfs
 
 $(NUMBERS:%=check-%): check-%:
 	@scripts/setup test
-	@scripts/learn check $* $(if $(ONLY),--only '$(ONLY)')
+	@scripts/learn check $*
 
 # With another number, or none.
 NUMBERED := diff start check hint catch-up solution demo

@@ -194,6 +194,37 @@ int main() {
   CHECK(has(result, "and the status is 137"));
 }
 
+TEST_LEARNER("what harms the project does not reach it") {
+  const Learner learner;
+  learner.write("01", R"(#include <cstdlib>
+int main() {
+  return std::system("echo >>README.md; touch scripts/new build/rootfs/new");
+}
+)");
+  const auto before = contents("README.md");
+  CHECK(has(learner.learn("check 01"), "and the status is "));
+  CHECK(contents("README.md") == before);
+  CHECK(!fs::exists("scripts/new"));
+  CHECK(!fs::exists("build/rootfs/new"));
+}
+
+TEST_LEARNER("wrong input is one line") {
+  const Learner learner;
+  learner.write("01", course("01-chroot"));
+  auto result = learner.learn("check 01 --only 'no such words'");
+  CHECK(result.status == 1);
+  CHECK(host::lines(result.err).size() == 1);
+  CHECK(result.err.find("has \"no such words\" in its name") !=
+        std::string::npos);
+  std::ofstream{learner.memory()} << R"({"checks": {"01": {}}, "hints": []})";
+  CHECK(learner.learn("progress").status == 0);
+  CHECK(has(learner.learn("hint 01"), "Another /, 1 of 4: the idea"));
+  fs::create_directory(learner.mine("02"));
+  result = learner.learn("start 03");
+  CHECK(result.status == 1);
+  CHECK(result.err == "learn: " + learner.mine("02") + ": Is a directory\n");
+}
+
 TEST_LEARNER("whatever is left on that host is told, and gone with it") {
   const auto result = shell(
       "scripts/apart sh -c '"
@@ -248,7 +279,7 @@ TEST_LEARNER("what does not compile, or does not run, is told at once") {
   result = learner.learn("check 03");
   CHECK(result.status == 1);
   CHECK(has(result, "- does not hold  it runs a command (root)\n"));
-  CHECK(has(result, "\n0 hold, 1 do not, 0 not checked\n"));
+  CHECK(has(result, "\n0 hold, 1 do not, 1 not checked\n"));
 }
 
 TEST_CASE("each step has a task, and hints of four rungs") {

@@ -258,7 +258,9 @@ int main(int argc, char** argv) try {
     if (network != "host") mount_sys();
     pivot_root();
     sys::place_binds(args.binds, copies);
-    if (args.read_only) sys::set_mount_attributes("/", MOUNT_ATTR_RDONLY);
+    if (args.read_only)
+      for (const char* const path : {"/", "/dev"})
+        sys::set_mount_attributes(path, MOUNT_ATTR_RDONLY);
 
     sys::narrate("execvp {}", args.command[0]);
     ::execvp(args.command[0], args.command);

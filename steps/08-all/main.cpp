@@ -292,7 +292,9 @@ int main(int argc, char** argv) try {
     hide_paths();
     pivot_root();
     sys::place_binds(args.binds, copies);
-    if (args.read_only) sys::set_mount_attributes("/", MOUNT_ATTR_RDONLY);
+    if (args.read_only)
+      for (const char* const path : {"/", "/dev"})
+        sys::set_mount_attributes(path, MOUNT_ATTR_RDONLY);
 
     leave_descriptors();
     limit_own_processes(groups, args);
