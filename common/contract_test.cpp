@@ -77,7 +77,7 @@ TEST_AS_BOTH("the command gets no open file but the caller's") {
   const std::string find =
       "sh -c 'exec 2>/dev/null; for n in $(seq 3 255); do (exec <&$n) && echo "
       "$n; done; true'";
-  const auto own = shell(host::rootfs(caller) + "/bin/busybox " + find);
+  const auto own = shell("'" + host::rootfs(caller) + "/bin/busybox' " + find);
   const auto callers = host::lines(own.out);
   for_each(caller, [&](const Program& program) {
     const auto result =

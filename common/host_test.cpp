@@ -97,7 +97,8 @@ std::string rootfs(Caller caller) {
   if (!fs::exists(copy)) {
     // One that is named is nobody's yet: a copy of it is made faster.
     const char* const chosen = std::getenv("TEST_ROOTFS");
-    must((chosen != nullptr ? "cp -a " + std::string{chosen} : "rootfs/build") +
+    must((chosen != nullptr ? "cp -a '" + std::string{chosen} + "'"
+                            : "rootfs/build") +
          " " + copy.string() + " && chown -Rh " + std::to_string(kUser) + ":" +
          std::to_string(kUser) + " " + copy.string());
   }
@@ -111,10 +112,13 @@ std::string scratch(const std::string& name) {
 }
 
 std::string as(Caller caller, const std::string& name) {
+  auto path = program(caller, name).string();
+  // Some who call this have quotes around all of it.
+  if (path.find(' ') != path.npos) path = "'" + path + "'";
   return (plays_user(caller)
               ? "setpriv --reuid 54321 --regid 54321 --clear-groups "
               : "") +
-         program(caller, name).string();
+         path;
 }
 
 std::string step_in(const std::string& rootfs, Caller caller,

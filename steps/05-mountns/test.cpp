@@ -16,8 +16,8 @@ const std::string kStep = "05-mountns";
 
 // Names, kinds, sizes and contents of a whole tree.
 std::string fingerprint(const std::string& tree) {
-  return shell("cd " + tree +
-               " && ls -lAR --time-style=full-iso . && "
+  return shell("cd '" + tree +
+               "' && ls -lAR --time-style=full-iso . && "
                "find . -type f -exec cat {} + | cksum")
       .out;
 }
@@ -25,7 +25,7 @@ std::string fingerprint(const std::string& tree) {
 // A rootfs of the caller's own, to be spoilt.
 std::string copy_of_rootfs(Caller caller, const std::string& name) {
   auto tree = host::scratch(name) + "/rootfs";
-  must("cp -a " + host::rootfs(caller) + " " + tree);
+  must("cp -a '" + host::rootfs(caller) + "' " + tree);
   return tree;
 }
 
