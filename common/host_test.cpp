@@ -447,6 +447,9 @@ Unharmed::~Unharmed() {
 // nothing that a failing test leaves behind outlives it. Mounts are shared, as
 // they are on a host with systemd, so that one that spreads is seen.
 int main(int argc, char** argv) {
+  // Ignored by nohup(1), say, they would be ignored by all that we start.
+  for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM})
+    (void)::signal(number, SIG_DFL);
   if (::geteuid() == 0) {
     sys::check(::unshare(CLONE_NEWNS | CLONE_NEWNET), "unshare a host");
     sys::check(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
