@@ -306,6 +306,9 @@ std::vector<std::string> wanted_on_v1(const Attempt& attempt,
 
 Cause no_cgroup(const Attempt& attempt, const Host& host) {
   const auto v1 = wanted_on_v1(attempt, host);
+  if (!host.cgroup_cover.empty() && host.container.empty())
+    return {"the cgroups are hidden by the mount " + host.cgroup_cover,
+            "sudo umount " + host.cgroup_cover};
   if (attempt.errnum == ENOENT) {
     if (!host.container.empty())
       return in_container(host, "cgroups are kept away");
@@ -335,9 +338,6 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
   }
   if (!host.container.empty())
     return in_container(host, "cgroups are kept away");
-  if (!host.cgroup_cover.empty())
-    return {"the cgroups are hidden by the mount " + host.cgroup_cover,
-            "sudo umount " + host.cgroup_cover};
   if (host.is_root && !host.has_ids) return kNoIds;
   if (host.is_root)
     return {"the cgroup file system is not root's to change",

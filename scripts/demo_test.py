@@ -40,6 +40,7 @@ class Show(unittest.TestCase):
         self.environment = {**os.environ, 'TMUX_TMPDIR': self.home, 'TMPDIR': self.home + '/tmp'}
         self.pid, self.file = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # A shell in the background ignores it.
             os.chdir(deck.TOP)
             os.execve('scripts/demo', ['scripts/demo', step], self.environment)
         self.said = ''
@@ -170,6 +171,7 @@ class Show(unittest.TestCase):
     def test_who_watches_sees_one_demo_after_another(self):
         pid, file = pty.fork()
         if pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # A shell in the background ignores it.
             os.chdir(deck.TOP)
             os.execve('scripts/demo', ['scripts/demo', '--watch'], {**self.environment, 'TERM': 'xterm'})
         self.addCleanup(os.close, file)
