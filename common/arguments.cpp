@@ -79,7 +79,7 @@ constexpr std::array<Option, 10> kOptions{{
      [](Arguments& args, std::string_view value) {
        args.binds.push_back(parse_bind(value));
      }},
-    {"--read-only", "", "no writing, but to /tmp, /dev and binds",
+    {"--read-only", "", "no writing, but to /tmp, /dev/shm and binds",
      [](Arguments& args, std::string_view) { args.read_only = true; }},
     {"--net", "veth|nat|none|host", "its network (root: veth; else none)",
      [](Arguments& args, std::string_view value) {

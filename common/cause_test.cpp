@@ -181,6 +181,30 @@ TEST_CASE("a switch that is off is named, with the command that turns it on") {
         "echo 2147483647 | sudo tee /proc/sys/user/max_*_namespaces");
 }
 
+TEST_CASE(
+    "what hides settings and cgroups is named, in a container that itself") {
+  auto host = root_on_good_host();
+  const Attempt setting{"write '1' to /proc/sys/net/ipv4/conf/box1/rp_filter",
+                        ENOENT, 0};
+  CHECK_FALSE(explain(setting, host));
+  host.mask = "/proc/sys";
+  CHECK(why(setting, host) ==
+        "a part of /proc is hidden by the mount /proc/sys");
+  CHECK(mend(setting, host) == "umount /proc/sys");
+  const Attempt cgroup{"find a cgroup for a limit on memory", ENOENT, 0};
+  host.cgroup_cover = "/sys/fs/cgroup";
+  for (const auto& attempt : {cgroup, with(cgroup, EACCES)})
+    CHECK(mend(attempt, host) == "umount /sys/fs/cgroup");
+  // There, what is forbidden is so for more than one reason.
+  host.container = "docker";
+  host.has_ids = false;
+  for (const auto& attempt :
+       {setting, cgroup, Attempt{"copy the mount .", EPERM, 0}}) {
+    CAPTURE(attempt.doing);
+    CHECK(why(attempt, host).ends_with(" by docker"));
+  }
+}
+
 TEST_CASE("a chroot is named where it shows, and where nothing else is left") {
   auto host = root_on_good_host();
   const std::string chroot =

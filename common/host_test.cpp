@@ -112,13 +112,10 @@ std::string scratch(const std::string& name) {
 }
 
 std::string as(Caller caller, const std::string& name) {
-  auto path = program(caller, name).string();
-  // Some who call this have quotes around all of it.
-  if (path.find(' ') != path.npos) path = "'" + path + "'";
   return (plays_user(caller)
               ? "setpriv --reuid 54321 --regid 54321 --clear-groups "
               : "") +
-         path;
+         program(caller, name).string();
 }
 
 std::string step_in(const std::string& rootfs, Caller caller,

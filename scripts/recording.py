@@ -18,7 +18,7 @@ import transcript
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 COLUMNS, ROWS = 84, {'box': 13, 'host': 7}
 TITLES = {'box': 'container', 'host': 'host'}
-HEADINGS = ('Run it', 'Look from outside', 'The escape')  # The last has only 01.
+HEADINGS = ('Run it', 'Look from outside', 'The escape')  # The last is 01's.
 KEY, PAUSE, READ = 0.05, 0.5, 1.2  # Seconds: a key, before a line, for a line of output.
 # A program that is given no command opens a shell: 02-pidns, 07 --memory 7M, 04 2>/dev/null.
 OPENS = re.compile(r'build/\d\d-\S+( --\S+ \S+)*( 2>\S+)?$')

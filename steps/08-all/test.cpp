@@ -242,20 +242,19 @@ TEST_AS_BOTH("PID 1 is a closed book") {
   CHECK(of_init == inside(caller, rights + "self/status"));
 }
 
-// Those that root may see. In a container, /proc/keys may be covered.
-std::string session_keyrings() {
-  return shell("grep keyring /proc/keys | grep -c _ses").out;
-}
-
 // The filter forbids to use the caller's. But who has it, has rights over it.
+// In a container, /proc/keys may be covered.
 TEST_CASE_FIXTURE(host::Unharmed,
                   "its session keyring is its own (root)" *
                       doctest::skip(::geteuid() != 0 ||
                                     host::contents("/proc/keys").empty())) {
-  const auto before = session_keyrings();
+  const auto keyrings = [] {
+    return shell("grep keyring /proc/keys | grep -c _ses").out;
+  };
+  const auto before = keyrings();
   host::Running box{::box(Caller::kRoot) + "sh -c 'echo ready; read wait'"};
   CHECK(box.hear() == "ready");
-  CHECK(session_keyrings() != before);
+  CHECK(keyrings() != before);
   box.finish();
 }
 
