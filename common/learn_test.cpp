@@ -298,6 +298,18 @@ TEST_CASE("each step has a task, and hints of four rungs") {
     }
     CHECK(topics > 0);
     CHECK(hints == 4 * topics);
+
+    // The learner's file begins with it.
+    const Learner learner;
+    const auto step = entry.path().filename().string().substr(0, 2);
+    CHECK(learner.learn("start " + step).status == 0);
+    const auto start = contents(learner.mine(step));
+    for (const auto& line : host::lines(text.substr(text.find('\n')))) {
+      if (line.starts_with("## ") || line.starts_with("```")) break;
+      CAPTURE(line);
+      CHECK(start.find(line.empty() ? "//\n" : "// " + line + "\n") !=
+            std::string::npos);
+    }
   }
 }
 
