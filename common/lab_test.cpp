@@ -235,6 +235,17 @@ TEST_IN_LAB("a signal ends it, and nothing is left") {
   }
 }
 
+TEST_IN_LAB("nothing is left when its terminal is closed") {
+  const auto place = host::scratch("lab");
+  host::Running terminal{"env TMPDIR='" + place +
+                         "' script -qec 'scripts/lab sleep 1000' /dev/null"};
+  CHECK(host::comes_to_run(terminal.pid(), kQemu));
+  ::kill(terminal.pid(), SIGKILL);
+  CHECK(terminal.finish() == 128 + SIGKILL);
+  CHECK(host::eventually(
+      [&](pid_t) { return shell("ls -A '" + place + "'").out.empty(); }, -1));
+}
+
 TEST_IN_LAB("125 and one line if there is no such kernel") {
   auto result = shell("LAB_DEB=/no/such.deb " + lab() + "true");
   CHECK(result.status == 125);
