@@ -242,6 +242,14 @@ TEST_LEARNER("whatever is left on that host is told, and gone with it") {
   }
 }
 
+TEST_LEARNER("what umount(8) makes for itself is not left by anybody") {
+  const auto result = shell(
+      "unshare --mount sh -c 'mount -t tmpfs none /run; scripts/apart sh -c "
+      "\"mount -t tmpfs none /mnt; umount /mnt\"'");
+  CHECK(result.status == 0);
+  CHECK(result.err.empty());
+}
+
 TEST_LEARNER("a signal ends that host") {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     CAPTURE(signal);
