@@ -21,7 +21,7 @@ class Parsing(unittest.TestCase):
         '# A step', '<!-- vary: 4101', '4102 -->', 'It counts.', '', '```console',
         'host# build/02-pidns', '...', 'box# echo $$', '1', 'host$ cat <<END', '> word',
         '> END', 'word', '```', 'Elsewhere.', '```console if cgroup v2', 'host# true',
-        '```', '```cpp', 'host# no command', '```'])
+        '```', '```cpp', '# no command', '```'])
 
     def setUp(self):
         self.parsed = transcript.parse(self.TEXT)
@@ -84,9 +84,20 @@ class Parsing(unittest.TestCase):
             transcript.parse('1. Why?\n   ```console\n   host# true\nword\n   ```')
 
     def test_a_block_without_a_prompt_or_an_end_is_refused(self):
-        for text in ('```console\nword\n```', '```console\nhost# true\n'):
-            with self.assertRaises(ValueError):
+        for text in ('```console\nword\n```', '```console\nhost# true\n', '```console\n```',
+                     '```console\nbox$ true\n```', '```text\nword\n'):
+            with self.assertRaises(ValueError, msg=text):
                 transcript.parse(text)
+
+    def test_what_would_be_run_by_nobody_is_refused(self):
+        for fence in ('```console ', '```consol', '```bash', '~~~console', '````console',
+                      '\t```console', '```cpp', '    '):
+            with self.assertRaises(ValueError, msg=fence):
+                transcript.parse(f'{fence}\nhost# true\n```')
+
+    def test_only_what_has_a_digit_varies(self):
+        with self.assertRaises(ValueError):
+            transcript.parse('<!-- vary: crate -->\n```console\nhost# true crate\n```')
 
 
 class Comparing(unittest.TestCase):
@@ -166,6 +177,11 @@ class Cutting(unittest.TestCase):
         with self.assertRaises(markdown.Missing):
             markdown.cut('void one() {\n  first();', 'void one')
 
+    def test_code_of_which_nobody_says_where_it_is_from_is_refused(self):
+        for line in ('<!--code main.cpp: main -->', ' <!-- code main.cpp: main -->', 'Look:'):
+            with self.assertRaises(markdown.Missing, msg=line):
+                markdown.with_code('README.md', f'{line}\n```cpp\nint main();\n```\n')
+
 
 class Links(unittest.TestCase):
     def broken(self, text):
@@ -178,6 +194,14 @@ class Links(unittest.TestCase):
         self.assertEqual(self.broken('[a](other.md) [b](other.md#a-title-here)'), [])
         self.assertEqual(self.broken('[a](none.md) [b](other.md#none)'),
                          ['none.md', 'other.md#none'])
+
+    def test_what_nobody_would_follow_is_named(self):
+        for link in ('[a](none.md "A title")', '[a]( none.md )', '[a][b]', '[b]: none.md',
+                     '<a href="none.md">', '[a](/etc/passwd)'):
+            self.assertEqual(len(self.broken(link)), 1, link)
+        for link in ('../../../etc/passwd', '../../build/tests'):
+            self.assertEqual(markdown.broken_links('steps/04-uts/README.md', f'[a]({link})'),
+                             [link])
 
     def test_other_sites_and_code_are_let_be(self):
         self.assertEqual(self.broken('[a](https://x.example)\n```\n[b](c)\n```\n'), [])

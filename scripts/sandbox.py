@@ -157,7 +157,7 @@ def entered():
         with subprocess.Popen(
                 ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork',
                  '--kill-child', '--mount-proc', '--propagation', 'private', sys.executable,
-                 os.path.abspath(sys.argv[0])] + sys.argv[1:],
+                 f'{TOP}/scripts/{os.path.basename(sys.argv[0])}'] + sys.argv[1:],
                 env={**os.environ, INSIDE: scratch},
                 # Else it ends with the terminal, and kills the inner one on the spot.
                 preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as inner:

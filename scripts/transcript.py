@@ -29,6 +29,7 @@ import re
 
 PROMPT = re.compile(r'(host|box)([#$]) ?(.*)')
 FENCE = re.compile(r'( *)```console(?: if (.*))?$')
+OTHER_FENCE = re.compile(r' *```(cpp|sh|text)?$')
 VARY = re.compile(r'<!--\s*vary:(.*?)-->', re.S)
 
 
@@ -62,17 +63,25 @@ def parse(text):
             match = None if fenced else FENCE.match(line)
             if match:
                 block, indent, start, condition = [], match[1], number, match[2] or ''
-            elif line.lstrip().startswith('```'):
+            elif line.lstrip().startswith(('```', '~~~')):
+                if not OTHER_FENCE.match(line):
+                    raise ValueError(f'{number}: no block of a kind that is known: {line}')
                 fenced = not fenced
+            elif PROMPT.match(line.lstrip()):
+                raise ValueError(f'{number}: typed outside of any console block')
             elif line.strip() and not fenced and not line.startswith('<!--'):
                 before = '' if line.startswith('#') else line.strip()
             continue
         if line and not line.startswith(indent):
             raise ValueError(f'{number}: stands left of its console block')
         line = line.removeprefix(indent)
+        if line == '```' and not block:
+            raise ValueError(f'{number}: a console block with nothing in it')
         if line == '```':
             commands += block
             block = None
+        elif line.startswith('box$'):
+            raise ValueError(f'{number}: a container has one prompt, box#')
         elif match := PROMPT.fullmatch(line):
             block.append(Command(number, start, match[1], match[2], [match[3]], condition,
                                  before, first_output=number + 1, indent=indent))
@@ -83,8 +92,10 @@ def parse(text):
             block[-1].first_output = number + 1
         else:
             block[-1].expected.append(line)
-    if block is not None:
-        raise ValueError('the last console block has no end')
+    if block is not None or fenced:
+        raise ValueError('the last block has no end')
+    if names := sorted(word for word in vary if not re.search(r'\d', word)):
+        raise ValueError(f'does not vary from run to run: {names[0]}')
     return Transcript(commands, vary)
 
 
