@@ -338,6 +338,19 @@ std::string network() {
   return all;
 }
 
+// A cable that somebody has just let go is gone soon, but not at once: it is
+// not to be taken for the host's.
+std::string settled_network() {
+  const auto is_settled = [](pid_t) {
+    const auto all = links();
+    return std::none_of(all.begin(), all.end(), [](const std::string& link) {
+      return link.find("box") != std::string::npos;
+    });
+  };
+  if (::geteuid() == 0) (void)eventually(is_settled, 0);
+  return network();
+}
+
 // Other copies of this project may run beside us.
 bool is_ours(const fs::path& path) {
   const auto text = path.string();
@@ -386,7 +399,7 @@ std::vector<std::string> our_processes() {
 Unharmed::Unharmed()
     : name_{host_name()},
       mounts_{contents("/proc/self/mountinfo")},
-      network_{network()},
+      network_{settled_network()},
       links_{links()},
       cgroups_{our_cgroups()},
       processes_{our_processes()} {}

@@ -105,6 +105,26 @@ TEST_IN_LAB("a terminal has one inside, of the same size") {
   CHECK(result.out.find("33 99") != std::string::npos);
 }
 
+TEST_IN_LAB("its shell says where one is, and how to leave") {
+  const auto result =
+      shell("echo 'exit 5' | TMPDIR='" + host::scratch("lab") +
+            "' script -qec scripts/lab /dev/null");
+  CHECK(result.status == 5);
+  CHECK(result.out.find("This is the lab, a throw-away Linux, and you are root "
+                        "in it.") != std::string::npos);
+}
+
+TEST_CASE("the lab's --help takes no kernel; another option is one line") {
+  auto result = shell("LAB_CACHE=/proc/cache scripts/lab --help");
+  CHECK(result.status == 0);
+  CHECK(result.out.starts_with("Runs a command in the lab"));
+  CHECK(result.err.empty());
+  result = shell("LAB_CACHE=/proc/cache scripts/lab --no-such");
+  CHECK(result.status == 125);
+  CHECK(result.err ==
+        "lab: there is no option --no-such; hint: scripts/lab --help\n");
+}
+
 TEST_IN_LAB("a status says which signal ended the command") {
   const auto result = shell(lab() + "sh -c 'kill -USR1 $$'");
   CHECK(result.status == 128 + SIGUSR1);

@@ -5,6 +5,7 @@ import dataclasses
 import glob
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -179,8 +180,9 @@ class Cutting(unittest.TestCase):
 
     def test_code_of_which_nobody_says_where_it_is_from_is_refused(self):
         for line in ('<!--code main.cpp: main -->', ' <!-- code main.cpp: main -->', 'Look:'):
-            with self.assertRaises(markdown.Missing, msg=line):
-                markdown.with_code('README.md', f'{line}\n```cpp\nint main();\n```\n')
+            self.assertNotEqual(markdown.uncut_code(f'{line}\n```cpp\nint main();\n```\n'), '', line)
+        for line in ('<!-- code main.cpp: main -->\n```cpp', '1. Like this:\n   ```cpp'):
+            self.assertEqual(markdown.uncut_code(f'{line}\nint main();\n```\n'), '', line)
 
 
 class Links(unittest.TestCase):
@@ -337,6 +339,26 @@ class Lessons(unittest.TestCase):
                 for goal in ('start', 'check'):
                     self.assertIn(f'`make {goal}-{path[6:8]}`', exercises)
 
+    def test_the_table_of_namespaces_is_the_kernels_and_the_steps(self):
+        rows = re.findall(r'^\| (\w+) \| `(CLONE_\w+)` \| .* \| (.*) \|$',
+                          markdown.read('steps/04-uts/README.md'), re.M)
+        self.assertEqual(sorted(kind for kind, _, _ in rows), sorted(
+            kind for kind in os.listdir('/proc/self/ns') if not kind.endswith('_for_children')))
+        for kind, flag, step in rows:
+            self.assertIn(flag, {'CLONE_NEWNS', 'CLONE_NEW' + kind.upper()})
+            used_in = [path[6:8] for path in sorted(glob.glob('steps/0*/main.cpp'))
+                       if re.search(rf'\b{flag}\b', markdown.read(path))]
+            self.assertEqual(step[:2], used_in[0] if used_in else 'no', flag)
+
+    def test_the_table_of_cgroup_files_names_those_that_are_used(self):
+        text = markdown.read('steps/07-cgroup-memory/README.md')
+        used = markdown.read('steps/07-cgroup-memory/main.cpp') + '\n'.join(
+            line for command in transcript.parse(text).commands for line in command.typed)
+        named = re.findall(r'\b(?:memory|cgroup)\.[a-z._]+', text.partition('\nWhich of them')[0])
+        self.assertGreater(len(named), 6)
+        for name in named:
+            self.assertRegex(used, re.escape(name) + r'\b')
+
     def test_they_run_more_than_150_commands(self):
         self.assertGreater(sum(len(transcript.parse(markdown.read(path)).commands)
                                for path in glob.glob('steps/*/README.md')), 150)
@@ -400,6 +422,31 @@ class WholeTexts(unittest.TestCase):
         for what in ('leads nowhere: none.md', 'leads nowhere: #there', 'none.cpp: '):
             self.assertIn(what, said)
         self.assertNotIn('#here', said)
+
+    def test_code_that_is_cut_from_nowhere_fails(self):
+        status, said, _ = self.check('```console', 'host# true', '```', '', '```cpp', 'int a;', '```')
+        self.assertEqual(status, 1)
+        self.assertIn('README.md: code that is cut from no source: ```cpp', said)
+
+    def test_what_is_no_text_is_one_line(self):
+        for path in ('nosuch.md', 'steps/02-pidns/main.cpp', 'steps'):
+            result = subprocess.run(['scripts/docs', 'check', path], capture_output=True,
+                                    text=True, check=False)
+            self.assertEqual((result.returncode, len(result.stderr.splitlines())), (1, 1), path)
+
+    def test_without_root_what_needs_no_running_is_checked(self):
+        if os.geteuid() != 0:
+            self.skipTest('root becomes somebody else here')
+        with tempfile.TemporaryDirectory(dir='/tmp') as place:
+            os.chmod(place, 0o755)
+            for name in ('scripts', 'steps'):
+                shutil.copytree(name, f'{place}/{name}')
+            with open(f'{place}/steps/04-uts/README.md', 'a', encoding='utf-8') as file:
+                file.write('\n[a](none.md)\n')
+            result = subprocess.run([f'{place}/scripts/docs', 'check', 'steps/04-uts/README.md'],
+                                    capture_output=True, text=True, check=False, user=65534)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn('README.md: leads nowhere: none.md', result.stdout)
 
     def test_the_text_of_02_notices_that_its_flag_is_gone(self):
         result = subprocess.run(['scripts/mutants', 'no CLONE_NEWPID'], capture_output=True,

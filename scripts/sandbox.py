@@ -18,6 +18,7 @@ import terminal
 import transcript
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PROGRAM = os.path.abspath(sys.argv[0])  # Before anybody goes to another directory.
 HOME = '/home/you'
 PLACE = HOME + '/containers'  # Where the texts have been cloned to.
 USER = 1000
@@ -157,7 +158,7 @@ def entered():
         with subprocess.Popen(
                 ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork',
                  '--kill-child', '--mount-proc', '--propagation', 'private', sys.executable,
-                 f'{TOP}/scripts/{os.path.basename(sys.argv[0])}'] + sys.argv[1:],
+                 PROGRAM] + sys.argv[1:],
                 env={**os.environ, INSIDE: scratch},
                 # Else it ends with the terminal, and kills the inner one on the spot.
                 preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as inner:

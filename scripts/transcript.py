@@ -16,7 +16,7 @@ What differs from run to run is named once in the file,
 
     <!-- vary: 4101 4102 10.199.0.2 -->
 
-and then must differ and repeat as it does in the text: two transcripts are the same
+has a digit in it, and then must differ and repeat as it does in the text: two transcripts are the same
 if one renaming of those words makes them so.
 
 A block for some hosts only says so behind its language: ```console if cgroup v2. So does

@@ -4,6 +4,7 @@
 
 #include "common/host_test.hpp"
 
+#include <fstream>
 #include <memory>
 #include <set>
 
@@ -22,6 +23,22 @@ const std::string kGateway =
 std::string first_word(const std::string& text) {
   return text.substr(0, text.find_first_of(" /\n"));
 }
+
+// Has the host forward packets, as one with Docker on it does already, and
+// gives the setting back.
+class Forwarding {
+ public:
+  Forwarding() { set("1"); }
+  Forwarding(const Forwarding&) = delete;
+  Forwarding& operator=(const Forwarding&) = delete;
+  ~Forwarding() { set(before_); }
+
+  static void set(const std::string& value) { std::ofstream{kPath} << value; }
+
+ private:
+  static constexpr const char* kPath = "/proc/sys/net/ipv4/ip_forward";
+  std::string before_ = first_word(host::contents(kPath));
+};
 
 // The address of eth0, as the container knows it.
 const std::string kAddress =
@@ -56,8 +73,7 @@ TEST_AS_ROOT("it has lo and eth0, both up, and a default route") {
 // CVE-2020-13401 of Docker: what is inside advertises itself as the host's
 // IPv6 router.
 TEST_AS_ROOT("the host takes no routes from it, and forwards nothing of it") {
-  const auto forwards = host::contents("/proc/sys/net/ipv4/ip_forward");
-  must("echo 1 >/proc/sys/net/ipv4/ip_forward");
+  const Forwarding forwarding;
   host::Running other{step(Caller::kRoot, kStep) + "sh -c '" + kAddress +
                       "; read wait'"};
   const auto address = other.hear();
@@ -78,7 +94,6 @@ TEST_AS_ROOT("the host takes no routes from it, and forwards nothing of it") {
               .status == 1);
   }
   other.finish();
-  must("echo " + forwards.substr(0, 1) + " >/proc/sys/net/ipv4/ip_forward");
 }
 
 TEST_AS_ROOT("the cable's end is on the host meanwhile, and gone afterwards") {
@@ -181,10 +196,8 @@ TEST_AS_ROOT("--net nat lets it out, under the host's address, and undoes it") {
   CHECK(world.hear() == "ready");
   const auto inside =
       "nsenter --net -t " + std::to_string(world.pid()) + " ip ";
-  // A host of Docker's forwards already.
-  const auto forwards = host::contents("/proc/sys/net/ipv4/ip_forward");
+  const Forwarding forwarding;
   must(
-      "echo 1 >/proc/sys/net/ipv4/ip_forward; "
       "ip link add up0 type veth peer name up1 netns " +
       std::to_string(world.pid()) +
       "; ip addr add 198.51.100.1/24 dev up0; ip link set up0 up; " + inside +
@@ -194,12 +207,11 @@ TEST_AS_ROOT("--net nat lets it out, under the host's address, and undoes it") {
   CHECK(shell(step(Caller::kRoot, kStep, "--net veth") + ping).status == 1);
   CHECK(shell(step(Caller::kRoot, kStep, "--net nat") + ping).status == 0);
   CHECK(shell(rules).out == "0\n");
-  must("echo 0 >/proc/sys/net/ipv4/ip_forward");
+  Forwarding::set("0");
   const auto result = shell(step(Caller::kRoot, kStep, "--net nat") + ping);
   CHECK(result.status == 125);
   CHECK(result.err.find("ip_forward=1") != std::string::npos);
-  must("echo " + forwards.substr(0, 1) +
-       " >/proc/sys/net/ipv4/ip_forward; ip link delete up0");
+  must("ip link delete up0");
 }
 
 TEST_SUITE_END();
