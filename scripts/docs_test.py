@@ -146,6 +146,11 @@ class Comparing(unittest.TestCase):
         self.assertNotEqual(self.compare('', ('...\nz', 'a\nb')), '')
         self.assertNotEqual(self.compare('', ('...\nm\n...', 'a\nb')), '')
 
+    def test_dots_hide_no_error(self):
+        error = '03-userns: cannot write the maps: Operation not permitted (EPERM)'
+        for text in ('...', '...\nz', '...\nz\n...'):
+            self.assertIn('hides an error: 03', self.compare('', (text, f'a\n{error}\nz')), text)
+
     def test_missing_and_additional_lines_fail(self):
         self.assertIn('missing', self.compare('', ('a\nb', 'a')))
         self.assertIn('not in the text', self.compare('', ('a', 'a\nb')))
@@ -359,6 +364,43 @@ class Lessons(unittest.TestCase):
         for name in named:
             self.assertRegex(used, re.escape(name) + r'\b')
 
+    def test_the_table_of_controllers_has_all_of_this_kernels(self):
+        table = markdown.read('steps/07-cgroup-memory/README.md').partition(
+            '| v1 | v2 | counts')[2].partition('\n\n')[0]
+        named = [set(re.findall(r'\w+', '|'.join(line.split('|')[column]
+                                                 for line in table.splitlines()[2:])))
+                 for column in (1, 2)]
+        self.assertGreater(len(named[0]), 12)
+        known = [line.split() for line in markdown.read('/proc/cgroups').splitlines()[1:]]
+        on_v1 = {name for name, tree, *_ in known if tree != '0'}
+        on_v2 = {name for path in glob.glob('/sys/fs/cgroup/cgroup.controllers') +
+                 glob.glob('/sys/fs/cgroup/*/cgroup.controllers')
+                 for name in markdown.read(path).split()}
+        self.assertLessEqual(on_v1, named[0])
+        self.assertLessEqual(on_v2, named[1])
+        self.assertLessEqual({name for name, *_ in known} - {'debug'}, named[0] | named[1])
+
+    def test_the_deck_has_the_kinds_of_namespaces_of_the_text(self):
+        in_text = re.findall(r'^\| \w+ \| `(CLONE_\w+)` \| \w+\(7\) \| ([\d.]+) \|',
+                             markdown.read('steps/04-uts/README.md'), re.M)
+        in_deck = re.findall(r'^\| \w+ \| `(CLONE_\w+)` \| ([\d.]+) \|',
+                             markdown.read('slides/slides.md'), re.M)
+        self.assertEqual(len(in_text), 8)
+        self.assertEqual(in_text, in_deck)
+
+    def test_the_table_of_walls_has_every_file_of_08(self):
+        table = markdown.read('steps/08-all/README.md').partition(
+            '| wall |')[2].partition('\n\n')[0]
+        self.assertEqual(
+            set(re.findall(r'\]\((\w+\.cpp)\)', table)),
+            set(re.findall(r'^// -* ?(\w+\.cpp)\b', markdown.read('steps/08-all/layers.hpp'),
+                           re.M)) | {'terminal.cpp'})
+
+    def test_08_keeps_as_many_capabilities_as_its_text_says(self):
+        kept = markdown.read('steps/08-all/capabilities.cpp').partition('kKept{')[2].partition('}')[0]
+        self.assertIn(f'| capabilities | {len(re.findall("CAP_", kept))}, in a user namespace | ',
+                      markdown.read('steps/08-all/README.md'))
+
     def test_they_run_more_than_150_commands(self):
         self.assertGreater(sum(len(transcript.parse(markdown.read(path)).commands)
                                for path in glob.glob('steps/*/README.md')), 150)
@@ -427,6 +469,22 @@ class WholeTexts(unittest.TestCase):
         status, said, _ = self.check('```console', 'host# true', '```', '', '```cpp', 'int a;', '```')
         self.assertEqual(status, 1)
         self.assertIn('README.md: code that is cut from no source: ```cpp', said)
+
+    def test_what_is_left_behind_or_taken_away_fails(self):
+        group = next(line.split()[1] for line in markdown.read('/proc/self/mounts').splitlines()
+                     if line.split()[2].startswith('cgroup')) + '/left4711'
+        self.addCleanup(os.rmdir, group)
+        traces = {'file /dev/shm/left': 'touch /dev/shm/left', 'mount /mnt': 'mount --bind /mnt /mnt',
+                  'interface left': 'ip link add left type veth peer name right',
+                  'process sleep 4711': 'setsid sleep 4711 &', 'host name left': 'hostname left',
+                  'System V msg': 'ipcmk -Q >/dev/null', f'cgroup {group}': f'mkdir {group}',
+                  'file /root/left': 'touch /root/left'}
+        status, said, _ = self.check('```console', *(f'host# ({typed})' for typed in traces.values()),
+                                     '```')
+        self.assertEqual(status, 1)
+        for trace in traces:
+            self.assertIn(f'README.md: leaves a trace: {trace}', said)
+        self.assertIn('README.md: takes away: host name host', said)
 
     def test_what_is_no_text_is_one_line(self):
         for path in ('nosuch.md', 'steps/02-pidns/main.cpp', 'steps'):

@@ -80,7 +80,8 @@ def make_host(scratch):
     run('mount', '-t', 'tmpfs', '-o', 'mode=755', 'run', '/run')  # For ip-netns(8), runc.
     os.makedirs(SCRATCH)
     run('mount', '--rbind', scratch, SCRATCH)
-    for path, mode in (('/tmp', '1777'), ('/var/tmp', '1777'), ('/home', '755')):
+    for path, mode in (('/tmp', '1777'), ('/var/tmp', '1777'), ('/dev/shm', '1777'),
+                       ('/home', '755'), ('/root', '700')):
         run('mount', '-t', 'tmpfs', '-o', f'mode={mode}', 'files', path)
     if not os.path.exists(TOP):  # It lies below one of those, and our own scripts look there.
         os.makedirs(TOP)

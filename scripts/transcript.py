@@ -30,6 +30,7 @@ import re
 PROMPT = re.compile(r'(host|box)([#$]) ?(.*)')
 FENCE = re.compile(r'( *)```console(?: if (.*))?$')
 OTHER_FENCE = re.compile(r' *```(cpp|sh|text)?$')
+ERROR = re.compile(r'\S+: .*(cannot|No such|not found|not permitted|denied|failed|[Ii]nvalid)')
 VARY = re.compile(r'<!--\s*vary:(.*?)-->', re.S)
 
 
@@ -193,17 +194,23 @@ class Comparison:
                 return f'{self.back[value]} and {name} are both {value}'
         return ''
 
+    def behind_dots(self, rest, real, at):
+        """Where in `real` the rest of the text goes on, when there are dots at `at`."""
+        if '...' not in (line.strip() for line in rest):
+            return max(at, len(real) - len(rest))
+        while rest[0].strip() != '...' and at < len(real) and self.match(rest[0], real[at]) is None:
+            at += 1
+        return at
+
     def lines(self, text, real):
         """The same for all that a command prints."""
         at = 0
         for number, line in enumerate(text):
             if line.strip() == '...':
-                rest = text[number + 1:]
-                if '...' not in (other.strip() for other in rest):
-                    at = max(at, len(real) - len(rest))
-                elif rest[0].strip() != '...':
-                    while at < len(real) and self.match(rest[0], real[at]) is None:
-                        at += 1
+                end = self.behind_dots(text[number + 1:], real, at)
+                if errors := list(filter(ERROR.match, real[at:end])):
+                    return f'hides an error: {errors[0]}'
+                at = end
                 continue
             if at == len(real):
                 return f'missing: {line}'
