@@ -125,9 +125,12 @@ def facts():
             'skopeo and umoci': tools['skopeo'] and tools['umoci']}
 
 
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
 def leave(number, _):
     """By way of finally, once: a terminal that goes may tell us twice."""
-    for other in (signal.SIGTERM, signal.SIGHUP):
+    for other in ENDING:
         signal.signal(other, signal.SIG_IGN)
     sys.exit(128 + number)
 
@@ -137,7 +140,7 @@ def entered():
     """Runs what is below it on such a host, and the program up to here twice: the first
     time it stays outside, starts itself in there, and ends as that one does."""
     if INSIDE in os.environ:
-        for number in (signal.SIGTERM, signal.SIGHUP):  # An init ignores what it does not handle.
+        for number in ENDING:  # An init ignores what it does not handle.
             signal.signal(number, leave)
         make_host(os.environ[INSIDE])
         os.chdir(PLACE)
@@ -154,15 +157,18 @@ def entered():
                 os.kill(int(pid), number)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, pass_on)
-    signal.signal(signal.SIGINT, lambda *_: None)  # The inner one has it from the terminal.
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, lambda *_: None)  # The inner one has it from the terminal.
+    def prepare():
+        """Else unshare(1) ends with the terminal, and kills the inner one on the spot."""
+        for number in (signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_IGN)
     try:
         with subprocess.Popen(
                 ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork',
                  '--kill-child', '--mount-proc', '--propagation', 'private', sys.executable,
                  PROGRAM] + sys.argv[1:],
-                env={**os.environ, INSIDE: scratch},
-                # Else it ends with the terminal, and kills the inner one on the spot.
-                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as inner:
+                env={**os.environ, INSIDE: scratch}, preexec_fn=prepare) as inner:
             status = inner.wait()
     finally:
         shutil.rmtree(scratch)
