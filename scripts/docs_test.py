@@ -401,6 +401,19 @@ class Lessons(unittest.TestCase):
         self.assertIn(f'| capabilities | {len(re.findall("CAP_", kept))}, in a user namespace | ',
                       markdown.read('steps/08-all/README.md'))
 
+    def test_an_error_that_is_quoted_in_a_sentence_is_shown_by_a_block(self):
+        """Or a program of ours says it."""
+        texts = [markdown.read(path) for path in glob.glob('steps/*.md') + glob.glob('steps/0*/README.md')]
+        known = '\n'.join(
+            [line for text in texts for command in transcript.parse(text).commands
+             for line in command.expected] +
+            [markdown.read(path) for path in glob.glob('common/*.?pp') + glob.glob('steps/*/*.cpp')])
+        errors = [quote for text in texts
+                  for quote in re.findall(r'`([^`]*)`', markdown.BLOCK.sub('', text))
+                  if re.search(r': [A-Z]\w+ |^[A-Z][a-z]+ [a-z]+ |^(no|cannot) ', quote)]
+        self.assertGreater(len(errors), 3)
+        self.assertEqual([quote for quote in errors if ' '.join(quote.split()) not in known], [])
+
     def test_they_run_more_than_150_commands(self):
         self.assertGreater(sum(len(transcript.parse(markdown.read(path)).commands)
                                for path in glob.glob('steps/*/README.md')), 150)
