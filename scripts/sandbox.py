@@ -90,6 +90,7 @@ def make_host(scratch):
     os.chown(HOME, USER, USER)
     run('mount', '--bind', f'{SCRATCH}/top', PLACE)
     run('mount', '--bind', f'{SCRATCH}/rootfs-0', f'{PLACE}/build/rootfs')
+    run('mount', '--make-rshared', '/')  # As systemd does; but with nobody outside.
 
 
 def users_path(path):
@@ -106,9 +107,10 @@ def shell_words(scratch, sign, by_hand=False):
     if sign == '#':
         return words, terminal.host_environment('/root', term)
     # An ordinary user has made a rootfs of their own.
-    inside = (f'mount --bind {scratch}/rootfs-{USER} {PLACE}/build/rootfs && cd {PLACE} && '
+    inside = (f'mount --bind {scratch}/rootfs-{USER} {PLACE}/build/rootfs && '
+              f'mount --make-rshared / && cd {PLACE} && '
               f'exec setpriv --reuid {USER} --regid {USER} --init-groups "$@"')
-    return (['unshare', '--mount', 'sh', '-c', inside, 'sh'] + words,
+    return (['unshare', '--mount', '--propagation', 'slave', 'sh', '-c', inside, 'sh'] + words,
             terminal.host_environment(HOME, term, users_path(os.environ['PATH'])))
 
 
