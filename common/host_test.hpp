@@ -82,7 +82,7 @@ class Running {
   int from_ = -1;
 };
 
-/// The children of a process: see proc_tid_children(5).
+/// The children of a process: see proc(5), /proc/PID/task/TID/children.
 std::vector<pid_t> children(pid_t pid);
 
 /// Waits until `done` says so; false if that takes more than half a minute.

@@ -76,7 +76,7 @@ Child clone(std::uint64_t flags, const Fd& cgroup,
             const std::function<void()>& body);
 
 /// Whether a process ignores a signal, as interactive shells do SIGTERM: see
-/// proc_pid_status(5), SigIgn. False if it cannot be told.
+/// proc(5), SigIgn in /proc/PID/status. False if it cannot be told.
 bool ignores(pid_t pid, int signal);
 
 /// Child: has the kernel kill us when our parent dies, as clone does at first;

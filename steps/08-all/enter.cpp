@@ -34,7 +34,7 @@ void become_root() {
   sys::die_with_parent();  // As clone arranged; changing ids cleared it.
 }
 
-// The first child of a process, or -1: see proc_tid_children(5).
+// The first child of a process, or -1: see proc(5).
 pid_t first_child(pid_t pid) {
   const auto children =
       sys::read_file(sys::format("/proc/{0}/task/{0}/children", pid));
