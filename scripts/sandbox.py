@@ -91,6 +91,7 @@ def make_host(scratch):
     run('mount', '--bind', f'{SCRATCH}/top', PLACE)
     run('mount', '--bind', f'{SCRATCH}/rootfs-0', f'{PLACE}/build/rootfs')
     run('mount', '--make-rshared', '/')  # As systemd does; but with nobody outside.
+    run('mount', '-o', 'remount,bind,ro', '/')  # What is not made above is the machine's.
 
 
 def users_path(path):
@@ -224,11 +225,6 @@ def cgroups_for_us():
 def run_commands(script, scratch):
     """For each command of a transcript: it, what it printed, and what is wrong with that.
     What is not for this host or user is (command, None, '')."""
-    with cgroups_for_us():
-        yield from run_alone(script, scratch)
-
-
-def run_alone(script, scratch):
     same, terminals = transcript.Comparison(script.vary), Terminals(scratch)
     here = facts()
     try:

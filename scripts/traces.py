@@ -1,19 +1,20 @@
 """What a text leaves on its host: nothing, if it cleans up. See scripts/sandbox.py."""
 
 import collections
+import contextlib
+import glob
 import os
-import re
 import shutil
 import socket
+import stat
 import subprocess
 import time
 
 import markdown
 
-FILES = ['/tmp', '/var/tmp', '/run', '/home', '/root', '/dev/shm', '/dev/mqueue']
-BUILT = {'.git', 'build', '__pycache__'}  # Somebody may build meanwhile.
-TOOLS = {'file /run/netns', 'mount /run/netns', 'file /run/runc'}  # Theirs, and empty by then.
-SYSTEMDS = re.compile(r'\.(slice|scope|service|socket|mount)$')
+OWN = ['/tmp', '/var/tmp', '/run', '/home', '/root', '/dev/shm', '/etc', '/run/host/rootfs-*']
+BUILT = {'.git', 'build', '__pycache__'}
+TOOLS = {'mount /run/netns', 'file /run/netns', 'file /run/runc'}  # Theirs, and empty by then.
 
 
 def files(top, without=()):
@@ -25,18 +26,28 @@ def files(top, without=()):
                           if not os.path.ismount(os.path.join(place, name))]
 
 
+def own_files():
+    """Those that nobody else has to do with; what has changed is another one."""
+    for top in (top for pattern in OWN for top in glob.glob(pattern)):
+        for path in files(top):
+            with contextlib.suppress(FileNotFoundError):
+                if path.startswith(('/etc/', '/run/host/')):
+                    about = os.lstat(path)
+                    size = f', {about.st_size} bytes' if stat.S_ISREG(about.st_mode) else ''
+                    path += f' ({stat.filemode(about.st_mode)}, user {about.st_uid}{size})'
+                yield path
+
+
 def mounts():
-    """The mount point and the type of each."""
+    """The mount point, the type and the options of each."""
     for line in markdown.read('/proc/self/mounts').splitlines():
-        yield line.split()[1:3]
+        yield line.split()[1:4]
 
 
 def cgroups():
-    """But for systemd's, which come and go. On v1 there is a tree per controller."""
-    for top in (point for point, kind in mounts() if kind in ('cgroup', 'cgroup2')):
-        for place, directories, _ in os.walk(top):
-            directories[:] = [name for name in directories if not SYSTEMDS.search(name)]
-            yield from (os.path.join(place, name) for name in directories)
+    """On v1 there is a tree per controller."""
+    for top in (point for point, kind, _ in mounts() if kind in ('cgroup', 'cgroup2')):
+        yield from (place for place, _, _ in os.walk(top))
 
 
 def processes():
@@ -51,10 +62,10 @@ def processes():
             yield command
 
 
-def firewall():
-    if shutil.which('nft'):
-        yield from subprocess.run(['nft', 'list', 'ruleset'], stdout=subprocess.PIPE, text=True,
-                                  check=True).stdout.splitlines()
+def printed(command):
+    if shutil.which(command.split()[0]):
+        yield from subprocess.run(command.split(), stdout=subprocess.PIPE, text=True, check=False,
+                                  stderr=subprocess.DEVNULL).stdout.splitlines()
 
 
 def shared():
@@ -64,31 +75,56 @@ def shared():
             yield f'{kind} {line.split()[1]}'
 
 
-def traces(repository):
-    """What is on this host, each with its kind, and how often."""
+def settings():
+    for name in ('kernel/hostname', 'kernel/domainname', 'net/ipv4/ip_forward'):
+        yield f'{name} = ' + markdown.read(f'/proc/sys/{name}').strip()
+
+
+def traces(repository, typed):
+    """What is on this host, each with its kind, and how often. In the trees that are others',
+    too, what counts is what goes by a name that is typed, or by one of our programs'."""
+    def ours(path):
+        name = os.path.basename(path)
+        return name.startswith('box-') or name in typed
     kinds = {
-        'file': [path for top in FILES for path in files(top)] + [
-            path for top, without in ((repository, BUILT), (f'{repository}/build/rootfs', ()))
-            for path in files(top, without)],
-        'cgroup': cgroups(),
+        'file': [*own_files(), *filter(ours, files(repository, BUILT))],
+        'cgroup': filter(ours, cgroups()),
         'process': processes(),
-        'mount': (point for point, _ in mounts()),
+        'mount': (f'{point} ({options})' if point in OWN else point for point, _, options in mounts()),
         'interface': (name for _, name in socket.if_nameindex()),
-        'firewall': firewall(),
+        'address': printed('ip -o addr'),
+        'route': printed('ip route show table all'),
+        'rule': [*printed('ip rule'), *printed('nft list ruleset')],
         'System V': shared(),
-        'host name': [os.uname().nodename],
-        'ip_forward': markdown.read('/proc/sys/net/ipv4/ip_forward').split(),
+        'setting': settings(),
     }
     every = (f'{kind} {name}' for kind, names in kinds.items() for name in names)
     return collections.Counter(trace for trace in every if trace not in TOOLS)
 
 
-def changes(before, repository):
-    """What has been left and what has been taken away since `before`, a line for each."""
-    for _ in range(100):  # Five seconds: who is on a terminal that closes takes a moment to end.
-        now = traces(repository)
-        if now == before:
-            break
-        time.sleep(0.05)
-    return ([f'leaves a trace: {trace}' for trace in sorted(now - before)] +
-            [f'takes away: {trace}' for trace in sorted(before - now)])
+def remove_cgroups(found):
+    """Or else who runs the text again would find them."""
+    places = [trace.partition(' ')[2] for trace in found if trace.startswith('cgroup ')]
+    for place in sorted(places, reverse=True):
+        with contextlib.suppress(OSError):
+            os.rmdir(place)
+
+
+@contextlib.contextmanager
+def watched(repository, script):
+    """Puts into a list what has been left and taken away meanwhile, a line for each."""
+    typed, found = ' '.join(line for command in script.commands for line in command.typed), []
+    before = traces(repository, typed)
+    ended = False
+    try:
+        yield found
+        ended = True
+    finally:
+        for _ in range(100 if ended else 10):  # Who is on a terminal that closes takes a moment to end.
+            now = traces(repository, typed)
+            if now == before:
+                break
+            time.sleep(0.05)
+        remove_cgroups(now - before)
+        found += [f'leaves a trace: {trace}' for trace in sorted(now - before)]
+        found += [f'takes away: {trace}' for trace in sorted(before - now)]
