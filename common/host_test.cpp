@@ -424,7 +424,8 @@ std::string changed_mounts(const std::string& before) {
   for (const auto& line : now)
     if (!is_part_of({line}, earlier)) changed += "+ " + line + "\n";
   for (const auto& line : earlier) {
-    std::string word, mount_point;
+    std::string word;
+    std::string mount_point;
     std::istringstream{line} >> word >> word >> word >> word >> mount_point;
     if (!is_part_of({line}, now) && fs::exists(mount_point, ignored))
       changed += "- " + line + "\n";

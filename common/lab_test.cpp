@@ -106,9 +106,8 @@ TEST_IN_LAB("a terminal has one inside, of the same size") {
 }
 
 TEST_IN_LAB("its shell says where one is, and how to leave") {
-  const auto result =
-      shell("echo 'exit 5' | TMPDIR='" + host::scratch("lab") +
-            "' script -qec scripts/lab /dev/null");
+  const auto result = shell("echo 'exit 5' | TMPDIR='" + host::scratch("lab") +
+                            "' script -qec scripts/lab /dev/null");
   CHECK(result.status == 5);
   CHECK(result.out.find("This is the lab, a throw-away Linux, and you are root "
                         "in it.") != std::string::npos);

@@ -197,11 +197,10 @@ TEST_AS_ROOT("--net nat lets it out, under the host's address, and undoes it") {
   const auto inside =
       "nsenter --net -t " + std::to_string(world.pid()) + " ip ";
   const Forwarding forwarding;
-  must(
-      "ip link add up0 type veth peer name up1 netns " +
-      std::to_string(world.pid()) +
-      "; ip addr add 198.51.100.1/24 dev up0; ip link set up0 up; " + inside +
-      "addr add 198.51.100.2/24 dev up1; " + inside + "link set up1 up");
+  must("ip link add up0 type veth peer name up1 netns " +
+       std::to_string(world.pid()) +
+       "; ip addr add 198.51.100.1/24 dev up0; ip link set up0 up; " + inside +
+       "addr add 198.51.100.2/24 dev up1; " + inside + "link set up1 up");
   const std::string rules = "nft list ruleset | grep -c masquerade";
   const std::string ping = "ping -qc1 -W2 198.51.100.2";
   CHECK(shell(step(Caller::kRoot, kStep, "--net veth") + ping).status == 1);
