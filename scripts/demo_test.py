@@ -206,6 +206,7 @@ class Show(unittest.TestCase):
         self.press(' ')
         self.until('not as in the text')
         self.until('v plays the recording')
+        self.until(' 3 of ')  # Keys that come before are dropped.
         self.press('v')
         self.until('any key ends it')
         self.assertIn('recording', self.tmux('list-windows', '-F', '#{window_name}'))
