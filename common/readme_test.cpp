@@ -75,10 +75,10 @@ TEST_CASE("make test passes about as many as the README says") {
       shell("/proc/" + std::to_string(::getpid()) + "/exe --count --no-skip");
   const auto tests =
       std::stoi(count.out.substr(count.out.find("filters: ") + 9));
-  const auto typed = std::stoi(
-      shell("cat steps/*/README.md steps/*.md scripts/docs_test.py | "
-            "grep -cE '^ *(host|box)[#$] |^    def test_'")
-          .out);
+  const auto typed =
+      std::stoi(shell("cat steps/*/README.md steps/*.md scripts/docs_test.py | "
+                      "grep -cE '^ *(host|box)[#$] |^    def test_'")
+                    .out);
   const auto said = std::stoi(shown.back());
   CHECK(said > 0.9 * (tests + typed));
   CHECK(said < 1.1 * (tests + typed));
