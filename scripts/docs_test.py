@@ -7,8 +7,10 @@ import glob
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 import markdown
@@ -374,8 +376,8 @@ class Lessons(unittest.TestCase):
     def test_the_files_of_v1_and_of_v2_are_each_used_where_there_is_that_version(self):
         text = markdown.read('steps/07-cgroup-memory/README.md')
         commands = transcript.parse(text).commands
-        rows = [row.split('|')[2:4] for row in text.partition('| | v1 | v2 |')[2].partition('\n\n')[0].splitlines()
-                if row.startswith('| ')]
+        table = text.partition('| | v1 | v2 |')[2].partition('\n\n')[0]
+        rows = [row.split('|')[2:4] for row in table.splitlines() if row.startswith('| ')]
         for column, other in ((0, 'cgroup v2'), (1, 'cgroup v1')):
             names = re.findall(r'\b(?:memory|cgroup)\.[a-z._]+[a-z]', ' '.join(
                 row[column] for row in rows if 'subtree' not in row[column]))
@@ -540,6 +542,24 @@ class WholeTexts(unittest.TestCase):
             status, said, _ = self.check('```console', 'host# sleep 3', '```')
             other.kill()
         self.assertEqual(status, 0, said)
+
+    def test_a_key_that_ends_it_leaves_nothing(self):
+        """^C and ^\\, which the terminal sends to all."""
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            with self.subTest(number), tempfile.TemporaryDirectory() as place:
+                path = f'{place}/README.md'
+                with open(path, 'w', encoding='utf-8') as file:
+                    file.write('```console\nhost# sleep 4711\n```\n')
+                with subprocess.Popen(['scripts/docs', 'check', path], start_new_session=True,
+                                      env={**os.environ, 'TMPDIR': place},
+                                      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as docs:
+                    # By then it is ready for them.
+                    while docs.poll() is None and not glob.glob(f'{place}/docs.*/bashrc'):
+                        time.sleep(0.05)
+                    os.killpg(docs.pid, number)
+                self.assertEqual(docs.returncode, 128 + number)
+                self.assertEqual(glob.glob(f'{place}/docs.*'), [])
 
     def test_what_is_no_text_is_one_line(self):
         for path in ('nosuch.md', 'steps/02-pidns/main.cpp', 'steps'):

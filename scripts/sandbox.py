@@ -162,10 +162,12 @@ def entered():
         signal.signal(number, pass_on)
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: None)  # The inner one has it from the terminal.
+
     def prepare():
         """Else unshare(1) ends with the terminal, and kills the inner one on the spot."""
         for number in (signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, signal.SIG_IGN)
+
     try:
         with subprocess.Popen(
                 ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork',
@@ -224,7 +226,7 @@ def cgroups_for_us():
 
 def run_commands(script, scratch):
     """For each command of a transcript: it, what it printed, and what is wrong with that.
-    What is not for this host or user is (command, None, '')."""
+    What is not for this host or user is (command, None, ''). The cgroups are to be ours."""
     same, terminals = transcript.Comparison(script.vary), Terminals(scratch)
     here = facts()
     try:

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import glob
 import os
+import re
 import shutil
 import socket
 import stat
@@ -11,9 +12,10 @@ import subprocess
 import time
 
 import markdown
+import sandbox
 
-OWN = ['/tmp', '/var/tmp', '/run', '/home', '/root', '/dev/shm', '/etc', '/run/host/rootfs-*']
-BUILT = {'.git', 'build', '__pycache__'}
+OWN = ['/tmp', '/var/tmp', '/run', '/home', '/root', '/dev/shm', '/etc', f'{sandbox.SCRATCH}/rootfs-*']
+BUILT = {'.git', 'build', '__pycache__'}  # Somebody may build meanwhile.
 TOOLS = {'mount /run/netns', 'file /run/netns', 'file /run/runc'}  # Theirs, and empty by then.
 
 
@@ -31,7 +33,7 @@ def own_files():
     for top in (top for pattern in OWN for top in glob.glob(pattern)):
         for path in files(top):
             with contextlib.suppress(FileNotFoundError):
-                if path.startswith(('/etc/', '/run/host/')):
+                if path.startswith(('/etc/', sandbox.SCRATCH)):
                     about = os.lstat(path)
                     size = f', {about.st_size} bytes' if stat.S_ISREG(about.st_mode) else ''
                     path += f' ({stat.filemode(about.st_mode)}, user {about.st_uid}{size})'
@@ -80,14 +82,14 @@ def settings():
         yield f'{name} = ' + markdown.read(f'/proc/sys/{name}').strip()
 
 
-def traces(repository, typed):
-    """What is on this host, each with its kind, and how often. In the trees that are others',
-    too, what counts is what goes by a name that is typed, or by one of our programs'."""
+def traces(words):
+    """What is on this host, each with its kind, and how often. Of the trees that are others',
+    too, only what goes by one of these words, or by a name that our programs give."""
     def ours(path):
         name = os.path.basename(path)
-        return name.startswith('box-') or name in typed
+        return name.startswith('box-') or name in words
     kinds = {
-        'file': [*own_files(), *filter(ours, files(repository, BUILT))],
+        'file': [*own_files(), *filter(ours, files(sandbox.PLACE, BUILT))],
         'cgroup': filter(ours, cgroups()),
         'process': processes(),
         'mount': (f'{point} ({options})' if point in OWN else point for point, _, options in mounts()),
@@ -111,17 +113,17 @@ def remove_cgroups(found):
 
 
 @contextlib.contextmanager
-def watched(repository, script):
-    """Puts into a list what has been left and taken away meanwhile, a line for each."""
-    typed, found = ' '.join(line for command in script.commands for line in command.typed), []
-    before = traces(repository, typed)
-    ended = False
+def watched(script):
+    """Puts into a list what the commands have left and taken away, a line for each."""
+    words = set(re.findall(r'[\w.-]+', '\n'.join(
+        line for command in script.commands for line in command.typed)))
+    before, found, ended = traces(words), [], False
     try:
         yield found
         ended = True
     finally:
         for _ in range(100 if ended else 10):  # Who is on a terminal that closes takes a moment to end.
-            now = traces(repository, typed)
+            now = traces(words)
             if now == before:
                 break
             time.sleep(0.05)

@@ -34,7 +34,7 @@ FENCE = re.compile(r'( *)```console(?: if (.*))?$')
 OTHER_FENCE = re.compile(r' *```(cpp|sh|text)?$')
 # What says that something went wrong; but for a shell that tells of a job.
 FAULTS = [re.escape(os.strerror(number)) for number in errno.errorcode] + [
-    'annot', "can't ", r'error\b', 'not found', 'failed', 'invalid', 'unknown', 'unrecognized',
+    'cannot', "can't ", r'error\b', 'not found', 'failed', 'invalid', 'unknown', 'unrecognized',
     'Killed', 'Segmentation', 'Aborted', 'Traceback']
 ERROR = re.compile(r'(?!\[\d).*(' + '|'.join(FAULTS) + ')', re.I)
 VARY = re.compile(r'<!--\s*vary:(.*?)-->', re.S)
