@@ -447,6 +447,22 @@ class Lessons(unittest.TestCase):
                                for path in glob.glob('steps/*/README.md')), 150)
 
 
+def below(pid):
+    """The command lines of all processes that descend from one."""
+    found = []
+    for child in contents(f'/proc/{pid}/task/{pid}/children').split():
+        found += [contents(f'/proc/{child}/cmdline').replace('\0', ' ').strip(), *below(child)]
+    return found
+
+
+def contents(path):
+    """Of a process that might have ended meanwhile."""
+    try:
+        return markdown.read(path)
+    except (FileNotFoundError, ProcessLookupError):
+        return ''
+
+
 @unittest.skipIf(os.geteuid() != 0, 'texts are run as root')
 class WholeTexts(unittest.TestCase):
     """scripts/docs, on texts with a fault."""
@@ -459,6 +475,7 @@ class WholeTexts(unittest.TestCase):
                 file.write('\n'.join(lines) + '\n')
             result = subprocess.run(['scripts/docs', verb, path], capture_output=True,
                                     text=True, check=False)
+            self.assertEqual(result.stderr, '')
             return (result.returncode, result.stdout.replace(path, 'README.md'),
                     markdown.read(path).splitlines())
 
@@ -543,23 +560,70 @@ class WholeTexts(unittest.TestCase):
             other.kill()
         self.assertEqual(status, 0, said)
 
-    def test_a_key_that_ends_it_leaves_nothing(self):
-        """^C and ^\\, which the terminal sends to all."""
-        for number in (signal.SIGINT, signal.SIGQUIT):
-            with self.subTest(number), tempfile.TemporaryDirectory() as place:
-                path = f'{place}/README.md'
-                with open(path, 'w', encoding='utf-8') as file:
-                    file.write('```console\nhost# sleep 4711\n```\n')
-                with subprocess.Popen(['scripts/docs', 'check', path], start_new_session=True,
-                                      env={**os.environ, 'TMPDIR': place},
-                                      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as docs:
-                    # By then it is ready for them.
-                    while docs.poll() is None and not glob.glob(f'{place}/docs.*/bashrc'):
-                        time.sleep(0.05)
-                    os.killpg(docs.pid, number)
-                self.assertEqual(docs.returncode, 128 + number)
-                self.assertEqual(glob.glob(f'{place}/docs.*'), [])
+    def test_a_signal_ends_it_whenever_it_comes_and_leaves_nothing(self):
+        """^C and ^\\, which the terminal sends to all; and others, which are sent to it alone."""
+        for number, send in ((signal.SIGINT, os.killpg), (signal.SIGQUIT, os.killpg),
+                             (signal.SIGINT, os.kill), (signal.SIGTERM, os.kill),
+                             (signal.SIGHUP, os.killpg)):
+            for moment in ('docs.*', 'docs.*/bashrc', ''):
+                with self.subTest(number, send=send, moment=moment):
+                    self.end_it(send, number, moment)
+
+    def end_it(self, send, number, moment):
+        """When there is a file of this name, or, without one, when the text is run."""
+        with tempfile.TemporaryDirectory() as place, tempfile.TemporaryFile('w+') as said:
+            with open(f'{place}/README.md', 'w', encoding='utf-8') as file:
+                file.write('```console\nhost# sleep 4711\n```\n')
+            with subprocess.Popen(['scripts/docs', 'check', file.name], start_new_session=True,
+                                  env={**os.environ, 'TMPDIR': place},
+                                  preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+                                  stdout=said, stderr=said) as docs:
+                while docs.poll() is None and not (
+                        glob.glob(f'{place}/{moment}') if moment else 'sleep 4711' in below(docs.pid)):
+                    time.sleep(0.01)
+                send(docs.pid, number)
+                docs.wait()
+            said.seek(0)
+            self.assertEqual(docs.returncode, 128 + number, said.read())
+            self.assertEqual(glob.glob(f'{place}/docs.*'), [])
+
+    def test_a_signal_that_its_caller_ignores_does_not_end_it(self):
+        with tempfile.TemporaryDirectory(dir='build') as place:
+            os.mkfifo(f'{place}/fifo')
+            with open(f'{place}/README.md', 'w', encoding='utf-8') as file:
+                file.write(f'```console\nhost# cat {place}/fifo\nend\n```\n')
+            with subprocess.Popen(['scripts/docs', 'check', file.name], start_new_session=True,
+                                  preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+                                  stdout=subprocess.PIPE, text=True) as docs:
+                while docs.poll() is None and f'cat {place}/fifo' not in below(docs.pid):
+                    time.sleep(0.01)
+                os.killpg(docs.pid, signal.SIGHUP)
+                with open(f'{place}/fifo', 'w', encoding='utf-8') as fifo:
+                    fifo.write('end\n')
+                said = docs.communicate()[0]
+            self.assertEqual(docs.returncode, 0, said)
+
+    def test_a_text_may_lie_where_its_host_has_files_of_its_own(self):
+        for top in ('/tmp', '/root', '/opt'):
+            with self.subTest(top), tempfile.TemporaryDirectory(prefix='a blank', dir=top) as place:
+                for path in (f'{place}/README.md', f'{place}.md'):
+                    with open(path, 'w', encoding='utf-8') as file:
+                        file.write('```console\nhost# echo 1\n2\n```\n')
+                    for verb, status, end in (('check', 1, 'real: 1'), ('update', 0, 'updated'),
+                                              ('check', 0, ' passed, 0 failed, 0 skipped')):
+                        result = subprocess.run(['scripts/docs', verb, path], capture_output=True,
+                                                text=True, check=False)
+                        self.assertEqual((result.returncode, result.stderr), (status, ''))
+                        self.assertIn(end, result.stdout)
+                os.remove(f'{place}.md')
+
+    def test_a_path_is_seen_from_where_its_caller_is(self):
+        with tempfile.TemporaryDirectory(dir='build') as place:
+            with open(f'{place}/README.md', 'w', encoding='utf-8') as file:
+                file.write('```console\nhost# echo 1\n1\n```\n[a](other.md)\n')
+            result = subprocess.run([os.path.abspath('scripts/docs'), 'check', 'README.md'], cwd=place,
+                                    capture_output=True, text=True, check=False)
+            self.assertIn(f'{place}/README.md: leads nowhere: other.md', result.stdout)
 
     def test_what_is_no_text_is_one_line(self):
         for path in ('nosuch.md', 'steps/02-pidns/main.cpp', 'steps'):
@@ -577,7 +641,8 @@ class WholeTexts(unittest.TestCase):
             with open(f'{place}/steps/04-uts/README.md', 'a', encoding='utf-8') as file:
                 file.write('\n[a](none.md)\n')
             result = subprocess.run([f'{place}/scripts/docs', 'check', 'steps/04-uts/README.md'],
-                                    capture_output=True, text=True, check=False, user=65534)
+                                    capture_output=True, text=True, check=False, user=65534,
+                                    cwd=place)
         self.assertEqual(result.returncode, 1, result.stderr)
         self.assertIn('README.md: leads nowhere: none.md', result.stdout)
 

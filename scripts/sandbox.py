@@ -5,6 +5,7 @@ and files of its own. What is done to it is gone with it. It takes root.
 import contextlib
 import fcntl
 import os
+import random
 import re
 import shutil
 import signal
@@ -12,6 +13,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 
 import markdown
 import terminal
@@ -25,6 +27,8 @@ USER = 1000
 FIRST_ID = 231072  # Not 100000, which the steps use.
 INSIDE = 'DOCS_SCRATCH'  # Set in the environment of who is on that host.
 SCRATCH = '/run/host'  # What that is called in there.
+# Directories that are empty on that host, each with its mode.
+COVERED = {'/tmp': '1777', '/var/tmp': '1777', '/dev/shm': '1777', '/home': '755', '/root': '700'}
 
 
 def outside(path):
@@ -44,7 +48,13 @@ def write(path, text):
 def make_etc(scratch):
     """A whole /etc, with an ordinary user in it. (A single file that is covered shows again
     as soon as somebody outside replaces it, as useradd(8) does.)"""
-    run('cp', '-a', '/etc', scratch)
+    for _ in range(20):  # Somebody might replace a file meanwhile, as useradd(8) does.
+        copy = subprocess.run(['cp', '-a', '/etc', scratch], check=False, stderr=subprocess.PIPE,
+                              text=True)
+        if copy.returncode == 0:
+            break
+    else:
+        raise OSError(copy.stderr.strip())
     for name, line in (('passwd', f'you:x:{USER}:{USER}::{HOME}:/bin/bash\n'),
                        ('group', f'you:x:{USER}:\n')):
         others = [known for known in markdown.read(f'/etc/{name}').splitlines(True)
@@ -64,8 +74,46 @@ def open_tun(scratch):
         run('mount', '--bind', node, '/dev/net/tun')
 
 
-def make_host(scratch):
+def bind(source, path):
+    """Mounts a directory or a file at a path, too, which is made if there is none."""
+    if not os.path.exists(path):
+        os.makedirs(path if os.path.isdir(source) else os.path.dirname(path), exist_ok=True)
+        if not os.path.isdir(source):
+            write(path, '')
+    run('mount', '--bind', source, path)
+
+
+def lent(text):
+    """What of the machine's files a text that was cloned nowhere takes: its directory, with what it
+    leads to; but only the text itself where that would bring back what is to be hidden."""
+    place = os.path.dirname(text)
+    hides = (path for path in (*COVERED, '/etc', '/run') if f'{path}/'.startswith(f'{place}/'))
+    return text if place == '/' or any(hides) else place
+
+
+class Numbers:
+    """Those of the processes on that host. A container's cgroup is named after one, and it is in
+    the machine's tree: so ours are high, and others' hardly ever the same."""
+    PATH = '/proc/sys/kernel/ns_last_pid'
+    first = 0
+
+    @classmethod
+    def take(cls):
+        most = int(markdown.read('/proc/sys/kernel/pid_max'))
+        with contextlib.suppress(OSError):  # A kernel without it gives small ones.
+            first = random.randrange(most // 2, most // 4 * 3)
+            write(cls.PATH, str(first))
+            cls.first = first
+
+    @classmethod
+    def has(cls, number):
+        return number.isdigit() and cls.first <= int(number) <= int(markdown.read(cls.PATH)) \
+            if cls.first else True
+
+
+def make_host(scratch, texts=()):
     """Makes one, in namespaces of our own: its name, its network, its files."""
+    Numbers.take()
     run('hostname', 'host')
     run('ip', 'link', 'set', 'lo', 'up')
     for owner in (0, USER):
@@ -75,17 +123,19 @@ def make_host(scratch):
     open_tun(scratch)
     write(f'{scratch}/bashrc', terminal.SETTINGS)
     for path, shown in ((TOP, 'top'), ('/run', 'outside/run'), ('/tmp', 'outside/tmp')):
-        os.makedirs(f'{scratch}/{shown}')
-        run('mount', '--bind', path, f'{scratch}/{shown}')
+        bind(path, f'{scratch}/{shown}')
+    guests = sorted({lent(text) for text in texts})
+    for number, path in enumerate(guests):
+        bind(path, f'{scratch}/lent/{number}')
     run('mount', '-t', 'tmpfs', '-o', 'mode=755', 'run', '/run')  # For ip-netns(8), runc.
     os.makedirs(SCRATCH)
     run('mount', '--rbind', scratch, SCRATCH)
-    for path, mode in (('/tmp', '1777'), ('/var/tmp', '1777'), ('/dev/shm', '1777'),
-                       ('/home', '755'), ('/root', '700')):
+    for path, mode in COVERED.items():
         run('mount', '-t', 'tmpfs', '-o', f'mode={mode}', 'files', path)
     if not os.path.exists(TOP):  # It lies below one of those, and our own scripts look there.
-        os.makedirs(TOP)
-        run('mount', '--bind', f'{SCRATCH}/top', TOP)
+        bind(f'{SCRATCH}/top', TOP)
+    for number, path in enumerate(guests):  # Also to be written to: / will be read-only.
+        bind(f'{SCRATCH}/lent/{number}', path)
     os.makedirs(PLACE, exist_ok=True)
     os.chown(HOME, USER, USER)
     run('mount', '--bind', f'{SCRATCH}/top', PLACE)
@@ -128,53 +178,58 @@ def facts():
             'skopeo and umoci': tools['skopeo'] and tools['umoci']}
 
 
-ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+def ending():
+    """The signals that end us: not those that our caller has made us ignore, as nohup(1) does."""
+    return [number for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) != signal.SIG_IGN]
 
 
 def leave(number, _):
-    """By way of finally, once: a terminal that goes may tell us twice."""
-    for other in ENDING:
+    """By way of finally, once: a terminal that goes might tell us twice."""
+    for other in ending():
         signal.signal(other, signal.SIG_IGN)
     sys.exit(128 + number)
 
 
+def pass_on(inner, number):
+    """unshare(1) keeps signals to itself: so its child gets them from us, as soon as it has one."""
+    while os.waitid(os.P_PID, inner.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        for pid in markdown.read(f'/proc/{inner.pid}/task/{inner.pid}/children').split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), number)
+            return
+        time.sleep(0.01)
+
+
 @contextlib.contextmanager
-def entered():
+def entered(texts=()):
     """Runs what is below it on such a host, and the program up to here twice: the first
-    time it stays outside, starts itself in there, and ends as that one does."""
+    time it stays outside, starts itself in there, and ends as that one does. The texts are
+    files that are to be seen there, too.
+
+    A signal waits until somebody handles it: it is blocked from here on, and in unshare(1). The
+    inner program unblocks it when it can tidy up, the outer one when it has somebody to tell."""
     if INSIDE in os.environ:
-        for number in ENDING:  # An init ignores what it does not handle.
+        for number in ending():  # An init ignores what it does not handle.
             signal.signal(number, leave)
-        make_host(os.environ[INSIDE])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ending())
+        make_host(os.environ[INSIDE], texts)
         os.chdir(PLACE)
         yield SCRATCH
         return
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending())
     scratch = tempfile.mkdtemp(prefix='docs.')
     os.chmod(scratch, 0o755)
-    inner = None
-
-    def pass_on(number, _):
-        """unshare(1) keeps signals to itself."""
-        if inner is not None:
-            for pid in markdown.read(f'/proc/{inner.pid}/task/{inner.pid}/children').split():
-                os.kill(int(pid), number)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, pass_on)
-    for number in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, lambda *_: None)  # The inner one has it from the terminal.
-
-    def prepare():
-        """Else unshare(1) ends with the terminal, and kills the inner one on the spot."""
-        for number in (signal.SIGHUP, signal.SIGQUIT):
-            signal.signal(number, signal.SIG_IGN)
-
     try:
         with subprocess.Popen(
                 ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork',
                  '--kill-child', '--mount-proc', '--propagation', 'private', sys.executable,
-                 PROGRAM] + sys.argv[1:],
-                env={**os.environ, INSIDE: scratch}, preexec_fn=prepare) as inner:
+                 PROGRAM] + sys.argv[1:], env={**os.environ, INSIDE: scratch}) as inner:
+            for number in ending():
+                signal.signal(number, lambda number, _: pass_on(inner, number))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ending())
             status = inner.wait()
+            signal.pthread_sigmask(signal.SIG_BLOCK, ending())
     finally:
         shutil.rmtree(scratch)
     sys.exit(status)

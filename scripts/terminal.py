@@ -32,8 +32,9 @@ class Shell:
     def __init__(self, words, environment, columns=200):
         self.pid, self.file = pty.fork()
         if self.pid == 0:
-            # Python ignores it, and what is ignored stays so over an exec.
-            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            # As login(1) starts it. What Python or our caller ignores would stay so over an exec.
+            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+                signal.signal(number, signal.SIG_DFL)
             os.execvpe(words[0], words, environment)
         os.set_inheritable(self.file, False)  # Or the next shell keeps it open.
         fcntl.ioctl(self.file, termios.TIOCSWINSZ, struct.pack('4H', 50, columns, 0, 0))

@@ -46,10 +46,14 @@ def mounts():
         yield line.split()[1:4]
 
 
-def cgroups():
-    """On v1 there is a tree per controller."""
+def cgroups(words):
+    """Of ours, those that go by one of these words, or by a number as our programs give it. On v1
+    there is a tree per controller."""
     for top in (point for point, kind, _ in mounts() if kind in ('cgroup', 'cgroup2')):
-        yield from (place for place, _, _ in os.walk(top))
+        for place, _, _ in os.walk(top):
+            name = os.path.basename(place)
+            if name in words or (name.startswith('box-') and sandbox.Numbers.has(name[4:])):
+                yield place
 
 
 def processes():
@@ -90,7 +94,7 @@ def traces(words):
         return name.startswith('box-') or name in words
     kinds = {
         'file': [*own_files(), *filter(ours, files(sandbox.PLACE, BUILT))],
-        'cgroup': filter(ours, cgroups()),
+        'cgroup': cgroups(words),
         'process': processes(),
         'mount': (f'{point} ({options})' if point in OWN else point for point, _, options in mounts()),
         'interface': (name for _, name in socket.if_nameindex()),
