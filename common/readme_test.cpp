@@ -65,25 +65,6 @@ TEST_AS_ROOT("make run shows what the README shows") {
     CHECK(without_numbers(real[i]) == without_numbers(shown[i]));
 }
 
-// To the tenth: it grows with every test, here and of the texts' machine, and
-// with every line that is typed in a text.
-TEST_CASE("make test passes about as many as the README says") {
-  const auto shown = shown_for("make test");
-  REQUIRE(!shown.empty());
-  // doctest's last word is how many there are; whoever runs it skips some.
-  const auto count =
-      shell("/proc/" + std::to_string(::getpid()) + "/exe --count --no-skip");
-  const auto tests =
-      std::stoi(count.out.substr(count.out.find("filters: ") + 9));
-  const auto typed =
-      std::stoi(shell("cat steps/*/README.md steps/*.md scripts/docs_test.py | "
-                      "grep -cE '^ *(host|box)[#$] |^    def test_'")
-                    .out);
-  const auto said = std::stoi(shown.back());
-  CHECK(said > 0.9 * (tests + typed));
-  CHECK(said < 1.1 * (tests + typed));
-}
-
 TEST_CASE("every make target and file that the README names is there") {
   const auto readme = host::contents("README.md");
   const auto help = shell("make").out;

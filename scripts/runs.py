@@ -74,20 +74,6 @@ def with_table(text, new):
     return '\n'.join(lines[:start] + table(new) + lines[end:])
 
 
-def differences(shown, ran):
-    """What is wrong with the rows that a text shows, a line each: another run, or a
-    number that is off by more than a tenth, and by more than ten."""
-    old, new = ({row.name(): row for row in some} for some in (shown, ran))
-    found = [f'not run: {name}' for name in old if name not in new]
-    found += [f'not shown: {name}' for name in new if name not in old]
-    for name in old.keys() & new.keys():
-        for what in ('passed', 'failed', 'skipped'):
-            a, b = getattr(old[name], what), getattr(new[name], what)
-            if abs(a - b) > (0 if what == 'failed' else max(b / 10, 10)):
-                found.append(f'{name}: {b} {what}, not {a}')
-    return sorted(found)
-
-
 def nowhere(commands, ran):
     """The blocks of which a command is not among those that ran, as PATH:LINE, with what
     they are for. `commands` are pairs of PATH and a command."""
