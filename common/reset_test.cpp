@@ -2,6 +2,8 @@
 // like ours. It is tried on a host of its own: with other mounts, another
 // network, and directories in the place of cgroups.
 
+#include <fstream>
+
 #include "common/host_test.hpp"
 
 using host::shell;
@@ -10,14 +12,17 @@ TEST_SUITE_BEGIN("reset");
 
 namespace {
 
-// Runs a script in which $PWD is the repository's and $TMPDIR is empty.
+// Runs a script in which $PWD is the repository's and $TMPDIR is empty. The
+// tests themselves may run in a container, so $reset is told that it is alone.
 host::Result on_a_host(const std::string& script) {
   const auto place = host::scratch("reset");
   host::must("rm -rf '" + place + "'/*");
+  const auto file = host::scratch("reset-script") + "/script";
+  std::ofstream{file} << "mount -t tmpfs none /sys/fs/cgroup\n"
+                         "reset=\"scripts/reset --alone\"\n"
+                      << script;
   return shell("TMPDIR='" + place +
-               "' unshare --mount --net --propagation private sh -euc '"
-               "mount -t tmpfs none /sys/fs/cgroup; " +
-               script + "'");
+               "' unshare --mount --net --propagation private sh -eu " + file);
 }
 
 // Old enough to be a leftover.
@@ -38,10 +43,10 @@ TEST_AS_ROOT("of mounts it removes a dead container's /proc, and no other") {
       "chroot $root sleep 1000 & sleep=$!;"
       "until [ \"$(readlink /proc/$sleep/root)\" = \"$(pwd -P)/$root\" ]; do "
       "sleep 0.1; done;"
-      "scripts/reset; grep -c \" $(pwd -P)/$root/\" /proc/self/mountinfo;"
-      "kill $sleep; wait $sleep || :; scripts/reset --dry-run;"
+      "$reset; grep -c \" $(pwd -P)/$root/\" /proc/self/mountinfo;"
+      "kill $sleep; wait $sleep || :; $reset --dry-run;"
       "grep -c \" $(pwd -P)/$root/\" /proc/self/mountinfo;"
-      "scripts/reset >/dev/null; grep \" $(pwd -P)/$root/\" "
+      "$reset >/dev/null; grep \" $(pwd -P)/$root/\" "
       "/proc/self/mountinfo | wc -l");
   CAPTURE(result.err);
   CHECK(result.status == 0);
@@ -59,7 +64,7 @@ TEST_AS_ROOT("of cgroups it removes those of dead programs that are empty") {
       "cd /sys/fs/cgroup; mkdir -p m/box-99999999 m/box-$$ m/box-1x m/boxer-99 "
       "m/box-99999998 script99999999 apart-99999999/box-1 apart-$$/box-1;"
       "echo 1 >m/box-99999998/cgroup.procs; cd \"$OLDPWD\";"
-      "scripts/reset --dry-run | sort; echo; scripts/reset | grep stays;"
+      "$reset --dry-run | sort; echo; $reset | grep stays;"
       "cd /sys/fs/cgroup; find . -mindepth 1 -type d | sed s/$$/self/ | "
       "LC_ALL=C sort");
   CAPTURE(result.err);
@@ -86,7 +91,7 @@ TEST_AS_ROOT("of rules it removes ours whose link is gone") {
       "hook "
       "forward priority 0; iifname \\\"box$n\\\" oifname \\\"box*\\\" drop; }; "
       "}\"; done; nft add table ip box3; nft add table ip mine;"
-      "ip link add box2 type veth peer name other; scripts/reset; nft list "
+      "ip link add box2 type veth peer name other; $reset; nft list "
       "tables");
   CAPTURE(result.err);
   CHECK(result.status == 0);
@@ -102,8 +107,8 @@ TEST_AS_ROOT("of files it removes what we put there, if nobody uses it") {
       "until [ \"$(readlink /proc/$sleep/exe)\" != \"$(readlink "
       "/proc/$$/exe)\" "
       "]; do sleep 0.1; done;"
-      "scripts/reset --dry-run | sed \"s,$TMPDIR/,,\" | sort; ls \"$TMPDIR\" | "
-      "wc -l; scripts/reset >/dev/null; kill $sleep; ls \"$TMPDIR\"");
+      "$reset --dry-run | sed \"s,$TMPDIR/,,\" | sort; ls \"$TMPDIR\" | "
+      "wc -l; $reset >/dev/null; kill $sleep; ls \"$TMPDIR\"");
   CAPTURE(result.err);
   CHECK(result.status == 0);
   CHECK(result.out ==
@@ -118,11 +123,186 @@ TEST_AS_ROOT("what scripts/container.sh keeps by a mount goes with it") {
       "work=$TMPDIR/script99999999.abcdef; mkdir -p $work "
       "$TMPDIR/script99999999.other; touch $work/ns;"
       "touch -d \"2 hours ago\" $TMPDIR/script*; unshare --net=$work/ns true;"
-      "scripts/reset >/dev/null; ls \"$TMPDIR\"; grep -c \"$work\" "
+      "$reset >/dev/null; ls \"$TMPDIR\"; grep -c \"$work\" "
       "/proc/self/mountinfo || :");
   CAPTURE(result.err);
   CHECK(result.status == 0);
   CHECK(result.out == "script99999999.other\n0\n");
+}
+
+// ---- What lives -------------------------------------------------------------
+
+namespace {
+
+// A 02 that runs, a cgroup whose program has just made it, and a lab that
+// somebody is in; and how to see that all is there.
+const std::string kLife = R"sh(
+mount -t proc proc build/rootfs/proc
+chroot build/rootfs sleep 1000 & box=$!
+mkdir -p "$TMPDIR/lab.live/disk" /sys/fs/cgroup/box-$$
+touch "$TMPDIR/lab.live/console" "$TMPDIR/lab.live/status"
+touch -d "2 hours ago" "$TMPDIR/lab.live"
+(cd "$TMPDIR/lab.live/disk" && exec sleep 1000) & lab=$!
+for pid in $box $lab; do
+  until [ "$(cat /proc/$pid/comm)" = sleep ]; do sleep 0.05; done
+done
+trap 'kill $box $lab' EXIT
+mine=$$
+is_whole() {
+  [ -d "/sys/fs/cgroup/box-$mine" ] && [ -d "$TMPDIR/lab.live/disk" ] &&
+    [ -e build/rootfs/proc/filesystems ]
+}
+)sh";
+
+// What reset says as `run` starts it where that life is, as long as it harms
+// none.
+std::string said_beside_life(const std::string& prepare,
+                             const std::string& run) {
+  const auto result =
+      on_a_host(kLife + prepare + "\n" + run + " 2>&1 || echo status $?\n" +
+                "is_whole && echo whole\n");
+  CAPTURE(prepare);
+  CAPTURE(run);
+  CAPTURE(result.err);
+  CHECK_MESSAGE(result.out.ends_with("whole\n"), result.out);
+  return result.out;
+}
+
+const std::string kUser =
+    "setpriv --reuid 54321 --regid 54321 --clear-groups sh ";
+
+}  // namespace
+
+TEST_AS_ROOT("a living container, and what a living program uses, stays") {
+  CHECK(said_beside_life("", "scripts/reset --alone") == "whole\n");
+  CHECK(said_beside_life("", "unshare --mount scripts/reset --alone") ==
+        "whole\n");
+}
+
+TEST_AS_ROOT("where /proc does not show all that lives, nothing is removed") {
+  struct Case {
+    std::string prepare, run, why;
+  };
+  const std::string mount = "hint: mount -t proc proc /proc";
+  for (const auto& [prepare, run, why] : std::vector<Case>{
+           {"unshare --pid --fork mount -t proc proc /proc", "scripts/reset",
+            mount},
+           {"unshare --pid --fork --kill-child sh -c 'mount -t proc proc "
+            "/proc; "
+            "exec sleep 1000' & other=$!\n"
+            "trap 'kill $box $lab; kill -KILL $other' EXIT\n"
+            "while [ -e /proc/$other ]; do sleep 0.05; done",
+            "scripts/reset --alone", mount},
+           {"umount -l /proc", "scripts/reset", mount},
+           {"umount -l /proc", "scripts/reset --alone", mount},
+           {"mount -t tmpfs none /proc", "scripts/reset", mount},
+           {"", "unshare --pid --fork scripts/reset --alone", mount},
+           {"", "unshare --pid --fork --mount-proc scripts/reset",
+            "scripts/reset --alone"},
+           {"", "unshare --user --map-root-user scripts/reset", "hint: exit"},
+           {"", "setpriv --bounding-set -sys_ptrace scripts/reset",
+            "hint: run it with CAP_SYS_PTRACE"},
+           {"mount -t proc -o hidepid=1 proc /proc", kUser + "scripts/reset",
+            "hint: run it as root"},
+           {"mount -t proc -o hidepid=2 proc /proc", kUser + "scripts/reset",
+            "hint: run it as root"}}) {
+    const auto said = said_beside_life(prepare, run);
+    const auto lines = host::lines(said);
+    REQUIRE_MESSAGE(lines.size() == 3, said);
+    CHECK(lines[0].starts_with("reset: nothing is removed, because "));
+    CHECK_MESSAGE(lines[0].find(why) != std::string::npos, said);
+    CHECK(lines[1] == "status 1");
+  }
+}
+
+TEST_AS_ROOT("the refusal of a foreign /proc names what mends it") {
+  const auto said = said_beside_life(
+      "unshare --pid --fork mount -t proc proc /proc\n"
+      "mkdir /sys/fs/cgroup/box-99999999; eval \"$($reset 2>&1 | sed "
+      "'s/.*hint: //')\"",
+      "$reset");
+  CHECK(said == "reset: rmdir /sys/fs/cgroup/box-99999999\nwhole\n");
+}
+
+// The number of its program is another one there than ours.
+TEST_AS_ROOT("a cgroup made in another PID namespace stays while that lives") {
+  const auto result = on_a_host(
+      "unshare --pid --fork --mount-proc --kill-child sh -c '"
+      "echo 4194000 >/proc/sys/kernel/ns_last_pid; sleep 1000 & "
+      "echo $! >\"$TMPDIR/number\"; wait' & other=$!\n"
+      "trap 'kill -KILL $other' EXIT\n"
+      "until [ -s \"$TMPDIR/number\" ]; do sleep 0.05; done\n"
+      "read -r number <\"$TMPDIR/number\"\n"
+      "[ $number -gt 4194000 ]\n"
+      "mkdir /sys/fs/cgroup/box-$number /sys/fs/cgroup/box-$((number + 1))\n"
+      "$reset | sed s/$((number + 1))/next/\n");
+  CAPTURE(result.err);
+  CHECK(result.status == 0);
+  CHECK(result.out == "reset: rmdir /sys/fs/cgroup/box-next\n");
+}
+
+// Where another has its number, a program takes one that no process can have.
+TEST_AS_ROOT("the second cgroup for a living number stays") {
+  const auto result = on_a_host(
+      "mkdir /sys/fs/cgroup/box-$(($$ + 4194304)) "
+      "/sys/fs/cgroup/box-$(($$ + 2 * 4194304)); $reset");
+  CHECK(result.status == 0);
+  CHECK(result.out.empty());
+}
+
+TEST_AS_ROOT("who lives in a rootfs under another name keeps its /proc") {
+  const auto result = on_a_host(
+      "mount -t proc proc build/rootfs/proc\n"
+      "unshare --mount sh -c 'mount -t tmpfs none /mnt && mkdir /mnt/here && "
+      "mount --bind build/rootfs /mnt/here && cd /mnt/here && "
+      "exec chroot . sleep 1000' & other=$!\n"
+      "trap 'kill -KILL $other' EXIT\n"
+      "until [ \"$(cat /proc/$other/comm)\" = sleep ]; do sleep 0.05; done\n"
+      "$reset");
+  CAPTURE(result.err);
+  CHECK(result.status == 0);
+  CHECK(result.out.empty());
+}
+
+TEST_AS_ROOT("a directory in use is seen, whatever characters are above it") {
+  const auto result = on_a_host(
+      "export TMPDIR=\"$TMPDIR/a [b]* \\\\c\"\n"
+      "mkdir -p \"$TMPDIR/lab.live/disk\"\n"
+      "touch \"$TMPDIR/lab.live/console\" \"$TMPDIR/lab.live/status\"\n"
+      "touch -d \"2 hours ago\" \"$TMPDIR/lab.live\"\n"
+      "cp -r \"$TMPDIR/lab.live\" \"$TMPDIR/lab.dead\"\n"
+      "touch -d \"2 hours ago\" \"$TMPDIR/lab.dead\"\n"
+      "(cd \"$TMPDIR/lab.live/disk\" && unset OLDPWD PWD && "
+      "exec env -i sleep 1000) & lab=$!\n"
+      "trap 'kill $lab' EXIT\n"
+      "until [ \"$(cat /proc/$lab/comm)\" = sleep ]; do sleep 0.05; done\n"
+      "$reset | wc -l; ls \"$TMPDIR\"");
+  CAPTURE(result.err);
+  CHECK(result.out == "1\nlab.live\n");
+}
+
+// Its lock says so even where its process is out of sight.
+TEST_AS_ROOT("what a program of ours holds stays, wherever that runs") {
+  const auto result = on_a_host(
+      "mkdir -p \"$TMPDIR/lab.held\"\n"
+      "touch \"$TMPDIR/lab.held/console\" \"$TMPDIR/lab.held/status\"\n"
+      "touch -d \"2 hours ago\" \"$TMPDIR/lab.held\"\n"
+      "flock -s \"$TMPDIR/lab.held\" sleep 1000 & holder=$!\n"
+      "until [ -n \"$(cat /proc/$holder/task/$holder/children)\" ]; do "
+      "sleep 0.05; done\n"
+      "child=$(cat /proc/$holder/task/$holder/children)\n"
+      "trap 'kill $child' EXIT\n"
+      "unshare --pid --fork --mount-proc scripts/reset --alone; ls "
+      "\"$TMPDIR\"");
+  CAPTURE(result.err);
+  CHECK(result.out == "lab.held\n");
+}
+
+TEST_CASE("each program that reset tidies up after holds what it made") {
+  CHECK(shell("grep -l 'flock -s 9' scripts/lab scripts/mutants; "
+              "grep -l 'fcntl.flock(os.open(.*LOCK_SH)' scripts/*")
+            .out ==
+        "scripts/lab\nscripts/mutants\nscripts/matrix\nscripts/sandbox.py\n");
 }
 
 TEST_SUITE_END();

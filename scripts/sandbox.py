@@ -144,6 +144,11 @@ def make_host(scratch, texts=()):
     run('mount', '-o', 'remount,bind,ro', '/')  # What is not made above is the machine's.
 
 
+def hold(directory):
+    """As long as we live, scripts/reset sees that the directory is in use."""
+    fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_SH)
+
+
 def users_path(path):
     """A PATH as Debian gives it to an ordinary user, who has to say /usr/sbin/chroot."""
     return ':'.join(place for place in path.split(':') if not place.endswith('sbin'))
@@ -220,6 +225,7 @@ def entered(texts=()):
     signal.pthread_sigmask(signal.SIG_BLOCK, ending())
     scratch = tempfile.mkdtemp(prefix='docs.')
     os.chmod(scratch, 0o755)
+    hold(scratch)
     try:
         with subprocess.Popen(
                 ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork',
