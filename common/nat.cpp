@@ -1,80 +1,156 @@
 #include "common/nat.hpp"
 
+#include <fcntl.h>
 #include <fmt/ranges.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <stdexcept>
 
 #include "common/error.hpp"
 #include "common/file.hpp"
+#include "common/owned.hpp"
 
 namespace sys {
 
 namespace {
 
-using Command = std::vector<std::string>;
+// How a command ended, and the first line of what it said about that.
+struct Ended {
+  int status = kOurFailure;
+  std::string line;
+};
 
-// 127 if there is no such program, as in a shell. It inherits our mask, so that
-// no ^C can end it half-way.
-int run(Command command) {
+// What comes out of a pipe until its end.
+std::string read_all(const Fd& end) {
+  std::string text;
+  std::array<char, 512> chunk{};
+  for (;;) {
+    const auto n = ::read(end.get(), chunk.data(), chunk.size());
+    if (n <= 0) return text;
+    text.append(chunk.data(), static_cast<std::size_t>(n));
+  }
+}
+
+// Status 127 if there is no such program, as in a shell. It inherits our mask,
+// so that no ^C can end it half-way.
+Ended run(std::vector<std::string> command) {
   std::vector<char*> words;
   for (auto& word : command) words.push_back(word.data());
   words.push_back(nullptr);
+  Pipe errors;
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  const Defer destroy{[&] { ::posix_spawn_file_actions_destroy(&actions); }};
+  ::posix_spawn_file_actions_adddup2(&actions, errors.write_end.get(),
+                                     STDERR_FILENO);
   pid_t pid = 0;
-  if (::posix_spawnp(&pid, words[0], nullptr, nullptr, words.data(),
-                     ::environ) != 0)
-    return kNotFound;
+  const int errnum = ::posix_spawnp(&pid, words[0], &actions, nullptr,
+                                    words.data(), ::environ);
+  if (errnum == ENOENT) return {kNotFound, "there is no such program"};
+  if (errnum != 0) return {kNotExecutable, errno_name(errnum)};
+  errors.write_end.reset();
+  const auto text = read_all(errors.read_end);
   int status = 0;
-  if (::waitpid(pid, &status, 0) == -1) return kOurFailure;
+  if (::waitpid(pid, &status, 0) == -1) return {kOurFailure, errno_name(errno)};
   narrate("run {}", fmt::join(command, " "));
-  return WIFEXITED(status) ? WEXITSTATUS(status) : kOurFailure;
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+          text.substr(0, text.find('\n'))};
 }
+
+struct Refused : std::runtime_error {
+  explicit Refused(const std::string& why)
+      : std::runtime_error{"cannot let the container out: " + why} {}
+};
+struct NoSuchProgram : Refused {
+  using Refused::Refused;
+};
 
 }  // namespace
 
-Nat::Nat(const std::string& link, const std::string& address) {
-  if (!read_file("/proc/sys/net/ipv4/ip_forward").starts_with('1'))
-    throw std::runtime_error{
-        "cannot let the container out: the host forwards no packets; hint: "
-        "sudo sysctl -w net.ipv4.ip_forward=1"};
-
-  write_file("/proc/sys/net/ipv4/conf/" + link + "/forwarding", "1");
-  const auto table = sys::format(
-      "table ip {0}; delete table ip {0}; table ip {0} {{ chain out {{ "
-      "type nat hook postrouting priority 100; "
-      "ip saddr {1} oifname != \"{0}\" masquerade; }}; chain between {{ "
-      "type filter hook forward priority 0; "
-      "iifname \"{0}\" oifname \"box*\" drop; }}; }}",
-      link, address);
-  const int nft = run({"nft", table});
-  if (nft == 0) undo_.push_back({"nft", "delete table ip " + link});
-  if (nft != kNotFound) {
-    if (nft == 0) return;
-    throw std::runtime_error{"cannot let the container out: nft failed"};
-  }
-  add_rule("nat",
-           {"POSTROUTING", "-s", address, "!", "-o", link, "-j", "MASQUERADE"});
-  add_rule("filter", {"FORWARD", "-i", link, "-o", "box+", "-j", "DROP"});
+Nat::Rule::Rule(const Command& add, Command remove)
+    : remove_{std::move(remove)} {
+  const auto added = run(add);
+  if (added.status == 0) return;
+  if (added.status == kNotFound) throw NoSuchProgram{"no " + add.front()};
+  run(remove_);  // One that was killed may have done its work all the same.
+  throw Refused{sys::format("{}: {}", add.front(),
+                            added.line.empty()
+                                ? sys::format("status {}", added.status)
+                                : added.line)};
 }
 
-void Nat::add_rule(const std::string& table,
-                   const std::vector<std::string>& rule) {
+Nat::Rule::~Rule() {
+  try {
+    const auto removed = run(remove_);
+    if (removed.status != 0)
+      note(sys::format("could not undo: {}: {}", fmt::join(remove_, " "),
+                       removed.line));
+  } catch (const std::exception& error) {
+    report(error);
+  }
+}
+
+Nat::Nat(const std::string& link, const std::string& address)
+    : forwarding_{"/proc/sys/net/ipv4/conf/" + link + "/forwarding"} {
+  if (!read_file("/proc/sys/net/ipv4/ip_forward").starts_with('1'))
+    throw Refused{
+        "the host forwards no packets; hint: sysctl -w net.ipv4.ip_forward=1"};
+  try {
+    add_table(link, address);
+  } catch (const NoSuchProgram&) {
+    add_iptables_rules(link, address);
+  }
+  write_file(forwarding_, "1");
+}
+
+// One transaction: the kernel takes all of it, or nothing.
+void Nat::add_table(const std::string& link, const std::string& address) {
+  // What may not be there is made first, so that it can be deleted.
+  const auto none = sys::format("table ip {0}; delete table ip {0}", link);
+  const auto table = sys::format(
+      "{0}; table ip {1} {{ chain out {{ "
+      "type nat hook postrouting priority 100; "
+      "ip saddr {2} oifname != \"{1}\" masquerade; }}; chain between {{ "
+      "type filter hook forward priority 0; "
+      "iifname \"{1}\" oifname \"box*\" drop; "
+      "oifname \"{1}\" ct state established,related accept; "
+      "oifname \"{1}\" ct status dnat accept; "
+      "oifname \"{1}\" drop; }}; }}",
+      none, link, address);
+  rules_.emplace_back(Command{"nft", table}, Command{"nft", none});
+}
+
+void Nat::add_iptables_rules(const std::string& link,
+                             const std::string& address) try {
+  add_iptables_rule("filter",
+                    {"FORWARD", "-o", link, "-m", "conntrack", "!", "--ctstate",
+                     "RELATED,ESTABLISHED,DNAT", "-j", "DROP"});
+  add_iptables_rule("filter",
+                    {"FORWARD", "-i", link, "-o", "box+", "-j", "DROP"});
+  add_iptables_rule("nat", {"POSTROUTING", "-s", address, "!", "-o", link, "-j",
+                            "MASQUERADE"});
+} catch (const NoSuchProgram&) {
+  throw Refused{"it takes nft or iptables"};
+}
+
+void Nat::add_iptables_rule(const std::string& table, const Command& rule) {
   Command add{"iptables", "-w", "-t", table, "-I"};
   Command remove{"iptables", "-w", "-t", table, "-D"};
   add.insert(add.end(), rule.begin(), rule.end());
   remove.insert(remove.end(), rule.begin(), rule.end());
-  if (run(add) != 0)
-    throw std::runtime_error{
-        "cannot let the container out: it takes nft or iptables"};
-  undo_.push_back(remove);
+  rules_.emplace_back(add, remove);
 }
 
+// First nothing is forwarded any more, then the rules go. The link lives on only
+// if a process of the host has joined the network.
 Nat::~Nat() {
-  for (const auto& command : undo_)
-    if (run(command) != 0)
-      note(sys::format("could not undo: {}", fmt::join(command, " ")));
+  try {
+    write_file(forwarding_, "0");
+  } catch (const Error&) {
+  }
 }
 
 }  // namespace sys

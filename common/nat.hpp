@@ -2,19 +2,22 @@
 
 #pragma once
 
+#include <list>
 #include <string>
 #include <vector>
 
 namespace sys {
 
 /// For as long as it lives, packets that come in at `link` from `address` leave
-/// the host under the host's own address, but not to another box. Throws
+/// the host under the host's own address, but not to another box. To `link` the
+/// host then forwards the answers, what is related to them, and what a rule of
+/// the host's root publishes (dnat), but nothing else that is new. Throws
 /// std::runtime_error if the host does not forward packets, or has neither
 /// tool.
 ///
 /// With nft, a table named like the link: so no rule of the host is touched,
-/// and one that a killed run left behind is replaced. Else two chains get one
-/// iptables rule each.
+/// and one that a killed run left behind is replaced. Else two chains of
+/// iptables get three rules.
 class Nat {
  public:
   Nat(const std::string& link, const std::string& address);
@@ -23,9 +26,26 @@ class Nat {
   ~Nat();
 
  private:
-  void add_rule(const std::string& table, const std::vector<std::string>& rule);
+  using Command = std::vector<std::string>;
 
-  std::vector<std::vector<std::string>> undo_;
+  /// What one command adds to the host, and another one removes.
+  class Rule {
+   public:
+    Rule(const Command& add, Command remove);
+    Rule(const Rule&) = delete;
+    Rule& operator=(const Rule&) = delete;
+    ~Rule();
+
+   private:
+    Command remove_;
+  };
+
+  void add_table(const std::string& link, const std::string& address);
+  void add_iptables_rules(const std::string& link, const std::string& address);
+  void add_iptables_rule(const std::string& table, const Command& rule);
+
+  std::string forwarding_;  // The file that says whether it is forwarded.
+  std::list<Rule> rules_;
 };
 
 }  // namespace sys

@@ -100,6 +100,39 @@ TEST_AS_ROOT("of rules it removes ours whose link is gone") {
         "table ip box2\ntable ip box3\ntable ip mine\n");
 }
 
+// A tool that is not asked whether it is there: it only tells what it has, and
+// hears what it is told.
+TEST_AS_ROOT("of iptables it removes our three rules, in every block") {
+  const auto result = on_a_host(
+      "mkdir $TMPDIR/bin; cat >$TMPDIR/bin/iptables <<\"END\"\n"
+      "#!/bin/sh\n"
+      "case \"$*\" in\n"
+      "*\"nat -S\"*) echo \"-P POSTROUTING ACCEPT\n"
+      "-A POSTROUTING -s 172.29.0.6/32 ! -o box1 -j MASQUERADE\n"
+      "-A POSTROUTING -s 10.199.0.10/32 ! -o box2 -j MASQUERADE\n"
+      "-A POSTROUTING -s 10.0.0.0/8 ! -o eth1 -j MASQUERADE\";;\n"
+      "*\"filter -S\"*) echo \"-A FORWARD -i box1 -o box+ -j DROP\n"
+      "-A FORWARD -i box1 -j DROP\n"
+      "-A FORWARD -i box2 -o box+ -j DROP\n"
+      "-A FORWARD -o box1 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j "
+      "DROP\n"
+      "-A FORWARD -o eth1 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j "
+      "DROP\";;\n"
+      "esac\n"
+      "END\n"
+      "chmod +x $TMPDIR/bin/iptables;"
+      "ip link add box2 type veth peer name other;"
+      "PATH=$TMPDIR/bin:$PATH scripts/reset");
+  CAPTURE(result.err);
+  CHECK(result.status == 0);
+  CHECK(result.out ==
+        "reset: iptables -w -t nat -D POSTROUTING -s 172.29.0.6/32 ! -o box1 "
+        "-j MASQUERADE\n"
+        "reset: iptables -w -t filter -D FORWARD -i box1 -o box+ -j DROP\n"
+        "reset: iptables -w -t filter -D FORWARD -o box1 -m conntrack ! "
+        "--ctstate RELATED,ESTABLISHED,DNAT -j DROP\n");
+}
+
 TEST_AS_ROOT("of files it removes what we put there, if nobody uses it") {
   const auto result = on_a_host(
       kFiles +

@@ -34,7 +34,7 @@ ip link add "$name" type veth peer name eth0 netns "$work/ns"
 ip addr add 10.200.0.1/30 dev "$name"
 ip link set "$name" up
 nsenter --net="$work/ns" sh -c 'ip link set lo up; ip link set eth0 up
-  ip addr add 10.200.0.2/30 dev eth0; ip route add default via 10.200.0.1'
+  ip addr add 10.200.0.2/30 dev eth0; echo 1 >/proc/sys/net/ipv4/conf/eth0/rp_filter'
 
 # shellcheck disable=SC2016  # For the shell inside.
 inside='

@@ -4,6 +4,8 @@
 
 #include "common/host_test.hpp"
 
+#include <algorithm>
+#include <csignal>
 #include <fstream>
 #include <memory>
 #include <set>
@@ -16,9 +18,14 @@ namespace {
 
 const std::string kStep = "06-netns-veth";
 
-// In the container: the host's address, which is that of the default route.
+// In the container: the address of the host's end, the first of the subnet.
 const std::string kGateway =
-    "$(ip route | sed -n \"s/default via \\([0-9.]*\\).*/\\1/p\")";
+    "$(ip route | grep /30 | (IFS=\"./ \" read a b c d rest; "
+    "echo $a.$b.$c.$((d + 1))))";
+
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
 
 std::string first_word(const std::string& text) {
   return text.substr(0, text.find_first_of(" /\n"));
@@ -45,6 +52,62 @@ const std::string kAddress =
     "ip -4 -o addr show eth0 | sed \"s/.*inet "
     "\\([0-9.]*\\).*/\\1/\"";
 
+// A neighbour of the host, 198.51.100.2, in a network namespace. It has made
+// itself routes to all containers by way of the host, which is 198.51.100.1.
+class Neighbour {
+ public:
+  Neighbour() {
+    REQUIRE(program_.hear() == "ready");
+    must("ip link add up0 type veth peer name up1 netns " +
+         std::to_string(program_.pid()) +
+         "; ip addr add 198.51.100.1/24 dev up0; ip link set up0 up");
+    for (const std::string line :
+         {"link set lo up", "addr add 198.51.100.2/24 dev up1",
+          "link set up1 up", "route add 10.0.0.0/8 via 198.51.100.1",
+          "route add 172.16.0.0/12 via 198.51.100.1",
+          "route add 192.168.0.0/16 via 198.51.100.1"})
+      must(runs("ip " + line));
+  }
+  Neighbour(const Neighbour&) = delete;
+  Neighbour& operator=(const Neighbour&) = delete;
+  ~Neighbour() { shell("ip link delete up0"); }
+
+  // The line by which it runs a command.
+  [[nodiscard]] std::string runs(const std::string& command) const {
+    return "nsenter --net -t " + std::to_string(program_.pid()) + " " + command;
+  }
+
+ private:
+  host::Running program_{"unshare --net sh -c 'echo ready; read wait'"};
+};
+
+// The echo requests, TCP segments and UDP datagrams that came into the network
+// of a process: "1 0 2".
+std::string arrived(pid_t pid) {
+  return first_line(
+      shell("nsenter --net -t " + std::to_string(pid) +
+            " busybox awk '$2 ~ /[0-9]/ && /^Icmp:/ { icmp = $2 } "
+            "$2 ~ /[0-9]/ && /^Tcp:/ { tcp = $11 } "
+            "$2 ~ /[0-9]/ && /^Udp:/ { udp = $2 + $3 } "
+            "END { print icmp, tcp, udp }' /proc/net/snmp")
+          .out);
+}
+
+// Tries to reach an address in three ways; `as` is the sender of the first.
+std::string knock(const std::string& address, const std::string& as) {
+  return "bash -c 'busybox ping -qc1 -W1 -I " + as + " " + address +
+         "; timeout 1 bash -c \"echo >/dev/tcp/" + address +
+         "/80\"; echo >/dev/udp/" + address + "/53' >/dev/null 2>&1";
+}
+
+// A program in the place of another one, first in PATH.
+std::string pretend(const std::string& name, const std::string& script) {
+  const auto directory = host::scratch("path");
+  std::ofstream{directory + "/" + name} << "#!/bin/sh\n" << script << "\n";
+  must("chmod +x '" + directory + "/" + name + "'");
+  return directory;
+}
+
 }  // namespace
 
 TEST_AS_ROOT("ping answers both ways") {
@@ -59,12 +122,12 @@ TEST_AS_ROOT("ping answers both ways") {
   box.finish();
 }
 
-TEST_AS_ROOT("it has lo and eth0, both up, and a default route") {
+TEST_AS_ROOT("it has lo and eth0, both up, and no route past the host's end") {
   const auto result =
       shell(step(Caller::kRoot, kStep) +
             "sh -c 'ls /sys/class/net; ping -qc1 127.0.0.1 >/dev/null && echo "
             "lo; ip route | wc -l'");
-  CHECK(result.out == "eth0\nlo\nlo\n2\n");
+  CHECK(result.out == "eth0\nlo\nlo\n1\n");
   // Two addresses, no more: else it believes its neighbours to be on its cable.
   CHECK(shell(step(Caller::kRoot, kStep) + "ip addr show eth0")
             .out.find("/30 ") != std::string::npos);
@@ -126,6 +189,14 @@ TEST_AS_BOTH("--net host is the host's network, and no /sys") {
       shell(step(caller, kStep, "--net host") +
             "sh -c 'readlink /proc/self/ns/net; ls /sys | wc -l'");
   CHECK(result.out == shell("readlink /proc/self/ns/net").out + "0\n");
+}
+
+TEST_AS_BOTH("all groups of the container may ping without a capability") {
+  const std::string file = "/proc/sys/net/ipv4/ping_group_range";
+  const std::string net = "--net none";
+  CHECK(shell(step(caller, kStep, net) + "cat " + file).out == "0\t0\n");
+  if (caller == Caller::kRoot)
+    CHECK(shell(step(caller, kStep) + "cat " + file).out == "0\t65535\n");
 }
 
 TEST_AS_USER("an ordinary user gets lo, and is told why") {
@@ -191,16 +262,11 @@ TEST_AS_ROOT("a block that the host has a route to is left alone") {
 }
 
 TEST_AS_ROOT("--net nat lets it out, under the host's address, and undoes it") {
-  // Behind up0 lies the rest of the world, which knows the host's address only.
-  host::Running world{"unshare --net sh -c 'echo ready; read wait'"};
-  CHECK(world.hear() == "ready");
-  const auto inside =
-      "nsenter --net -t " + std::to_string(world.pid()) + " ip ";
+  // The neighbour has no route to the container here, as the world has none.
   const Forwarding forwarding;
-  must("ip link add up0 type veth peer name up1 netns " +
-       std::to_string(world.pid()) +
-       "; ip addr add 198.51.100.1/24 dev up0; ip link set up0 up; " + inside +
-       "addr add 198.51.100.2/24 dev up1; " + inside + "link set up1 up");
+  const Neighbour neighbour;
+  for (const std::string net : {"10.0.0.0/8", "172.16.0.0/12"})
+    must(neighbour.runs("ip route del " + net));
   const std::string rules = "nft list ruleset | grep -c masquerade";
   const std::string ping = "ping -qc1 -W2 198.51.100.2";
   CHECK(shell(step(Caller::kRoot, kStep, "--net veth") + ping).status == 1);
@@ -209,8 +275,125 @@ TEST_AS_ROOT("--net nat lets it out, under the host's address, and undoes it") {
   Forwarding::set("0");
   const auto result = shell(step(Caller::kRoot, kStep, "--net nat") + ping);
   CHECK(result.status == 125);
-  CHECK(result.err.find("ip_forward=1") != std::string::npos);
-  must("ip link delete up0");
+  CHECK(result.err.find("hint: sysctl -w net.ipv4.ip_forward=1") !=
+        std::string::npos);
+}
+
+TEST_AS_ROOT("nothing that is new comes in, from whoever has a route to it") {
+  const Forwarding forwarding;
+  const Neighbour neighbour;
+  for (const std::string net : {"veth", "nat"}) {
+    CAPTURE(net);
+    host::Running box{step(Caller::kRoot, kStep, "--net " + net) + "sh -c '" +
+                      kAddress + "; read wait'"};
+    const auto address = box.hear();
+    REQUIRE(!address.empty());
+    const auto end =
+        address.substr(0, address.rfind('.') + 1) +
+        std::to_string(std::stoi(address.substr(address.rfind('.') + 1)) - 1);
+    const auto pid = box.child();
+    CHECK(arrived(pid) == "0 0 0");
+    // Under its own address, another one of its, and those of the cable's ends.
+    for (const std::string& as : {std::string{"198.51.100.2"},
+                                  std::string{"203.0.113.7"}, end, address}) {
+      CAPTURE(as);
+      must(neighbour.runs("ip addr replace " + as + "/32 dev lo"));
+      shell(neighbour.runs(knock(address, as)));
+      CHECK(arrived(pid) == "0 0 0");
+    }
+    // From the host itself it does, so it would have been counted.
+    shell(knock(address, end));
+    CHECK(host::eventually(
+        [](pid_t one) { return arrived(one).ends_with(" 1"); }, pid));
+    CHECK(arrived(pid).starts_with("1 1 "));
+    must(neighbour.runs("ip addr flush dev lo"));
+    box.finish();
+  }
+}
+
+TEST_AS_ROOT("what the host's root publishes does come in, with --net nat") {
+  const Forwarding forwarding;
+  const Neighbour neighbour;
+  host::Running box{step(Caller::kRoot, kStep, "--net nat") + "sh -c '" +
+                    kAddress + "; nc -ll -p 80 -e echo published & read wait'"};
+  const auto address = box.hear();
+  must(
+      "nft 'table ip mine { chain in { type nat hook prerouting priority "
+      "-100; iifname up0 tcp dport 8080 dnat to " +
+      address + ":80; }; }'");
+  const auto listens = [&](pid_t) {
+    return shell("busybox nc -w 1 " + address + " 80").out == "published\n";
+  };
+  CHECK(host::eventually(listens, 0));
+  CHECK(shell(neighbour.runs("busybox nc -w 5 198.51.100.1 8080")).out ==
+        "published\n");
+  CHECK(
+      shell(neighbour.runs("busybox nc -w 1 " + address + " 80")).out.empty());
+  must("nft delete table ip mine");
+  box.finish();
+}
+
+TEST_AS_ROOT("each rule is undone, whenever TERM comes, and whichever fails") {
+  const Forwarding forwarding;
+  const std::string tables = "nft list tables | grep -c box";
+  const auto nft = first_line(shell("command -v nft").out);
+  const auto run = [&](const std::string& script) {
+    return shell("PATH='" + pretend("nft", script) + "':$PATH " +
+                 step(Caller::kRoot, kStep, "--net nat") + "/bin/true");
+  };
+  for (const std::string& script : std::vector<std::string>{
+           "kill -TERM $PPID; " + nft + " \"$@\"",
+           nft + " \"$@\"; status=$?; kill -TERM $PPID; exit $status"}) {
+    CAPTURE(script);
+    CHECK(run(script).status == 128 + SIGTERM);
+    CHECK(shell(tables).out == "0\n");
+  }
+  // It fails before its work, after it, and is killed after it.
+  for (const std::string& script : std::vector<std::string>{
+           "echo no rules today >&2; exit 1",
+           "case $* in *masq*) " + nft +
+               " \"$@\"; echo no rules today >&2; exit 1; esac; exec " + nft +
+               " \"$@\"",
+           "case $* in *masq*) " + nft + " \"$@\"; kill -KILL $$; esac; exec " +
+               nft + " \"$@\""}) {
+    CAPTURE(script);
+    const auto result = run(script);
+    CHECK(result.status == 125);
+    CHECK(host::lines(result.err).size() == 1);
+    CHECK(
+        result.err.starts_with("06-netns-veth: cannot let the container out: "
+                               "nft: "));
+    CHECK(shell(tables).out == "0\n");
+  }
+}
+
+TEST_AS_ROOT("without nft three rules of iptables, each of them undone") {
+  const Forwarding forwarding;
+  const auto log = host::scratch("iptables") + "/log";
+  for (int fails = 1; fails <= 4; ++fails) {
+    CAPTURE(fails);
+    must("rm -f '" + log + "'");
+    const auto path = pretend(
+        "iptables", "echo \"$@\" >>'" + log + "'; [ \"$(/bin/grep -c -e -I '" +
+                        log + "')\" != " + std::to_string(fails) +
+                        " ] || case $* in *-I*) exit 1; esac");
+    must("rm -f '" + path + "/nft'");
+    const auto result =
+        shell("PATH='" + path + "' " + step(Caller::kRoot, kStep, "--net nat") +
+              "/bin/true");
+    CHECK(result.status == (fails > 3 ? 0 : 125));
+    CHECK(host::lines(result.err).size() == (fails > 3 ? 0 : 1));
+    std::multiset<std::string> added;
+    std::multiset<std::string> removed;
+    for (auto line : host::lines(host::contents(log))) {
+      const auto at = line.find(" -I ");
+      auto& side = at != std::string::npos ? added : removed;
+      if (at != std::string::npos) line.replace(at, 4, " -D ");
+      side.insert(line);
+    }
+    CHECK(added.size() == std::min(fails, 3));
+    CHECK(added == removed);
+  }
 }
 
 TEST_SUITE_END();

@@ -166,14 +166,21 @@ Cable plug_cable(pid_t child) {
   throw std::runtime_error{"all links from box0 to box4095 are taken"};
 }
 
-// A new network namespace has only a loopback, and that is down.
-void set_up_network(const Cable& cable) {
+// A new network namespace has only a loopback, and that is down. Only with NAT
+// is there a way further than to the host's end; without one, rp_filter drops
+// what comes in from further away, because no route leads back to its sender.
+void set_up_network(const Cable& cable, const std::string& network) {
   sys::Netlink own;
   own.set_up("lo");
+  const std::string settings = "/proc/sys/net/ipv4/";
+  // The groups that may ping(8) without CAP_NET_RAW: all of the container's.
+  sys::write_file(settings + "ping_group_range",
+                  cable.inside == 0 ? "0 0" : "0 65535");
   if (cable.inside == 0) return;
+  sys::write_file(settings + "conf/eth0/rp_filter", "1");
   own.set_up("eth0");
   own.add_address("eth0", cable.inside, 30);
-  own.add_default_route(cable.outside);
+  if (network == "nat") own.add_default_route(cable.outside);
 }
 
 // A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it.
@@ -278,7 +285,7 @@ int main(int argc, char** argv) try {
     sys::check(::unshare(CLONE_NEWCGROUP), "make a cgroup namespace");
     become_root();
     set_host_name(args.hostname);
-    if (network != "host") set_up_network(word.cable);
+    if (network != "host") set_up_network(word.cable, network);
     if (word.image_is_mapped) enter_image(image);
     mount_overlay();
     mount_proc();  // The kernel wants to see the old one while we do.
