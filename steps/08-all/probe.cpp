@@ -11,9 +11,11 @@
 #include <linux/bpf.h>
 #include <linux/io_uring.h>
 #include <linux/keyctl.h>
+#include <linux/netlink.h>
 #include <linux/perf_event.h>
 #include <linux/sched.h>
 #include <linux/userfaultfd.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -193,6 +195,12 @@ const auto kAttempts = std::to_array<Attempt>({
     // Sockets that know no network namespace, or are crypto's back door.
     {"AF_VSOCK", [] { return long{::socket(AF_VSOCK, SOCK_STREAM, 0)}; }},
     {"AF_ALG", [] { return long{::socket(AF_ALG, SOCK_SEQPACKET, 0)}; }},
+    // Memory that is charged to nobody; protocols in a module of the host's.
+    {"AF_PACKET", [] { return long{::socket(AF_PACKET, SOCK_DGRAM, 0)}; }},
+    {"netfilter", [] { return long{::socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER)}; }},
+    {"user netlink", [] { return long{::socket(AF_NETLINK, SOCK_RAW, NETLINK_USERSOCK)}; }},
+    {"SCTP", [] { return long{::socket(AF_INET, SOCK_SEQPACKET, 0)}; }},
+    {"UDP lite", [] { return long{::socket(AF_INET6, SOCK_DGRAM, IPPROTO_UDPLITE)}; }},
     // Keys pushed into a terminal that others read from.
     {"TIOCSTI", [] { return ::syscall(SYS_ioctl, 0, TIOCSTI, "x"); }},
     {"TIOCSTI high", [] { return ::syscall(SYS_ioctl, 0, kHighBit | TIOCSTI, "x"); }},
@@ -219,6 +227,12 @@ void print_errno(const char* name, int errnum) {
       break;
     case EAFNOSUPPORT:
       std::printf("%s: EAFNOSUPPORT\n", name);
+      break;
+    case EPROTONOSUPPORT:
+      std::printf("%s: EPROTONOSUPPORT\n", name);
+      break;
+    case ESOCKTNOSUPPORT:
+      std::printf("%s: ESOCKTNOSUPPORT\n", name);
       break;
     default:
       std::printf("%s: errno %d\n", name, errnum);
