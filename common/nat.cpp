@@ -144,8 +144,8 @@ void Nat::add_iptables_rule(const std::string& table, const Command& rule) {
   rules_.emplace_back(add, remove);
 }
 
-// First nothing is forwarded any more, then the rules go. The link lives on only
-// if a process of the host has joined the network.
+// First nothing is forwarded any more, then the rules go. The link lives on
+// only if a process of the host has joined the network.
 Nat::~Nat() {
   try {
     write_file(forwarding_, "0");
