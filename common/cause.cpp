@@ -75,6 +75,14 @@ bool shows_chroot(std::string_view own, std::string_view of_init) {
   return false;
 }
 
+bool shows_us(std::string_view status, pid_t pid) {
+  const std::string key = "\nNSpid:\t";
+  const auto at = status.find(key);
+  if (at == status.npos) return false;
+  const auto numbers = status.substr(at + key.size());
+  return numbers.substr(0, numbers.find('\n')) == sys::format("{}", pid);
+}
+
 std::string find_mask(std::string_view mountinfo) {
   for (const auto& mount : parse_mounts(mountinfo)) {
     if (mount.point == "/proc" && mount.root != "/") return mount.point;
@@ -184,9 +192,10 @@ Host look_at_host() {
   host.wsl = contains(host.release, "icrosoft");
   host.has_modules = exists(("/lib/modules/" + host.release).c_str());
 
+  host.has_proc = exists("/proc/filesystems");
+  host.shows_us = shows_us(contents("/proc/self/status"), ::getpid());
+  if (!host.shows_us) return host;
   const auto mounts = contents("/proc/self/mountinfo");
-  host.has_proc = !mounts.empty();
-  if (!host.has_proc) return host;
   host.is_chrooted = shows_chroot(mounts, contents("/proc/1/mountinfo"));
   host.mask = find_mask(mounts);
   host.has_cgroups = contains(mounts, " - cgroup");
@@ -205,6 +214,10 @@ Host look_at_host() {
   host.command_line = contents("/proc/cmdline");
   host.raspberry =
       contains(contents("/proc/device-tree/model"), "Raspberry Pi");
+  // Until Debian 11 the firmware's partition was mounted one higher.
+  host.boot_options = exists("/boot/firmware/cmdline.txt")
+                          ? "/boot/firmware/cmdline.txt"
+                          : "/boot/cmdline.txt";
   host.programs =
       std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
   return host;
@@ -279,17 +292,20 @@ Cause at_a_limit(const Attempt& attempt, const Host& host) {
           "echo 2147483647 | sudo tee /proc/sys/user/max_*_namespaces"};
 }
 
-// An AppArmor profile that says no more than that these may have what every
-// program has on other hosts.
-Cause apparmor(const Host& host) {
-  return {
-      "AppArmor here leaves no rights in a user namespace to programs without "
-      "a "
-      "profile",
-      sys::format("echo 'abi <abi/4.0>, profile box {}/{{0*,enter}} "
-                  "flags=(unconfined) {{ userns, }}' | "
-                  "sudo tee /etc/apparmor.d/box | sudo apparmor_parser -r",
-                  host.programs)};
+// Not a profile for our programs: the lessons also use unshare(1), and with a
+// profile for that one, every program of every user may do the same.
+const Cause kAppArmor{
+    "AppArmor leaves no rights in a user namespace to programs without a "
+    "profile",
+    "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"};
+
+// A procfs that shows another PID namespace, or none at all. A new one covers
+// both. In 02, one that is mounted on the host's /proc stays when the container
+// has ended.
+Cause no_proc(const Host& host) {
+  return {host.has_proc ? "/proc shows another PID namespace"
+                        : "/proc is not mounted here",
+          "sudo mount -t proc proc /proc"};
 }
 
 // Those of the controllers wanted that v1 has. Where nothing is mounted, what
@@ -304,6 +320,20 @@ std::vector<std::string> wanted_on_v1(const Attempt& attempt,
   return names;
 }
 
+// A Pi's firmware says cgroup_disable=memory in front of what cmdline.txt has.
+Cause memory_disabled(const Host& host) {
+  const std::string why = "the kernel was started with cgroup_disable=memory";
+  if (!host.raspberry)
+    return {why,
+            "sudo sed -i s/cgroup_disable=memory// /etc/default/grub && "
+            "sudo update-grub && sudo reboot"};
+  if (contains(host.command_line, "cgroup_enable=memory"))
+    return {why + ", and cgroup_enable=memory did not help", kElsewhere};
+  return {why, sys::format("sudo sed -i 's/$/ cgroup_enable=memory/' {} && "
+                           "sudo reboot",
+                           host.boot_options)};
+}
+
 Cause no_cgroup(const Attempt& attempt, const Host& host) {
   const auto v1 = wanted_on_v1(attempt, host);
   if (!host.cgroup_cover.empty() && host.container.empty())
@@ -313,13 +343,7 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
     if (!host.container.empty())
       return in_container(host, "cgroups are kept away");
     if (contains(host.command_line, "cgroup_disable=memory"))
-      return {
-          "the kernel was started with cgroup_disable=memory",
-          host.raspberry
-              ? "sudo sed -i 's/$/ cgroup_enable=memory/' "
-                "/boot/firmware/cmdline.txt && sudo reboot"
-              : "sudo sed -i s/cgroup_disable=memory// /etc/default/grub && "
-                "sudo update-grub && sudo reboot"};
+      return memory_disabled(host);
     if (host.wsl && !v1.empty())
       return {"WSL keeps the " + v1.front() + " controller on cgroup v1",
               "printf '[wsl2]\\nkernelCommandLine=cgroup_no_v1=all\\n' "
@@ -357,7 +381,7 @@ Cause masked(const Host& host) {
 
 // Whatever a host has that forbids things and does not say which.
 std::optional<Cause> policy(const std::string& what, const Host& host) {
-  if (!host.is_root && host.apparmor_restricts) return apparmor(host);
+  if (!host.is_root && host.apparmor_restricts) return kAppArmor;
   if (host.has_filter) return filtered(host, what);
   if (!host.container.empty()) return in_container(host, what + " forbidden");
   if (host.selinux)
@@ -389,8 +413,7 @@ std::optional<Cause> forbidden(const Attempt& attempt, const Host& host) {
     if (attempt.errnum != EPERM) return {};
     return Cause{"this needs root", kAsRoot};
   }
-  if (!host.has_proc)
-    return Cause{"/proc is not mounted here", "mount -t proc proc /proc"};
+  if (!host.shows_us) return no_proc(host);
   if (contains(attempt.doing, "CLONE_NEWUSER"))
     return no_user_namespace(attempt, host);
   // Where a container manager forbids, it forbids that as well.
@@ -417,6 +440,9 @@ Cause no_overlay(const Host& host) {
 std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
   const int errnum = attempt.errnum;
   const bool is_clone = is_about(attempt, "clone a child");
+  if (!host.shows_us &&
+      (contains(attempt.doing, "/proc") || is_about(attempt, "find a cgroup")))
+    return no_proc(host);
   if (is_about(attempt, "find a cgroup")) return no_cgroup(attempt, host);
   if (is_one_of(errnum, {ENOSYS, EINVAL, E2BIG}) && is_too_old(host.release))
     return Cause{

@@ -6,6 +6,8 @@
 
 #pragma once
 
+#include <sys/types.h>  // pid_t
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -34,7 +36,8 @@ struct Attempt {
 /// What can be seen of a host that may be the reason of a failure.
 struct Host {
   bool is_root = false;             ///< Of some user namespace: see has_ids.
-  bool has_proc = true;             ///< Without it most of this is unknown.
+  bool has_proc = true;             ///< Some procfs is on /proc.
+  bool shows_us = true;             ///< It is ours; else most is unknown.
   bool has_ids = true;              ///< 100000 and on are there to be mapped.
   bool has_sudo = false;            ///< The program: it may still say no.
   bool is_chrooted = false;         ///< Surely. False may be unknown.
@@ -55,6 +58,7 @@ struct Host {
   std::string mount_below;           ///< One in the working directory, or "".
   std::string release;               ///< Of the kernel: see uname(2).
   std::string command_line;          ///< Of the kernel.
+  std::string boot_options;          ///< The file of a Raspberry Pi's.
   std::string programs;              ///< The directory of our programs.
 };
 
@@ -73,6 +77,10 @@ std::string hint_for(const Attempt& attempt);
 /// what is mounted there is elsewhere for PID 1. Takes /proc/PID/mountinfo of
 /// both; PID 1's may be empty.
 bool shows_chroot(std::string_view own, std::string_view of_init);
+
+/// Whether a /proc shows the PID namespace of this process, which has the PID
+/// `pid` in it. Takes /proc/self/status; "" for a /proc without a self.
+bool shows_us(std::string_view status, pid_t pid);
 
 /// The first mount below /proc that hides a part of it, or "": with one, no new
 /// proc may be mounted in a user namespace. Takes /proc/self/mountinfo.

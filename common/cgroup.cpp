@@ -16,6 +16,7 @@
 #include "common/cause.hpp"
 #include "common/error.hpp"
 #include "common/file.hpp"
+#include "common/process.hpp"
 
 namespace sys {
 
@@ -162,6 +163,7 @@ std::string find_v2_parent(const Hierarchy& hierarchy,
 
 std::vector<Cgroup> find_cgroup_parents(
     const std::vector<std::string>& controllers) {
+  check_proc();
   return find_cgroup_parents(controllers, read_file("/proc/self/cgroup"),
                              read_file("/proc/self/mountinfo"));
 }

@@ -259,6 +259,31 @@ TEST_AS_ROOT("a /proc/sys that is hidden, and what mends it") {
   });
 }
 
+TEST_AS_ROOT("a /proc of another PID namespace, or none, and what mends it") {
+  struct Case {
+    std::string prepare, why;
+  };
+  for (const auto& [prepare, why] :
+       std::vector<Case>{{"unshare --pid --fork mount -t proc proc /proc",
+                          "/proc shows another PID namespace"},
+                         {"umount -l /proc", "/proc is not mounted here"}})
+    as_both([&, prepare = prepare, why = why](Caller caller) {
+      must(prepare);
+      for (const std::string step :
+           {"03-userns", "05-mountns", "07-cgroup-memory", "08-all"}) {
+        CAPTURE(step);
+        const auto mend = fails(caller, step, why);
+        CHECK(as_root(caller, mend) == "mount -t proc proc /proc");
+        const auto said = shell(host::step(caller, step) + "true").err;
+        CHECK(said.find("hint: \n") == std::string::npos);
+      }
+      const auto entered = shell(host::as(caller, "enter") + " 1 true");
+      CHECK(entered.err.find("hint: " + why) != std::string::npos);
+      must("mount -t proc proc /proc");
+      CHECK(shell(host::step(caller, "05-mountns") + "true").status == 0);
+    });
+}
+
 TEST_AS_ROOT("cgroups that are hidden, and what mends it") {
   (void)doctor(Caller::kRoot);
   testing::in_namespaces(CLONE_NEWNS, [&] {

@@ -35,8 +35,11 @@ constexpr int kUser = 54321;
 
 constexpr std::size_t kMostOutput = 1 << 24;
 
-fs::path build_directory() {
-  return fs::read_symlink("/proc/self/exe").parent_path();
+// Once, for some tests take /proc away.
+const fs::path& build_directory() {
+  static const auto directory =
+      fs::read_symlink("/proc/self/exe").parent_path();
+  return directory;
 }
 
 // What an ordinary user needs, in a place that one can get to: programs, and a

@@ -176,6 +176,7 @@ Child clone(std::uint64_t flags, const std::function<void()>& body) {
 
 Child clone(std::uint64_t flags, const Fd& cgroup,
             const std::function<void()>& body) {
+  if ((flags & CLONE_NEWUSER) != 0) check_proc();  // Its map is written there.
   Pipe failure;  // Closed by a successful exec.
 
   // The child starts with none of our signal handlers, as after an exec.
@@ -191,6 +192,15 @@ Child clone(std::uint64_t flags, const Fd& cgroup,
   }
   narrate("clone a child{}: it is PID {} out here", flag_names(flags), pid);
   return Child{static_cast<pid_t>(pid), std::move(failure.read_end), flags};
+}
+
+void check_proc() {
+  const auto pid = sys::format("{}", ::getpid());
+  std::array<char, 16> self{};
+  const auto n = ::readlink("/proc/self", self.data(), self.size());
+  if (n == -1 ||
+      std::string_view{self.data(), static_cast<std::size_t>(n)} != pid)
+    throw Error{ESRCH, "find our own PID, " + pid + ", in /proc"};
 }
 
 void die_with_parent() {

@@ -79,6 +79,10 @@ Child clone(std::uint64_t flags, const Fd& cgroup,
 /// proc(5), SigIgn in /proc/PID/status. False if it cannot be told.
 bool ignores(pid_t pid, int signal);
 
+/// Throws Error where /proc shows another PID namespace than ours: a number in
+/// there is another process, or none. See proc(5).
+void check_proc();
+
 /// Child: has the kernel kill us when our parent dies, as clone does at first;
 /// a change of ids clears that. Ends us if the parent is dead already. Throws
 /// Error: see prctl(2), PR_SET_PDEATHSIG.

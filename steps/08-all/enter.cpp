@@ -135,6 +135,7 @@ int main(int argc, char** argv) try {
   sys::fill_standard_streams();
   const auto pid = static_cast<pid_t>(
       sys::parse_number(argv[1], 1, std::numeric_limits<pid_t>::max()));
+  sys::check_proc();
   std::string shell = "/bin/sh";
   std::string login = "-l";
   char* by_default[] = {shell.data(), login.data(), nullptr};

@@ -26,7 +26,7 @@ std::vector<sys::Cgroup> name_cgroups(const sys::Arguments& args) {
       throw;
     if (wants_memory)
       sys::note("no memory limit: cannot " + error.doing() +
-                "; hint: " + error.hint());
+                (error.hint().empty() ? "" : "; hint: " + error.hint()));
     return {};
   }
 }
