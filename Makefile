@@ -121,7 +121,14 @@ $(BUILD)/common.a: $(call objects,$(COMMON))
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(BUILD)/%.o: %.cpp
+# Another compiler or other flags make other objects: this file holds what made the ones
+# that are there, and is written only when that changes.
+COMPILE  := $(CXX) $(BASE) $(WARNINGS) $(CXXFLAGS) $(INSTRUMENT)
+$(BUILD)/compile: FORCE
+	@mkdir -p $(@D)
+	@echo '$(COMPILE)' | cmp -s - $@ || echo '$(COMPILE)' >$@
+
+$(BUILD)/%.o: %.cpp $(BUILD)/compile
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(WARNINGS) $(CXXFLAGS) $(INSTRUMENT) -MMD -MP -c -o $@ $<
 
@@ -285,7 +292,7 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help build test-programs rootfs setup doctor run test lab test-lab test-arm64 test-musl \
+.PHONY: FORCE help build test-programs rootfs setup doctor run test lab test-lab test-arm64 test-musl \
         test-compilers test-distributions docs docs-update slides pdf live demo record \
         record-update preflight lint bench matrix mutants mistakes progress inspect \
         checker reset clean 01 02 03 04 05 06 07 08

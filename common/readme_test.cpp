@@ -90,4 +90,16 @@ TEST_CASE("make bench measures (root)" *
   CHECK(host::contents(out + "/bench.svg").starts_with("<svg "));
 }
 
+TEST_CASE("other flags make other objects, and the same flags make none") {
+  const auto build = host::scratch("flags") + "/build";
+  const auto make = "make -s BUILD=" + build + " " + build + "/common/file.o";
+  const auto age = "stat -c %y " + build + "/common/file.o";
+  host::must(make);
+  const auto first = shell(age);
+  host::must(make);
+  CHECK(shell(age).out == first.out);
+  host::must(make + " CXXFLAGS=-O1");
+  CHECK(shell(age).out != first.out);
+}
+
 TEST_SUITE_END();
