@@ -182,6 +182,22 @@ TEST_AS_BOTH("any signal to the program ends the container") {
   });
 }
 
+// As under nohup(1), or behind `trap '' INT`. The last signal is not ignored.
+TEST_AS_BOTH("a signal that the caller ignores does nothing, on both sides") {
+  for_each(caller, [&](const Program& program) {
+    host::Running box{"env --ignore-signal=HUP,INT,QUIT,USR1,TSTP,PIPE " +
+                      step(caller, program.name, program.options) +
+                      "sh -c 'for s in HUP INT QUIT USR1 TSTP PIPE; do "
+                      "kill -$s $$; done; trap \"exit 3\" TERM; echo ready; "
+                      "while :; do read -t 1 wait; done' 2>/dev/null"};
+    CHECK(box.hear() == "ready");
+    for (const int signal :
+         {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGTSTP, SIGPIPE, SIGTERM})
+      ::kill(box.pid(), signal);
+    CHECK(box.finish() == 3);
+  });
+}
+
 TEST_AS_BOTH("a command that handles TERM gets it") {
   for_each(caller, [&](const Program& program) {
     host::Running box{step(caller, program.name, program.options) +

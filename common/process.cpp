@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -18,6 +19,7 @@
 
 #include "common/cause.hpp"
 #include "common/file.hpp"
+#include "common/streams.hpp"
 
 namespace sys {
 
@@ -25,10 +27,17 @@ namespace sys {
 
 namespace {
 
-// What Child::wait deals with: all. A fault of ours kills all the same.
+// What Child::wait deals with. A fault of ours kills all the same. What is
+// ignored is not held back: blocked, it would wait to be heard all the same.
 sigset_t held_signals() {
   sigset_t set;
   ::sigfillset(&set);
+  for (int signal = 1; signal < NSIG; ++signal) {
+    struct sigaction action {};
+    if (::sigaction(signal, nullptr, &action) == 0 &&
+        action.sa_handler == SIG_IGN)
+      ::sigdelset(&set, signal);
+  }
   return set;
 }
 
@@ -56,12 +65,24 @@ bool in_mask(std::string_view status, std::string_view name, int signal) {
 }
 
 // "" if it cannot be read: then nobody can know.
-std::string status_of(const Fd& proc, pid_t pid) {
-  const auto path = sys::format("{}/status", pid);
+std::string file_of(const Fd& proc, pid_t pid, const char* name) {
+  const auto path = sys::format("{}/{}", pid, name);
   const Fd file{::openat(proc.get(), path.c_str(), O_RDONLY | O_CLOEXEC)};
   std::array<char, 4096> text{};
   const auto n = ::read(file.get(), text.data(), text.size());
   return {text.data(), n > 0 ? static_cast<std::size_t>(n) : 0};
+}
+
+// Whether it has ended, but is not gone: see proc_pid_stat(5), flags.
+bool is_exiting(const Fd& proc, pid_t pid) {
+  constexpr unsigned kExiting = 0x4;  // PF_EXITING in the kernel's sched.h.
+  const auto stat = file_of(proc, pid, "stat");
+  const auto name_end = stat.rfind(')');
+  unsigned flags = 0;
+  return name_end != stat.npos &&
+         std::sscanf(stat.c_str() + name_end, ") %*c %*d %*d %*d %*d %*d %u",
+                     &flags) == 1 &&
+         (flags & kExiting) != 0;
 }
 
 Fd open_proc() {
@@ -239,15 +260,15 @@ Child::~Child() {
   (void)::waitpid(pid_, nullptr, 0);
 }
 
-void Child::sleep_until(const Fd& signals) {
-  pollfd one{.fd = signals.get(), .events = POLLIN, .revents = 0};
-  ::poll(&one, 1, -1);
+int Child::wait() {
+  Streams the_callers{std::set<int>{}};
+  return wait(the_callers);
 }
 
-int Child::wait(const std::function<void(const Fd& signals)>& idle) {
+int Child::wait(Streams& streams) {
   const auto held = held_signals();
-  const Fd signals{check(::signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK),
-                         "make a signalfd")};
+  const Fd signals{sys::check(::signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK),
+                              "make a signalfd")};
   // Without a Signals there is none to hear: SIGCHLD itself would be lost.
   const auto mask = callers_mask();
   const int options = ::sigismember(&mask, SIGCHLD) == 1 ? WNOHANG : 0;
@@ -256,45 +277,64 @@ int Child::wait(const std::function<void(const Fd& signals)>& idle) {
     const auto ended = ::waitpid(pid_, &status, options);
     if (ended == -1) throw Error{errno, sys::format("wait for PID {}", pid_)};
     if (ended == pid_) break;
-    idle(signals);
+    streams.pass_on(signals);
     signalfd_siginfo signal{};
     if (::read(signals.get(), &signal, sizeof signal) == sizeof signal)
-      pass_on(static_cast<int>(signal.ssi_signo), signal.ssi_code);
+      pass_on(static_cast<int>(signal.ssi_signo), signal.ssi_code, streams);
   }
   running_ = false;
+  streams.finish(signals, told_to_end_ > 0);
   throw_its_failure();
+  streams.throw_failure();
   if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
   const int signal = WTERMSIG(status);
   return 128 + (signal == SIGKILL && ended_by_ != 0 ? ended_by_ : signal);
 }
 
 bool ignores(pid_t pid, int signal) {
-  return in_mask(status_of(open_proc(), pid), "SigIgn:", signal);
+  return in_mask(file_of(open_proc(), pid, "status"), "SigIgn:", signal);
 }
 
 // A signal with a default action does nothing to PID 1 of a PID namespace, and
 // would be ignored for ever: see pid_namespaces(7). So look what it does with
 // it. A terminal has already sent its signals to the whole foreground group.
-void Child::pass_on(int number, int code) {
+void Child::pass_on(int number, int code, Streams& streams) {
   // SIGPIPE and SIGXFSZ come of our own writing, which tells by errno.
   if (is_one_of(number, {SIGCHLD, SIGPIPE, SIGXFSZ, SIGURG, SIGWINCH})) return;
   if (number == SIGCONT) {
+    streams.pause();
     ::kill(pid_, SIGCONT);
     return;
   }
-  const auto status = callers_proc == nullptr ? status_of(open_proc(), pid_)
-                                              : status_of(*callers_proc, pid_);
+  const Fd own_proc = callers_proc == nullptr ? open_proc() : Fd{};
+  const Fd& proc = callers_proc == nullptr ? own_proc : *callers_proc;
+  if (is_exiting(proc, pid_)) {
+    if (told_to_end_++ > 0)
+      note(
+          sys::format("PID {} has ended; the kernel keeps it until every "
+                      "process that joined it has a parent that runs: is an "
+                      "enter stopped?",
+                      pid_));
+    return;
+  }
+  if (is_one_of(number, {SIGTERM, SIGHUP})) ++told_to_end_;
+  const auto status = file_of(proc, pid_, "status");
   const bool wanted =
       in_mask(status, "SigCgt:", number) || in_mask(status, "SigBlk:", number);
   if (is_one_of(number, {SIGTSTP, SIGTTIN, SIGTTOU})) {
     ::kill(pid_, wanted ? SIGTSTP : SIGSTOP);
+    streams.pause();
     ::raise(SIGSTOP);  // Here we stand until the shell's fg or bg.
     ::kill(pid_, SIGCONT);
     return;
   }
   const bool ignored = in_mask(status, "SigIgn:", number);
   const bool has_it = code == SI_KERNEL && ::getsid(pid_) == ::getsid(0);
-  if (wanted && !has_it) ::kill(pid_, number);
+  // A terminal sends these to a whole group, and so do we.
+  const bool is_for_group =
+      is_one_of(number, {SIGINT, SIGQUIT}) && ::getpgid(pid_) == pid_;
+  if ((wanted || is_for_group) && !has_it)
+    ::kill(is_for_group ? -pid_ : pid_, number);
   if (wanted || (ignored && (number == SIGINT || number == SIGQUIT))) return;
   ended_by_ = number;
   ::kill(pid_, SIGKILL);

@@ -14,8 +14,11 @@
 
 namespace sys {
 
+class Streams;
+
 /// Holds signals back, from its making to its end, so that none can come
 /// between an acquire and its undo: they wait until Child::wait hears them.
+/// What the caller ignores, as nohup(1) does SIGHUP, is ignored on.
 /// At its end the terminal is ours again, if it was and nobody else has it: an
 /// interactive shell makes itself the foreground group and may die so, see
 /// tcsetpgrp(3).
@@ -49,19 +52,20 @@ class Child {
   /// signal N, as a shell would. Throws Error if the child failed before its
   /// exec. While it waits, a signal that Signals held back goes on to the
   /// child if it has a use for it, and ends it if not: see signal(7).
-  /// In the meantime it calls `idle`, which returns when there is a signal to
-  /// read from a signalfd(2); by default it sleeps until then.
-  int wait(const std::function<void(const Fd& signals)>& idle = sleep_until);
+  int wait();
+
+  /// The same, and meanwhile copies what goes through `streams`.
+  int wait(Streams& streams);
 
  private:
-  static void sleep_until(const Fd& signals);
-  void pass_on(int number, int code);
+  void pass_on(int number, int code, Streams& streams);
   void throw_its_failure() const;
 
   pid_t pid_;
   Fd failure_;  // Has something to read if the child failed.
   std::uint64_t flags_;
-  int ended_by_ = 0;  // The signal for which we ended it.
+  int ended_by_ = 0;     // The signal for which we ended it.
+  int told_to_end_ = 0;  // How often a signal came that commonly ends.
   bool running_ = true;
 };
 

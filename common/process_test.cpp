@@ -397,6 +397,32 @@ TEST_CASE("^Z stops the program with its child, and fg goes on with both") {
   CHECK(program.wait() == kCaught);
 }
 
+TEST_CASE("what the caller ignores, neither the program nor its child hears") {
+  for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE,
+                           SIGALRM, SIGTERM, SIGTSTP, SIGTTIN, SIGVTALRM}) {
+    CAPTURE(signal);
+    const Bell bell;
+    sys::Gate<int> result;
+    auto program = sys::clone(0, [&] {
+      handle(signal, SIG_IGN);
+      const sys::Signals signals;
+      auto child = sys::clone(0, [&] {
+        ::raise(signal);
+        handle(SIGSYS, [](int) { ::_exit(kCaught); });
+        bell.ring();
+        sleep_for_ever();
+      });
+      result.open(child.wait());
+    });
+    bell.await();
+    sys::check(::kill(program.pid(), signal), "send it");
+    // The highest number: it is heard last.
+    sys::check(::kill(program.pid(), SIGSYS), "end it");
+    CHECK(program.wait() == 0);
+    CHECK(result.wait() == kCaught);
+  }
+}
+
 TEST_CASE("what the caller ignored does not keep wait from its child") {
   auto program = sys::clone(0, [] {
     handle(SIGCHLD, SIG_IGN);

@@ -22,6 +22,7 @@
 #include "common/file.hpp"
 #include "common/mount.hpp"
 #include "common/process.hpp"
+#include "common/streams.hpp"
 
 // ps(1) only reads files under /proc, and a procfs shows the PID namespace of
 // the process that mounted it: so it is the child's to mount.
@@ -118,6 +119,7 @@ int main(int argc, char** argv) try {
        .options = {"--hostname", "--bind", "--read-only"}});
 
   const sys::Signals signals;
+  sys::Streams streams;  // The caller's may be files of the host.
   // The child inherits it. Soon the child has fewer rights than we have, and
   // could not walk to a rootfs below a private directory such as /root.
   sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
@@ -144,6 +146,7 @@ int main(int argc, char** argv) try {
       for (const char* const path : {"/", "/dev"})
         sys::set_mount_attributes(path, MOUNT_ATTR_RDONLY);
 
+    streams.enter();
     sys::narrate("execvp {}", args.command[0]);
     ::execvp(args.command[0], args.command);
     sys::exec_failed(args.command[0]);  // execvp returns only if it failed.
@@ -151,7 +154,7 @@ int main(int argc, char** argv) try {
   map_ids(child.pid());
   gate.open();
 
-  return child.wait();
+  return child.wait(streams);
 } catch (const std::exception& error) {
   return sys::report(error);
 }

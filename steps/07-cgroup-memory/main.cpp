@@ -26,6 +26,7 @@
 #include "common/nat.hpp"
 #include "common/netlink.hpp"
 #include "common/process.hpp"
+#include "common/streams.hpp"
 
 // ps(1) only reads files under /proc, and a procfs shows the PID namespace of
 // the process that mounted it: so it is the child's to mount.
@@ -226,6 +227,7 @@ int main(int argc, char** argv) try {
                                         "--net", "--memory"}});
 
   const sys::Signals signals;
+  sys::Streams streams;  // The caller's may be files of the host.
   // The child inherits it. Soon the child has fewer rights than we have, and
   // could not walk to a rootfs below a private directory such as /root.
   sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
@@ -269,6 +271,7 @@ int main(int argc, char** argv) try {
       for (const char* const path : {"/", "/dev"})
         sys::set_mount_attributes(path, MOUNT_ATTR_RDONLY);
 
+    streams.enter();
     sys::narrate("execvp {}", args.command[0]);
     ::execvp(args.command[0], args.command);
     sys::exec_failed(args.command[0]);  // execvp returns only if it failed.
@@ -281,7 +284,7 @@ int main(int argc, char** argv) try {
   if (network == "nat") nat.emplace(cable.link(), sys::to_string(cable.inside));
   gate.open(cable);
 
-  const int status = child.wait();
+  const int status = child.wait(streams);
   tell_of_kills(groups);
   return status;
 } catch (const std::exception& error) {

@@ -172,8 +172,7 @@ int main(int argc, char** argv) try {
                "put PID {} into a cgroup of the container", number);
   gate.open();
 
-  terminal.start();
-  return child.wait([&](const sys::Fd& heard) { terminal.pass_on(heard); });
+  return child.wait(terminal);
 } catch (const std::exception& error) {
   return sys::report(error);
 }

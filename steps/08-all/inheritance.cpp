@@ -86,8 +86,7 @@ int try_along_path(char** words, char** variables, const std::string& path) {
 }  // namespace
 
 void execute(const sys::Arguments& args) {
-  // exec resets handlers, but what the caller ignored would stay ignored.
-  for (int signal = 1; signal < NSIG; ++signal) std::signal(signal, SIG_DFL);
+  // What the caller ignores stays ignored, as by any exec: see nohup(1).
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -40,6 +40,19 @@ void pass_on(int number, pid_t command) {
     ::kill(command, SIGCONT);
 }
 
+// A terminal's signals reach the command anyway; so do ^C and ^\\ from outside,
+// which come to the whole group. And most signals from within the container
+// mean init itself, SIGHUP for example to have it read its configuration again.
+// This one has none.
+bool is_not_for(pid_t command, const signalfd_siginfo& signal) {
+  const auto number = static_cast<int>(signal.ssi_signo);
+  const bool is_from_outside = signal.ssi_pid == 0;
+  const bool is_key = number == SIGINT || number == SIGQUIT;
+  if (signal.ssi_code == SI_KERNEL) return true;
+  if (is_from_outside) return is_key && ::getpgid(command) == ::getpgrp();
+  return !is_key && number != SIGTERM;
+}
+
 // Signals come through a descriptor and so stay blocked: that is how the
 // program outside sees, in /proc, that there is a use for them.
 [[noreturn]] void serve(pid_t command, int signals) {
@@ -50,7 +63,7 @@ void pass_on(int number, pid_t command) {
     const auto number = static_cast<int>(signal.ssi_signo);
     if (number == SIGCHLD)
       reap(command);
-    else if (signal.ssi_code == SI_KERNEL)  // A terminal's reach it anyway.
+    else if (is_not_for(command, signal))
       continue;
     else if (number == SIGTSTP || number == SIGCONT)  // All but us.
       ::kill(-1, number == SIGCONT ? SIGCONT : SIGSTOP);

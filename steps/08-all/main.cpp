@@ -324,9 +324,7 @@ int main(int argc, char** argv) try {
     nat.emplace(word.cable.link(), sys::to_string(word.cable.inside));
   gate.open(word);
 
-  terminal.start();
-  const int status =
-      child.wait([&](const sys::Fd& heard) { terminal.pass_on(heard); });
+  const int status = child.wait(terminal);
   tell_of_kills(groups);
   return status;
 } catch (const std::exception& error) {

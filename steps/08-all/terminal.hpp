@@ -5,48 +5,48 @@
 #include <sys/types.h>
 #include <termios.h>
 
-#include <string>
+#include <memory>
 
 #include "common/owned.hpp"
+#include "common/streams.hpp"
 
-/// A pseudo-terminal for the container, in the place of those standard streams
-/// that are a terminal, if any. In the background it gets no keys.
-class Terminal {
+/// Standard streams of which those that are a terminal become another one, a
+/// pseudo-terminal of the container's. All that is typed goes to it, if the
+/// container's output is shown as well. If that goes elsewhere, to a pager say,
+/// the keys are not ours alone: then the caller's terminal keeps its modes, and
+/// the container gets the lines that are typed, through a pipe. In the
+/// background it gets nothing.
+class Terminal : public sys::Streams {
  public:
   /// Parent: makes it, as large as the caller's and with its modes, for a user
-  /// and group of the container's. Throws Error; and if a standard stream is a
-  /// directory, which would be a way out.
+  /// and group of the container's. Throws Error.
   explicit Terminal(uid_t user = 0, gid_t group = 0);
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
-  /// Shows what was printed last, and gives the caller's terminal its modes
-  /// back.
-  ~Terminal();
+  /// Gives the caller's terminal its modes back.
+  ~Terminal() override;
 
   /// Child: starts a session, with this for its terminal. Throws Error.
-  void enter() const;
+  void enter() const override;
 
   /// Child: shows it as /dev/console, in the working directory.
   void mount() const;
 
-  /// Parent: leaves the child's end to the child.
-  void start();
-
-  /// Parent: passes on keys and output until there is a signal to read.
-  void pass_on(const sys::Fd& signals);
+  /// Parent: gives the modes back, until it passes on again.
+  void pause() override;
 
  private:
+  void prepare() override;
+  bool may_read() override;
+  void make(uid_t user, gid_t group);
   void make_raw();
   void copy_size() const;
-  void read_keys();
-  void show();
 
-  sys::Fd ours_, its_, screen_;  // The pseudo-terminal's ends; the caller's.
-  termios before_{};
+  std::shared_ptr<sys::Fd> ours_, its_;  // The pseudo-terminal's ends.
+  int shown_ = -1;                       // The stream on whose screen it is.
+  termios found_{};                      // The modes of the caller's terminal,
+  termios set_{};                        // and ours, while is_raw_.
   bool has_keys_ = false;
+  bool has_lines_ = false;
   bool is_raw_ = false;
-  bool is_in_a_hurry_ = false;  // We were told to end.
-  bool is_open_ = true;         // Somebody inside has it open.
-  std::string keys_;            // Typed, and not yet read inside.
-  std::string printed_;         // Printed inside, and not yet shown.
 };
