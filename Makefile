@@ -199,6 +199,7 @@ $(patsubst %,diff-%,$(filter-out 01,$(NUMBERS))): diff-%:
 	  $$(ls -d steps/*/ | grep -B1 '/$*-' | sed 's,$$,main.cpp,') || true
 
 $(foreach verb,start hint catch-up solution,$(NUMBERS:%=$(verb)-%)):
+	@scripts/setup test
 	@scripts/learn $(subst -0, 0,$@)
 
 # What the checker takes, once the learner's own builds.
@@ -210,20 +211,28 @@ $(NUMBERS:%=check-%): check-%:
 
 # With another number, or none.
 NUMBERED := diff start check hint catch-up solution demo
-refuse = @echo 'make $(@:%$*=%)NN: NN is $(if $(filter diff-%,$@),02,01) to \
+refuse = @echo 'make $(1)NN: NN is $(if $(filter diff%,$@),02,01) to \
   $(lastword $(NUMBERS))' >&2; exit 2
 $(NUMBERED:%=%-):
-	$(refuse)
-$(foreach verb,$(NUMBERED),$(eval $(verb)-%: ; $$(refuse)))
+	$(call refuse,$@)
+$(filter-out demo,$(NUMBERED)):
+	$(call refuse,$@-)
+$(foreach verb,$(NUMBERED),$(eval $(verb)-%: ; $$(call refuse,$(verb)-)))
+# Not a pattern, which would take files for goals.
+DIGITS := 0 1 2 3 4 5 6 7 8 9
+$(foreach goal,$(filter-out $(NUMBERS),$(filter $(addsuffix %,$(DIGITS)),$(MAKECMDGOALS))), \
+  $(eval $(goal): ; $$(call refuse)))
 
 progress:
+	@scripts/setup test
 	@scripts/learn progress
 
 inspect: $(BUILD)/inspect
 	@$(SUDO) $(BUILD)/inspect $(PID)
 
-docs docs-update: build rootfs
+docs docs-update:
 	@scripts/setup docs
+	@$(MAKE) $(PARALLEL) build rootfs
 	@$(SUDO) scripts/docs $(if $(filter docs,$@),check,update) $(TEXT)
 
 slides pdf:
@@ -232,24 +241,29 @@ slides pdf:
 	@$(if $(filter pdf,$@),scripts/slides pdf)
 
 # The user's own shell, whoever that is: never by sudo.
-live: build rootfs
+live:
 	@scripts/setup slides
+	@$(MAKE) $(PARALLEL) build rootfs
 	@scripts/slides build
 	@scripts/live
 
-demo: build rootfs
+demo:
+	@scripts/setup slides
 	@for step in $(NUMBERS); do $(MAKE) --no-print-directory demo-$$step || exit; done
 
-$(NUMBERS:%=demo-%): demo-%: build rootfs
+$(NUMBERS:%=demo-%): demo-%:
 	@scripts/setup slides
+	@$(MAKE) $(PARALLEL) build rootfs
 	@$(SUDO) scripts/demo $*
 
-record record-update: build rootfs
+record record-update:
 	@scripts/setup test
+	@$(MAKE) $(PARALLEL) build rootfs
 	@$(SUDO) scripts/record $(if $(filter record,$@),check,update)
 
-preflight: build rootfs
+preflight:
 	@scripts/setup slides
+	@$(MAKE) $(PARALLEL) build rootfs
 	@scripts/preflight
 
 lint:
@@ -270,14 +284,20 @@ bench:
 
 # STEP=05 PROBE=chroot2 picks a column and a row, and one cell is explained; V=1
 # explains any. (make keeps -v for itself.)
-matrix: build $(PROBES) rootfs
+matrix:
+	@scripts/setup test
+	@$(MAKE) $(PARALLEL) build $(PROBES) rootfs
 	@$(SUDO) scripts/matrix --build $(BUILD) $(if $(STEP),--step $(STEP)) \
 	  $(if $(PROBE),--probe $(PROBE)) $(if $(V),--verbose)
 
-mutants: build $(BUILD)/tests rootfs
+mutants:
+	@scripts/setup test
+	@$(MAKE) $(PARALLEL) build $(BUILD)/tests rootfs
 	@$(SUDO) scripts/mutants
 
-mistakes: build $(BUILD)/tests $(PROBES) rootfs
+mistakes:
+	@scripts/setup test
+	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(PROBES) rootfs
 	@$(SUDO) scripts/mistakes
 
 # With make's own --dry-run, ours: it says what it would remove.
