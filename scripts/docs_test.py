@@ -12,6 +12,7 @@ import tempfile
 import time
 import unittest
 
+import drawings
 import markdown
 import runs
 import terminal
@@ -435,6 +436,104 @@ def contents(path):
         return markdown.read(path)
     except (FileNotFoundError, ProcessLookupError):
         return ''
+
+
+class Drawings(unittest.TestCase):
+    """What a browser measures in them is tested with the slides."""
+
+    def drawn(self, path):
+        """The text of a drawing from top to bottom: pairs of a height and words."""
+        return sorted((int(y), re.sub('<.*?>', '', words)) for y, words in re.findall(
+            r'<text [^>]*\by="(\d+)"[^>]*>(.*?)</text>', markdown.read(path)))
+
+    def test_they_say_what_the_lesson_and_the_code_say(self):
+        steps = {os.path.basename(os.path.dirname(path)) for path in drawings.paths()}
+        self.assertEqual(sorted(steps), [path[6:-9] for path in sorted(glob.glob('steps/0*/main.cpp'))])
+        for path in drawings.paths():
+            with self.subTest(path):
+                self.assertEqual(drawings.faults(path), [])
+
+    def test_what_differs_or_cannot_be_read_is_a_fault(self):
+        path = next(path for path in drawings.paths() if path.endswith('/pids.svg'))
+        svg, end = markdown.read(path), '</g>\n</svg>'
+        accent, quiet = (drawings.palette.colours()[name] for name in ('layer-02', 'quiet'))
+        for old, new, why in (
+                ('>4104<', '>4999<', 'neither its lesson nor the code has 4999'),
+                ('>clone<', '>clones<', 'neither its lesson nor the code has clones'),
+                ('>ESRCH<', '>EDOM<', 'neither its lesson nor the code has EDOM'),
+                ('4103 02-pidns,', '02-pidns,', 'its desc does not say 4103'),
+                ('role="img"', '', 'its role is not img'),
+                ('</text>', '', 'not XML'),
+                ('>One process, two numbers</title>', '></title>', 'no title'),
+                (' in the list of the container: no process has', ' in it. No process has', None),
+                ('height="824"', 'height="800"', 'not a sheet'),
+                ('class="d02-pids"', 'class="pids"', 'its class'),
+                ('<g id="d02-pids-nested"', '<g id="nested"', 'the id nested'),
+                ('<g id="d02-pids-nested"', '<g id="d02-pids-desc"', 'two parts'),
+                ('#d02-pids-a)', '#d02-pids-b)', 'it needs d02-pids-b'),
+                (end, '<image href="more.png"/>' + end, 'a image'),
+                ('<style>', '<style>@import "more.css";', 'from elsewhere'),
+                (accent, '#1d5fbf', f'light: it has not the colour of its layer, {accent}'),
+                (quiet, '#123456', 'light: #123456 is no colour'),
+                ('class="bg"', 'fill="#ffffff"', '#ffffff is the same in the light and in the dark'),
+                ('.d02-pids .q{fill:#a4adb8}', '', 'not every rule'),
+                ('.d02-pids .dash', '.dash', '.dash would also apply'),
+                ('font-size:18px', 'font-size:14px', 'text of 14')):
+            self.assertIn(old, svg)
+            found = ' '.join(drawings.faults(path, svg.replace(old, new)))
+            self.assertIn(why or '', found, old)
+            self.assertEqual(bool(why), bool(found), found)
+
+    def test_a_lesson_shows_each_once_in_words_that_prove_nothing(self):
+        path = drawings.TOP + '/steps/02-pidns/pids.svg'
+        lesson = markdown.read('steps/02-pidns/README.md')
+        for pattern, new in ((r'\]\(pids.svg\)', '](other.svg)'),
+                             (r'\]\(pids.svg\)', '](pids.svg)\n![](pids.svg)'),
+                             (r'!\[[^]]*\]\(pids', '![All of it](pids')):
+            changed, number = re.subn(pattern, new, lesson)
+            self.assertEqual(number, 1)
+            self.assertEqual(len(drawings.faults(path, lesson=changed)), 1, new)
+        self.assertEqual(drawings.without('Text.\n![8888](pids.svg)\n', 'pids.svg'), 'Text.\n\n')
+
+    def test_the_gate_is_drawn_in_the_order_of_the_code(self):
+        code = markdown.read('steps/03-userns/main.cpp')
+        mapped = markdown.cut(code, 'void map_ids').partition('} else {')[2]
+        files = sorted(('uid_map', 'setgroups', 'gid_map'), key=mapped.index)
+        child = code.partition('sys::clone(')[2]
+        calls = {'gate.wait': 'waits at the gate', 'become_root': 'becomes root',
+                 'change_root': 'chroot', '::execvp': 'execvp'}
+        in_child = [calls[call] for call in sorted(calls, key=child.index)]
+        self.assertLess(child.index('map_ids(child'), child.index('gate.open'))
+        drawn = [words for _, words in self.drawn('steps/03-userns/gate.svg')]
+
+        def place(word):
+            return next(at for at, words in enumerate(drawn) if word in words)
+        for order in (['clone(', in_child[0], 'writes in', *files, 'opens the gate', *in_child[1:]],
+                      ['opens the gate', 'waits for the end', 'exit status']):
+            self.assertEqual(sorted(order, key=place), order)
+
+    def test_every_mount_is_counted(self):
+        text = markdown.read('steps/05-mountns/README.md')
+        listed = next(command.expected for command in transcript.parse(text).commands
+                      if re.match(r'cut .*/mountinfo$', command.typed[0]))
+        self.assertEqual(listed[-1], '/mnt')  # It is made by hand, after the start.
+        drawn = [words for _, words in self.drawn('steps/05-mountns/mounts.svg')]
+        named = [word[len('/tmp/root'):] or '/' for word in drawn if re.fullmatch('/tmp/root.*', word)]
+        self.assertLess({*named}, {*listed})
+        self.assertIn(f'and {len(listed) - 1 - len(named)} more', drawn)
+
+    def test_the_number_of_the_cable_is_that_of_its_addresses(self):
+        drawn = ' '.join(words for _, words in self.drawn('steps/06-netns-veth/cable.svg'))
+        number = int(re.search(r'\bbox(\d+)', drawn)[1])
+        ends = {int(end) for end in re.findall(r'\b10\.199\.0\.(\d+)', drawn)}
+        self.assertEqual(ends, {4 * number + 1, 4 * number + 2})  # The /30 of its number.
+
+    def test_every_ring_stops_one_attack(self):
+        drawn = markdown.read('steps/08-all/walls.svg')
+        rings = re.findall(r'<text class="t" x="\d+" y="\d+"><tspan class="b">(.*?)<', drawn)
+        legend = re.findall(r'<text class="q s" x="562" [^>]*>(.*?)<', drawn)
+        self.assertEqual(len(rings), 7)
+        self.assertEqual(legend, rings[::-1])  # The innermost stops the first.
 
 
 @unittest.skipIf(os.geteuid() != 0, 'texts are run as root')

@@ -14,6 +14,7 @@ import unittest
 
 import browser
 import deck
+import drawings
 import markdown
 import palette
 import recording
@@ -253,6 +254,29 @@ PROBLEMS = r'''(() => {
   if (!slide.querySelector('.notes').textContent.trim()) bad.push('no notes');
   return bad;
 })()'''
+
+
+class Drawings(unittest.TestCase):
+    """What they say is tested with the texts, without a browser."""
+
+    def test_their_text_has_room(self):
+        self.assertEqual(drawings.measured([markdown.read(path) for path in drawings.paths()]), [])
+
+    def test_text_without_room_is_found(self):
+        wrong = {'<text x="660" y="54">too far</text>': 'cut off: too far',
+                 '<text x="32" y="198">too low</text>': 'cut off: too low',
+                 '<text x="40" y="112">over</text>': 'overlap: over / word',
+                 '<text x="32" y="54"><tspan style="font-size:17px">small</tspan></text>': 'too small: small',
+                 '<text x="320" y="112">a long line</text>': 'leaves its box: a long line',
+                 '<text x="220" y="112">from outside</text>': 'runs into a box: from outside',
+                 '': ''}
+        sheets = [f'<svg xmlns="http://www.w3.org/2000/svg" class="{number}" viewBox="0 0 720 200" '
+                  f'width="720" height="200" font-size="20">{text}<text x="32" y="112">word</text>'
+                  '<rect x="310" y="90" width="80" height="36" fill="none"/></svg>'
+                  for number, text in enumerate(wrong)]
+        found = [what.rpartition(' (')[0] for what in drawings.measured(sheets)]
+        self.assertEqual(found, 2 * [f'{number}: {what}' for number, what in enumerate(wrong.values())
+                                     if what])
 
 
 class InTheBrowser(unittest.TestCase):
