@@ -6,15 +6,15 @@
 
 A drawing explains one idea of its lesson; the title says it. Reading finds what differs from the
 lesson or from the code, and what a reader in the dark, with a screen reader or without a network
-would miss. Measuring finds text that is cut off, overlaps, leaves its box or is too small, in a
-wide and in a narrow font. Neither sees whether arrows cross: look at a drawing, too, at 720 and at
-360 pixels, in the light and in the dark. The rules of the hand:
+would miss. Measuring finds text that is cut off, overlaps, leaves its box, is crossed by a line or
+is too small, in a wide and in a narrow font. Neither sees whether arrows cross: look at a drawing,
+too, at 720 and at 360 pixels, in the light and in the dark. The rules of the hand:
 
 - The sheet is 720 wide, with a margin of 32; time runs downwards, or is numbered with discs.
 - Text is 20 units high, 18 at least. `m` is what one types or the kernel prints, and nothing else.
 - Grey with square corners is the host's, the layer's colour with round corners is the container's,
-  red is refused or gone. Colour is never the only sign: gone is struck out, a blocked way ends in a
-  bar.
+  red is refused or gone. Colour is never the only sign: gone is struck out (a path of the class
+  `strike`), a blocked way ends in a bar.
 - Arrows run straight and end at what they are about. Solid moves, dashed is a copy or missing, dots
   belong together.
 - All words and numbers are those of the lesson, and `desc` repeats the numbers.
@@ -245,6 +245,17 @@ MEASURE = """(() => {
                    !(b.l > q.x && b.r < right) && !(b.l < q.x && b.r > right))
           say('runs into a box: ' + b.text);
       }
+      // Two units of air. A disc lies on its line; what is struck out is crossed by one that says so.
+      if ([...svg.querySelectorAll('circle')].some(c => c.isPointInFill(
+          new DOMPoint((b.l + b.r) / 2, (b.o + b.u) / 2)))) continue;
+      for (const p of svg.querySelectorAll('path:not(.strike):not(marker path)'))
+        for (let at = 0, long = p.getTotalLength(); at <= long; at += 2) {
+          const {x, y} = p.getPointAtLength(at);
+          if (x > b.l - 2 && x < b.r + 2 && y > b.o - 1 && y < b.u + 1) {
+            say('a line crosses: ' + b.text);
+            break;
+          }
+        }
     }
   }
   return out;

@@ -269,6 +269,9 @@ class Drawings(unittest.TestCase):
                  '<text x="32" y="54"><tspan style="font-size:17px">small</tspan></text>': 'too small: small',
                  '<text x="320" y="112">a long line</text>': 'leaves its box: a long line',
                  '<text x="220" y="112">from outside</text>': 'runs into a box: from outside',
+                 '<path d="M10 106h90"/><circle cx="500" cy="50" r="9"/>': 'a line crosses: word',
+                 '<path class="strike" d="M10 106h90"/>': '',
+                 '<path d="M50 106h90"/><circle cx="55" cy="106" r="40"/>': '',
                  '': ''}
         sheets = [f'<svg xmlns="http://www.w3.org/2000/svg" class="{number}" viewBox="0 0 720 200" '
                   f'width="720" height="200" font-size="20">{text}<text x="32" y="112">word</text>'
