@@ -68,8 +68,8 @@ INSTRUMENT := $(if $(SANITIZE),-g -fsanitize=$(SANITIZE) -fno-sanitize-recover=a
 LINK     := $(if $(SANITIZE),,-static)
 
 COMMON   := $(filter-out %_test.cpp,$(wildcard common/*.cpp))
-LAYERS   := $(filter-out $(addprefix %/,main.cpp enter.cpp inspect.cpp \
-              test.cpp probe.cpp floor.cpp),$(wildcard steps/08-all/*.cpp))
+LAYERS   := $(filter-out $(addprefix %/,main.cpp enter.cpp member.cpp \
+              inspect.cpp test.cpp probe.cpp floor.cpp),$(wildcard steps/08-all/*.cpp))
 TESTS    := $(wildcard common/*_test.cpp steps/*/test.cpp)
 PROGRAMS := $(STEPS:%=$(BUILD)/%) $(BUILD)/enter $(BUILD)/inspect
 MINE     := $(STEPS:%=$(BUILD)/$(MY)/%)
@@ -92,7 +92,8 @@ test-programs: $(BUILD)/tests $(BUILD)/floor $(PROBES)
 
 $(STEPS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/steps/%/main.o $(BUILD)/common.a
 $(BUILD)/08-all: $(call objects,$(LAYERS))
-$(BUILD)/enter: $(BUILD)/steps/08-all/enter.o $(call objects,$(LAYERS)) \
+$(BUILD)/enter: $(BUILD)/steps/08-all/enter.o \
+                $(BUILD)/steps/08-all/member.o $(call objects,$(LAYERS)) \
                 $(BUILD)/common.a
 $(BUILD)/inspect: $(BUILD)/steps/08-all/inspect.o $(BUILD)/common.a
 $(BUILD)/floor: $(BUILD)/steps/08-all/floor.o $(BUILD)/common.a

@@ -9,15 +9,17 @@
 #include <sched.h>         // setns, CLONE_NEW*
 #include <sys/prctl.h>     // prctl
 #include <sys/resource.h>  // setrlimit
-#include <sys/syscall.h>   // SYS_pidfd_open
+#include <sys/stat.h>      // stat
 #include <unistd.h>        // chdir, setresuid
 
 #include <limits>
 #include <sstream>
+#include <stdexcept>
 
 #include "common/file.hpp"
 #include "common/process.hpp"
 #include "steps/08-all/layers.hpp"
+#include "steps/08-all/member.hpp"
 #include "steps/08-all/terminal.hpp"
 
 // Out here, for in an ordinary user's container setgroups(2) is denied.
@@ -34,20 +36,13 @@ void become_root() {
   sys::die_with_parent();  // As clone arranged; changing ids cleared it.
 }
 
-// The first child of a process, or -1: see proc(5).
-pid_t first_child(pid_t pid) {
-  const auto children =
-      sys::read_file(sys::format("/proc/{0}/task/{0}/children", pid));
-  return children.empty() ? -1 : std::stoi(children);
-}
-
 // The files through which the container's cgroups are joined, opened while we
 // may. Those of ours are named box-PID.
-std::vector<sys::Fd> open_cgroups(pid_t pid) {
+std::vector<sys::Fd> open_cgroups(const Process& member) {
   std::vector<sys::Fd> files;
-  const auto cgroup = sys::read_file(sys::format("/proc/{}/cgroup", pid));
   const auto mounts = sys::read_file("/proc/self/mountinfo");
-  for (const auto& directory : sys::cgroup_directories(cgroup, mounts)) {
+  for (const auto& directory :
+       sys::cgroup_directories(member.read("cgroup"), mounts)) {
     if (directory.find("/box-") == std::string::npos) continue;
     const auto path = directory + "/cgroup.procs";
     files.emplace_back(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -72,10 +67,10 @@ rlim_t limit_from(std::istream& words) {
   return word == "unlimited" ? RLIM_INFINITY : std::stoull(word);
 }
 
-Membership take_from(pid_t pid) {
-  Membership taken{open_cgroups(pid), {RLIM_INFINITY, RLIM_INFINITY}};
+Membership take_from(const Process& member) {
+  Membership taken{open_cgroups(member), {RLIM_INFINITY, RLIM_INFINITY}};
   const std::string name{"Max processes"};
-  const auto limits = sys::read_file(sys::format("/proc/{}/limits", pid));
+  const auto limits = member.read("limits");
   const auto at = limits.find(name);
   if (at == limits.npos) return taken;
   std::istringstream words{limits.substr(at + name.size())};
@@ -84,35 +79,26 @@ Membership take_from(pid_t pid) {
   return taken;
 }
 
-// Joins all the namespaces of the process, or of the first below it that has
-// its own: who has the PID of 08-all itself means its container.
-Membership join_namespaces(pid_t pid) {
-  constexpr int kAll = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWUTS |
-                       CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |
-                       CLONE_NEWCGROUP;
-  for (pid_t next = pid;;) {
-    const sys::Fd process{static_cast<int>(sys::check(
-        ::syscall(SYS_pidfd_open, next, 0), "find process {}", next))};
-    auto membership = take_from(next);
-    if (::setns(process.get(), kAll) == 0) return membership;
-    // EINVAL: they are our own, so this is 08-all; its child is PID 1. EPERM:
-    // an ordinary user may not look into PID 1, but into its child.
-    const int errnum = errno;
-    const bool look_below =
-        errnum == EPERM || (errnum == EINVAL && next == pid);
-    next = look_below ? first_child(next) : -1;
-    if (next == -1)
-      throw sys::Error{errnum,
-                       sys::format("join the namespaces of process {}", pid),
-                       "is it a container of yours?"};
-  }
+// Joins the namespaces of the member. Its root directory is then ours; that it
+// is not the host's still is a last look before anything runs there.
+void join_namespaces(const Process& member, int namespaces) {
+  struct stat before {};
+  struct stat after {};
+  sys::check(::stat("/", &before), "look at /");
+  sys::check(::setns(member.descriptor().get(), namespaces),
+             "join the namespaces of process {}", member.pid());
+  sys::check(::stat("/", &after), "look at the new /");
+  if (before.st_dev == after.st_dev && before.st_ino == after.st_ino)
+    throw std::runtime_error{sys::format(
+        "process {} has the root directory of the host", member.pid())};
 }
 
 void print_usage(FILE* file) {
   fmt::print(file,
              "usage: enter [-v] PID [COMMAND [ARG...]]\n\n"
              "Runs COMMAND (/bin/sh) in the container that process PID of\n"
-             "the host belongs to, or that 08-all runs with that PID.\n\n"
+             "the host belongs to, or that 08-all runs with that PID, as soon\n"
+             "as that has started its own command.\n\n"
              "  -v      tell each step when it is done\n"
              "  --help  print this\n\n"
              "Read setns(2), pidfd_open(2), namespaces(7).\n");
@@ -142,6 +128,9 @@ int main(int argc, char** argv) try {
   sys::Arguments args;
   args.command = argc > 2 ? argv + 2 : by_default;
 
+  // There is nothing to undo yet, so a signal may end us while we wait.
+  const auto member = wait_for_member(pid);
+  const int namespaces = foreign_namespaces(member);
   const sys::Signals signals;
   Terminal terminal;
   // Once in there, no process of the container may trace us, or open what we
@@ -149,7 +138,8 @@ int main(int argc, char** argv) try {
   sys::check(::prctl(PR_SET_DUMPABLE, 0), "make us opaque");
   leave_keys();
   leave_groups();
-  const auto membership = join_namespaces(pid);
+  const auto membership = take_from(member);
+  join_namespaces(member, namespaces);
   sys::Gate gate;
   // A process never changes its own PID namespace, only that of its children.
   sys::Child child = sys::clone(0, [&] {

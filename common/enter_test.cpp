@@ -1,0 +1,317 @@
+// enter joins a container that is finished, and no other; and what runs there
+// then has what the container's own command has.
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "common/host_test.hpp"
+#include "common/owned.hpp"
+
+using host::Caller, host::must, host::shell, host::step;
+namespace fs = std::filesystem;
+
+TEST_SUITE_BEGIN("enter");
+
+namespace {
+
+// The leak sanitizer stops its own process by a child that it has to know the
+// PID of, and waits for ever if its children live in another PID namespace.
+std::string enter(Caller caller, const std::string& words) {
+  return "env ASAN_OPTIONS=detect_leaks=0 " + host::as(caller, "enter") + " " +
+         words;
+}
+
+std::string quiet(Caller caller, const std::string& options = {}) {
+  return step(caller, "08-all", "--net none --memory none " + options);
+}
+
+// The first process from `pid` on down that runs the program `name`, or -1.
+pid_t find_program(pid_t pid, const std::string& name) {
+  if (host::contents("/proc/" + std::to_string(pid) + "/comm") == name + "\n")
+    return pid;
+  for (const pid_t below : host::children(pid))
+    if (const pid_t found = find_program(below, name); found != -1)
+      return found;
+  return -1;
+}
+
+bool is_stopped(pid_t pid) {
+  const auto stat = host::contents("/proc/" + std::to_string(pid) + "/stat");
+  const auto state = stat.substr(std::min(stat.rfind(") "), stat.size()), 3);
+  return state == ") T" || state == ") t";
+}
+
+const std::set<std::string> kMakers{
+    "chdir",         "clone",      "clone3",     "execve",      "fork",
+    "mount",         "move_mount", "open_tree",  "pivot_root",  "read",
+    "mount_setattr", "setresuid",  "setresgid",  "sethostname", "umount2",
+    "unshare",       "vfork",      "close_range"};
+
+// The system calls that make a container what it is, from the clone3 to the
+// command: each with the how many-th of its kind it is in its process.
+std::set<std::pair<std::string, int>> calls(const std::string& line) {
+  const auto log = host::scratch("enter-calls") + "/log";
+  must("rm -f " + log + "; strace -f -qq -o " + log + " " + line);
+  std::map<std::pair<std::string, std::string>, int> counts;
+  std::set<std::pair<std::string, int>> found;
+  bool is_begun = false;
+  std::ifstream file{log};
+  for (std::string text; std::getline(file, text);) {
+    std::istringstream words{text};
+    std::string pid;
+    std::string call;
+    words >> pid >> call;
+    const auto end = call.find('(');
+    if (end == call.npos) continue;  // The second half of a line.
+    call.resize(end);
+    is_begun = is_begun || call == "clone3";
+    const int n = ++counts[{pid, call}];
+    if (is_begun && kMakers.contains(call)) found.emplace(call, n);
+    if (is_begun && call == "execve") break;
+  }
+  return found;
+}
+
+// What tells a finished container from the host, and from a half-built one.
+const std::string kFacts =
+    "sh -c 'hostname; ls -d /home /work 2>/dev/null; wc -l </proc/mounts; "
+    "grep -E \" (/|/dev|/mnt) \" /proc/mounts; grep Secc /proc/self/status'";
+
+// A run of 08-all that stops at the n-th system call of a kind in any process.
+class Stopped {
+ public:
+  Stopped(const std::string& call, int n, const std::string& line)
+      : log_{host::scratch("enter-stopped") + "/log"} {
+    must("rm -f " + log_);
+    tracer_.emplace("strace -f -qq -o " + log_ + " -e trace=" + call +
+                    " -e inject=" + call +
+                    ":signal=STOP:when=" + std::to_string(n) + " " + line);
+    const auto has_come = [&](pid_t pid) {
+      starter_ = find_program(pid, "08-all");
+      const bool is_stopped =
+          host::contents(log_).find("--- stopped by") != std::string::npos;
+      if (starter_ == -1 && is_stopped) go_on();  // It is setpriv(1) yet.
+      return starter_ != -1 &&
+             (is_stopped || find_program(starter_, "sleep") != -1);
+    };
+    CHECK(host::eventually(has_come, tracer_->pid()));
+  }
+  Stopped(const Stopped&) = delete;
+  Stopped& operator=(const Stopped&) = delete;
+  ~Stopped() {
+    (void)host::eventually(
+        [&](pid_t pid) {
+          if (starter_ != -1) ::kill(starter_, SIGTERM);
+          go_on();
+          return host::is_gone(pid);
+        },
+        tracer_->pid());
+  }
+
+  [[nodiscard]] pid_t pid() const { return starter_; }
+  void go_on() const { wake(tracer_->pid()); }
+
+ private:
+  static void wake(pid_t pid) {
+    if (is_stopped(pid)) ::kill(pid, SIGCONT);
+    for (const pid_t below : host::children(pid)) wake(below);
+  }
+
+  std::string log_;
+  std::optional<host::Running> tracer_;
+  pid_t starter_ = -1;
+};
+
+// Has enter called while 08-all is stopped.
+void enter_at(Caller caller, const std::string& call, int n,
+              const std::string& options, const std::string& expected) {
+  CAPTURE(call);
+  CAPTURE(n);
+  const Stopped all{call, n, quiet(caller, options) + "sleep 1000"};
+  REQUIRE(all.pid() != -1);
+  host::Running visitor{"sh -c '" +
+                        enter(caller, "-v " + std::to_string(all.pid())) +
+                        " \"$@\" 2>&1' sh " + kFacts};
+  std::string rest;
+  for (std::string said = visitor.hear(); !said.empty();
+       said = visitor.hear()) {
+    if (said.find("is not finished") != std::string::npos)
+      CHECK(host::eventually(
+          [&](pid_t pid) {
+            all.go_on();
+            return host::is_gone(pid);
+          },
+          visitor.pid()));
+    if (!said.starts_with("[pid ") && !said.starts_with("enter: wait"))
+      rest += said + "\n";
+  }
+  CHECK(rest == expected);
+  CHECK(visitor.finish() == 0);
+}
+
+}  // namespace
+
+TEST_AS_BOTH(
+    "wherever 08-all is stopped, enter waits for the finished container") {
+  if (host::kIsSanitized) return;
+  const auto bound = host::scratch("enter-bound");
+  const auto options = "--read-only --bind " + bound + ":/mnt:ro";
+  const auto expected = shell(quiet(caller, options) + kFacts).out;
+  CHECK(expected.starts_with("box\n"));
+  int tried = 0;
+  for (const auto& [call, n] : calls(quiet(caller, options) + "sleep 0")) {
+    enter_at(caller, call, n, options, expected);
+    ++tried;
+  }
+  CHECK(tried > 40);
+}
+
+TEST_AS_BOTH("enter takes the PID of 08-all, of PID 1, and of any other") {
+  host::Running box{quiet(caller) +
+                    "sh -c '(sleep 1000; true) & echo up; read wait'"};
+  CHECK(box.hear() == "up");
+  CHECK(host::comes_to_run(box.pid(), "sleep"));
+  const pid_t sleeper = find_program(box.pid(), "sleep");
+  const auto below_init = host::children(box.child());
+  REQUIRE(below_init.size() == 1);
+  const auto below_command = host::children(below_init.front());
+  REQUIRE(below_command.size() == 1);  // A subshell, which has run no program.
+  for (const pid_t pid : {box.pid(), box.child(), below_init.front(),
+                          below_command.front(), sleeper}) {
+    const auto result = shell(enter(caller, std::to_string(pid)) + " hostname");
+    CHECK(result.out == "box\n");
+    CHECK(result.err == "");
+  }
+  box.finish();
+}
+
+TEST_AS_BOTH(
+    "enter joins what 05 to 07 run, and a network that is the host's") {
+  for (const std::string name :
+       {"05-mountns", "06-netns-veth --net none", "06-netns-veth --net host",
+        "07-cgroup-memory --net none --memory none",
+        "08-all --net host --memory none"}) {
+    CAPTURE(name);
+    const auto blank = std::min(name.find(' '), name.size());
+    host::Running box{step(caller, name.substr(0, blank), name.substr(blank)) +
+                      "sh -c 'echo up; read wait'"};
+    CHECK(box.hear() == "up");
+    const auto visit = enter(caller, std::to_string(box.pid())) + " ";
+    CHECK(shell(visit + "hostname").out == "box\n");
+    for (const std::string kind : {"net", "ipc", "cgroup", "user", "mnt"}) {
+      const auto link = "/ns/" + kind;
+      const auto its = shell("readlink /proc/" + std::to_string(box.child()) +
+                             "/ns/" + kind);
+      const auto here = shell(visit + "readlink /proc/self/ns/" + kind);
+      CHECK(here.out.starts_with(kind + ":["));
+      if (caller == Caller::kRoot) CHECK(here.out == its.out);
+    }
+    box.finish();
+  }
+}
+
+// A name proves nothing: any process gives itself one.
+TEST_AS_BOTH("enter refuses processes of the host, whatever their names") {
+  const auto directory = host::scratch("enter-name");
+  std::vector<std::unique_ptr<host::Running>> others;
+  std::vector<std::unique_ptr<host::Running>> visitors;
+  for (const std::string name : {"08-all", "init", "sleep"}) {
+    must("cp $(readlink -f $(command -v sleep)) " + directory + "/" + name);
+    others.push_back(
+        std::make_unique<host::Running>(directory + "/" + name + " 1000"));
+    visitors.push_back(std::make_unique<host::Running>(
+        "sh -c 'exec " + enter(caller, std::to_string(others.back()->pid())) +
+        " true 2>&1'"));
+  }
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    CHECK(visitors[i]->hear() == "enter: process " +
+                                     std::to_string(others[i]->pid()) +
+                                     " is in no container and runs none");
+    CHECK(visitors[i]->finish() == 125);
+  }
+}
+
+TEST_AS_ROOT("enter refuses a process that has something of the host's") {
+  // First what every container has of its own, then the directory tree.
+  for (const std::string own :
+       {"--mount --pid --uts", "--user --pid --mount", "--user --pid --uts",
+        "--user --map-root-user --mount --pid --uts"}) {
+    CAPTURE(own);
+    host::Running other{"unshare --fork " + own + " sleep 1000"};
+    CHECK(host::comes_to_run(other.pid(), "sleep"));
+    const pid_t sleeper = find_program(other.pid(), "sleep");
+    const auto result =
+        shell(enter(Caller::kRoot, std::to_string(sleeper)) + " true");
+    CHECK(result.status == 125);
+    CHECK(result.err.find(own.find("map") == own.npos
+                              ? " is in no container"
+                              : " the root directory of the host") !=
+          std::string::npos);
+    ::kill(sleeper, SIGKILL);
+  }
+}
+
+TEST_AS_USER("enter says whose container it is, if it is another's") {
+  if (::geteuid() != 0) return;
+  host::Running box{quiet(Caller::kRoot) + "sh -c 'echo up; read wait'"};
+  CHECK(box.hear() == "up");
+  const auto result =
+      shell(enter(Caller::kUser, std::to_string(box.pid())) + " true");
+  CHECK(result.status == 125);
+  CHECK(result.err.find("EACCES") != std::string::npos);
+  CHECK(result.err.find("the user who started it, or as root") !=
+        std::string::npos);
+  box.finish();
+}
+
+TEST_AS_BOTH("enter says what it waits for, and a signal ends it meanwhile") {
+  if (host::kIsSanitized) return;
+  const auto visit = [&](pid_t pid) {
+    return "sh -c 'exec " + enter(caller, std::to_string(pid)) +
+           " echo inside 2>&1'";
+  };
+  std::optional<Stopped> all;
+  all.emplace("pivot_root", 1, quiet(caller) + "sleep 1000");
+  const auto first = host::children(all->pid());
+  REQUIRE(first.size() == 1);
+  const auto told = "enter: wait until the container of process " +
+                    std::to_string(all->pid()) +
+                    " runs its command; hint: process " +
+                    std::to_string(first.front()) + " is stopped: kill -CONT " +
+                    std::to_string(first.front());
+  for (const int signal : {SIGTERM, SIGINT, SIGKILL}) {
+    host::Running visitor{visit(all->pid())};
+    CHECK(visitor.hear() == told);
+    ::kill(visitor.pid(), signal);
+    CHECK(visitor.finish() == 128 + signal);
+  }
+  // It ends while somebody waits for it.
+  host::Running visitor{visit(all->pid())};
+  CHECK(visitor.hear() == told);
+  const auto ended = "enter: cannot wait for the container of process " +
+                     std::to_string(all->pid()) + ": No such process (ESRCH)";
+  all.reset();
+  CHECK(visitor.hear() == ended);
+  CHECK(visitor.finish() == 125);
+}
+
+// A stress beside the test above: by the clock, and with the shell's own fork.
+TEST_AS_BOTH("enter called at once, or a moment later, is in the container") {
+  const auto line = quiet(caller) + "sleep 1000 & all=$!; sleep 0.0";
+  for (int i = 0; i < 30; ++i) {
+    const auto result =
+        shell(line + (i % 16 < 10 ? "0" : "") + std::to_string(i % 16) + "; " +
+              enter(caller, "$all") +
+              " sh -c 'hostname; ls -d /home /work'; "
+              "kill $all; wait $all");
+    CHECK(result.out == "box\n");
+  }
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,265 @@
+// When is a container finished? While main.cpp builds it, its first process is
+// in new namespaces already, and its root is still the host's: a command that
+// joined it then would run on the host's files. So we wait for its command. The
+// command is behind all walls, and the kernel itself tells that it runs.
+
+#include "steps/08-all/member.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <optional>
+#include <sstream>
+#include <stdexcept>
+
+#include "common/file.hpp"
+
+namespace {
+
+// PF_FORKNOEXEC of the kernel's linux/sched.h: fork(2) sets it, execve(2)
+// clears it, and nothing else does either.
+constexpr unsigned kForkedOnly = 0x40;
+
+[[noreturn]] void fail_to_find(pid_t pid, int errnum) {
+  throw sys::Error{errnum, sys::format("find process {}", pid)};
+}
+
+// The PIDs of another PID namespace's procfs are those of other processes.
+void check_proc() {
+  std::array<char, 16> target{};
+  (void)::readlink("/proc/self", target.data(), target.size() - 1);
+  if (target.data() != sys::format("{}", ::getpid()))
+    throw std::runtime_error{
+        "/proc does not show our processes; hint: mount -t proc proc /proc"};
+}
+
+}  // namespace
+
+Process::Process(pid_t pid)
+    : pid_{pid},
+      descriptor_{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))} {
+  if (descriptor_.get() == -1) fail_to_find(pid, errno);
+  const auto name = sys::format("/proc/{}", pid);
+  directory_ = sys::Fd{::open(name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  if (directory_.get() == -1) fail_to_find(pid, errno);
+  // It had the PID when we opened the directory, if it is alive even now.
+  if (has_ended()) fail_to_find(pid, ESRCH);
+}
+
+bool Process::has_ended(int milliseconds) const {
+  pollfd end{descriptor_.get(), POLLIN, 0};
+  return ::poll(&end, 1, milliseconds) == 1;
+}
+
+std::string Process::path(const std::string& file) const {
+  return sys::format("/proc/self/fd/{}/{}", directory_.get(), file);
+}
+
+std::string Process::read(const std::string& file) const {
+  try {
+    return sys::read_file(path(file));
+  } catch (const sys::Error& error) {
+    if (has_ended()) return {};
+    throw sys::Error{error.code().value(),
+                     sys::format("read /proc/{}/{}", pid_, file)};
+  }
+}
+
+std::string Process::name_space(const std::string& kind) const {
+  std::array<char, 64> target{};
+  const auto size =
+      ::readlink(path("ns/" + kind).c_str(), target.data(), target.size() - 1);
+  if (size == -1 && errno == EACCES)
+    throw sys::Error{
+        EACCES, sys::format("look into process {}", pid_),
+        status("Uid") == std::vector<long>(4, ::geteuid())
+            ? "it allows nobody to; try another process of that container"
+            : "enter a container as the user who started it, or as root"};
+  if (size == -1 && errno != ENOENT && errno != ESRCH)
+    throw sys::Error{errno, sys::format("look into process {}", pid_)};
+  return target.data();
+}
+
+std::vector<long> Process::status(const std::string& field) const {
+  std::istringstream lines{read("status")};
+  std::vector<long> numbers;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(field + ":")) continue;
+    std::istringstream words{line.substr(field.size() + 1)};
+    for (long number = 0; words >> number;) numbers.push_back(number);
+  }
+  return numbers;
+}
+
+// See proc_pid_stat(5). The name, in parentheses, may itself have some.
+Process::Stat Process::stat() const {
+  const auto text = read("stat");
+  Stat stat{'X', -1, kForkedOnly};
+  if (text.empty()) return stat;
+  std::istringstream words{text.substr(text.rfind(')') + 1)};
+  long unused = 0;  // Group, session, terminal, and the group that has it.
+  words >> stat.state >> stat.parent >> unused >> unused >> unused >> unused >>
+      stat.flags;
+  return stat;
+}
+
+std::vector<Process> Process::children() const {
+  std::vector<Process> found;
+  std::istringstream words{read(sys::format("task/{}/children", pid_))};
+  for (pid_t pid = 0; words >> pid;) {
+    try {
+      Process child{pid};
+      if (child.stat().parent == pid_) found.push_back(std::move(child));
+    } catch (const sys::Error&) {
+      continue;  // It has just ended.
+    }
+  }
+  return found;
+}
+
+bool Process::has_run_a_program() const {
+  return (stat().flags & kForkedOnly) == 0;
+}
+
+bool Process::is_stopped() const {
+  const char state = stat().state;
+  return state == 'T' || state == 't';
+}
+
+namespace {
+
+// The PIDs of a process, from the one in our PID namespace to the one in its
+// own: on the host there is one.
+bool is_outside(const Process& process) {
+  return process.status("NSpid").size() <= 1;
+}
+
+bool is_first(const Process& process) {
+  const auto numbers = process.status("NSpid");
+  return numbers.size() > 1 && numbers.back() == 1;
+}
+
+// None if it has ended.
+std::optional<Process> find_process(pid_t pid) {
+  try {
+    return Process{pid};
+  } catch (const sys::Error& error) {
+    if (error.code().value() != ESRCH && error.code().value() != ENOENT) throw;
+    return {};
+  }
+}
+
+// What is on the way from 08-all to the command of its container.
+std::optional<Process> next_below(const Process& process) {
+  for (auto& child : process.children())
+    if (!is_outside(process) || is_first(child)) return std::move(child);
+  return {};
+}
+
+bool may_look_into(const Process& process) {
+  try {
+    return !process.name_space("user").empty();
+  } catch (const sys::Error& error) {
+    if (error.code().value() != EACCES) throw;
+    return false;
+  }
+}
+
+// 08-all leads to its PID 1, and that to the command: PID 1 forks once, behind
+// the last wall. A PID 1 that has run a program is the command itself, as in 05
+// to 07. None if the command does not run yet.
+std::optional<Process> find_member(pid_t pid) {
+  auto found = find_process(pid);
+  while (found && (is_outside(*found) ||
+                   (is_first(*found) && !found->has_run_a_program())))
+    found = next_below(*found);
+  if (!found || found->has_run_a_program()) return found;
+  // A subshell, for example, forks and runs no program.
+  if (found->pid() == pid && may_look_into(*found)) return found;
+  return {};
+}
+
+std::optional<pid_t> find_stopped(pid_t pid) {
+  for (auto next = find_process(pid); next; next = next_below(*next))
+    if (next->is_stopped()) return next->pid();
+  return {};
+}
+
+// Whether the process starts a container, or might still: while it is stopped,
+// nobody can tell.
+bool may_start_one(const Process& process) {
+  return !is_outside(process) || next_below(process) || process.is_stopped();
+}
+
+void tell_of_waiting(pid_t pid) {
+  auto text = sys::format(
+      "wait until the container of process {} runs its command", pid);
+  if (const auto stopped = find_stopped(pid))
+    text +=
+        sys::format("; hint: process {0} is stopped: kill -CONT {0}", *stopped);
+  sys::note(text);
+}
+
+}  // namespace
+
+Process wait_for_member(pid_t pid) {
+  using std::chrono::steady_clock, std::chrono::seconds;
+  check_proc();
+  const Process given{pid};
+  const auto begin = steady_clock::now();
+  bool is_narrated = false;
+  bool is_told = false;
+  for (;;) {
+    auto member = find_member(pid);
+    // While it lives, the PID is its own.
+    if (given.has_ended())
+      throw sys::Error{
+          ESRCH, sys::format("wait for the container of process {}", pid)};
+    if (member) return std::move(*member);
+    if (!is_narrated)
+      sys::narrate("the container of process {} is not finished: wait", pid);
+    is_narrated = true;
+    const auto waited = steady_clock::now() - begin;
+    const bool is_hopeful = may_start_one(given);
+    // The shell forks, and env(1) runs, before 08-all does: so not at once.
+    if (!is_hopeful && waited > seconds{2})
+      throw std::runtime_error{
+          sys::format("process {} is in no container and runs none", pid)};
+    if (is_hopeful && !is_told && waited > seconds{1}) {
+      tell_of_waiting(pid);
+      is_told = true;
+    }
+    (void)given.has_ended(is_told ? 50 : 2);
+  }
+}
+
+int foreign_namespaces(const Process& member) {
+  struct Kind {
+    const char* name;
+    int flag;
+    bool is_in_every_container;
+  };
+  int flags = 0;
+  for (const auto& kind :
+       {Kind{"user", CLONE_NEWUSER, true}, Kind{"pid", CLONE_NEWPID, true},
+        Kind{"mnt", CLONE_NEWNS, true}, Kind{"uts", CLONE_NEWUTS, true},
+        Kind{"net", CLONE_NEWNET, false}, Kind{"ipc", CLONE_NEWIPC, false},
+        Kind{"cgroup", CLONE_NEWCGROUP, false}}) {
+    std::array<char, 64> ours{};
+    (void)::readlink(sys::format("/proc/self/ns/{}", kind.name).c_str(),
+                     ours.data(), ours.size() - 1);
+    if (member.name_space(kind.name) != ours.data())
+      flags |= kind.flag;
+    else if (kind.is_in_every_container)
+      throw std::runtime_error{
+          sys::format("process {} is in no container: its {} namespace is ours",
+                      member.pid(), kind.name)};
+  }
+  return flags;
+}
