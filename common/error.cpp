@@ -2,9 +2,10 @@
 
 #include <unistd.h>
 
-#include <cctype>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "common/cause.hpp"
@@ -13,12 +14,80 @@ namespace sys {
 
 namespace {
 
+// Whether a byte goes on with a character that began before it.
+bool is_inner(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xc0U) == 0x80;
+}
+
+// Of a line that may hold a whole command.
+constexpr std::size_t kLongest = 1000;
+
+// How many bytes the character at the beginning has in UTF-8, and its number; 0
+// if there is none: see utf-8(7).
+struct Character {
+  std::size_t size = 0;
+  char32_t number = 0;
+};
+
+Character first_character(std::string_view text) {
+  const auto byte = [&](std::size_t i) {
+    return static_cast<unsigned char>(text[i]);
+  };
+  if (byte(0) < 0x80) return {1, byte(0)};
+  std::size_t size = 0;
+  char32_t least = 0;  // In fewer bytes, it would have been shorter.
+  if ((byte(0) & 0xe0U) == 0xc0) {
+    size = 2;
+    least = 0x80;
+  } else if ((byte(0) & 0xf0U) == 0xe0) {
+    size = 3;
+    least = 0x800;
+  } else if ((byte(0) & 0xf8U) == 0xf0) {
+    size = 4;
+    least = 0x10000;
+  }
+  if (size == 0 || text.size() < size) return {};
+  char32_t number = byte(0) & (0x7fU >> size);
+  for (std::size_t i = 1; i < size; ++i) {
+    if (!is_inner(text[i])) return {};
+    number = number << 6U | (byte(i) & 0x3fU);
+  }
+  const bool is_half = number >= 0xd800 && number < 0xe000;  // Of UTF-16.
+  if (number < least || number > 0x10ffff || is_half) return {};
+  return {size, number};
+}
+
+// Characters that are not seen: they move the cursor, turn the direction of
+// what follows, or hide in it.
+bool is_unseen(char32_t number) {
+  struct Range {
+    char32_t first, last;
+  };
+  static constexpr Range kRanges[] = {
+      {0x00, 0x1f},         // C0, ESC among them
+      {0x7f, 0x9f},         // DEL and C1, CSI among them
+      {0x61c, 0x61c},       // A mark of direction
+      {0x200b, 0x200f},     // Of no width; marks of direction
+      {0x2028, 0x202e},     // Line ends; turns of direction
+      {0x2060, 0x206f},     // Of no width; turns of direction
+      {0xfeff, 0xfeff},     // Of no width
+      {0xfff9, 0xfffb},     // Annotations
+      {0xe0000, 0xe007f}};  // Tags
+  return std::any_of(std::begin(kRanges), std::end(kRanges),
+                     [&](const Range& range) {
+                       return number >= range.first && number <= range.last;
+                     });
+}
+
 // One write(2), so that lines of two processes never mix. A lost line is no
 // reason to fail: stderr may be closed, or full.
-void print_line(std::string line) noexcept {
-  // A name may be anybody's, and write to the terminal whatever it likes.
-  for (std::size_t i = 0; i + 1 < line.size(); ++i)
-    if (std::iscntrl(static_cast<unsigned char>(line[i])) != 0) line[i] = '?';
+void print_line(const std::string& text) noexcept {
+  std::string line;
+  try {
+    line = printable(text) + "\n";
+  } catch (const std::exception&) {  // Out of memory: then without the words.
+    line = "an error\n";             // Short enough to need none.
+  }
   [[maybe_unused]] const auto n =
       ::write(STDERR_FILENO, line.data(), line.size());
 }
@@ -26,18 +95,42 @@ void print_line(std::string line) noexcept {
 std::string line_about(const std::exception& error) {
   const auto* failure = dynamic_cast<const Error*>(&error);
   if (failure == nullptr)
-    return sys::format("{}: {}\n", ::program_invocation_short_name,
-                       error.what());
+    return sys::format("{}: {}", ::program_invocation_short_name,
+                       shorten(error.what()));
   const int errnum = failure->code().value();
-  auto line =
-      sys::format("{}: cannot {}: {} ({})", ::program_invocation_short_name,
-                  failure->doing(), std::strerror(errnum), errno_name(errnum));
+  const auto line = sys::format(
+      "{}: cannot {}: {} ({})", ::program_invocation_short_name,
+      shorten(failure->doing()), std::strerror(errnum), errno_name(errnum));
   std::string hint = failure->hint();
   if (hint.empty()) hint = hint_for({failure->doing(), errnum});
-  return hint.empty() ? line + "\n" : sys::format("{}; hint: {}\n", line, hint);
+  return hint.empty() ? line : sys::format("{}; hint: {}", line, hint);
 }
 
 }  // namespace
+
+std::string printable(std::string_view text) {
+  std::string result;
+  while (!text.empty()) {
+    const auto [size, number] = first_character(text);
+    if (size == 0)
+      result += sys::format("\\x{:02x}", static_cast<unsigned char>(text[0]));
+    else if (is_unseen(number))
+      result += '?';
+    else
+      result += text.substr(0, size);
+    text.remove_prefix(size == 0 ? 1 : size);
+  }
+  return result;
+}
+
+std::string shorten(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return std::string{text};
+  auto begin = most / 2;
+  while (begin > 0 && is_inner(text[begin])) --begin;
+  auto end = text.size() - most / 2;
+  while (end < text.size() && is_inner(text[end])) ++end;
+  return sys::format("{}...{}", text.substr(0, begin), text.substr(end));
+}
 
 std::string vformat(fmt::string_view text, fmt::format_args args) {
   return fmt::vformat(text, args);
@@ -57,7 +150,7 @@ int report(const std::exception& error) noexcept {
   try {
     print_line(line_about(error));
   } catch (const std::exception&) {  // Out of memory: then without the words.
-    print_line("cannot even report an error\n");
+    print_line("cannot even report an error");
   }
   const auto* failure = dynamic_cast<const Error*>(&error);
   return failure == nullptr ? kOurFailure : failure->status();
@@ -97,12 +190,13 @@ std::string common_errno_name(int errnum) {
 }
 
 void vnarrate(fmt::string_view text, fmt::format_args args) {
-  print_line(
-      sys::format("[pid {}] {}\n", ::getpid(), fmt::vformat(text, args)));
+  print_line(sys::format("[pid {}] {}", ::getpid(),
+                         shorten(fmt::vformat(text, args), kLongest)));
 }
 
 void note(const std::string& text) {
-  print_line(sys::format("{}: {}\n", ::program_invocation_short_name, text));
+  print_line(sys::format("{}: {}", ::program_invocation_short_name,
+                         shorten(text, kLongest)));
 }
 
 }  // namespace sys

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <concepts>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -66,6 +67,15 @@ std::string errno_name(int errnum);
 /// The same where the C library knows none: of the errnos that system calls of
 /// ours return; "errno 123" for any other.
 std::string common_errno_name(int errnum);
+
+/// A text that may be anybody's, as a terminal may have it: what is not seen,
+/// or moves the cursor, is a "?", and a byte that is not UTF-8 is "\\x9b". No
+/// "\n".
+std::string printable(std::string_view text);
+
+/// A text without its middle, if it has more than `most` bytes: of a path of
+/// 4096 letters both ends tell enough.
+std::string shorten(std::string_view text, std::size_t most = 400);
 
 // ---- Narration -------------------------------------------------------------
 

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include "common/testing.hpp"
 
@@ -117,6 +119,74 @@ TEST_CASE("check and narrate speak when verbose, and name the process") {
 TEST_CASE("a note is printed even without -v") {
   CHECK(testing::written_to(STDERR_FILENO, [] { sys::note("no cable"); }) ==
         program() + ": no cable\n");
+}
+
+// ---- What may be anybody's --------------------------------------------------
+
+TEST_CASE("what a terminal would act on is shown, not sent") {
+  const std::vector<std::pair<std::string, std::string>> texts{
+      {"", ""},
+      {"plain, \u00e4\u00f6\u00fc, \u4e16, \U0001f980",
+       "plain, \u00e4\u00f6\u00fc, \u4e16, \U0001f980"},
+      {"\x1b[2J\a\b\r\n\t\x7f", "?[2J??????"},
+      {std::string{"a\0b", 3}, "a?b"},
+      // CSI and OSC of C1, as characters and as bytes.
+      {"\u0080\u0085\u009b2J\u009d0;x\u009c\u009f", "???2J?0;x??"},
+      {"\x80\x9b"
+       "2J\x9d",
+       "\\x80\\x9b2J\\x9d"},
+      {"\u00a0\u00ad", "\u00a0\u00ad"},
+      // Right to left, and nothing at all.
+      {"a\u202e\u2066b\u200b\u200f\u2028\ufeff\u061c", "a??b?????"},
+      {"\U000e0041", "?"},
+      // Latin-1; cut short; longer than needed; half of a pair; too large.
+      {"caf\xe9", "caf\\xe9"},
+      {"\xe4\xb8", "\\xe4\\xb8"},
+      {"\xc0\x9b\xe0\x82\x9b", "\\xc0\\x9b\\xe0\\x82\\x9b"},
+      {"\xed\xa0\x80", "\\xed\\xa0\\x80"},
+      {"\xf5\x80\x80\x80\xff", "\\xf5\\x80\\x80\\x80\\xff"},
+      // A byte that promises more does not swallow what follows.
+      {"\xe4\x1b[2J", "\\xe4?[2J"},
+  };
+  for (const auto& [text, shown] : texts) {
+    CHECK(sys::printable(text) == shown);
+    // Every way by which it can get there.
+    CHECK(reported(sys::Error{EIO, text}).find(": cannot " + shown + ": ") !=
+          std::string::npos);
+    CHECK(reported(sys::Error{EIO, "x", "mend " + text})
+              .ends_with("mend " + shown + "\n"));
+    CHECK(reported(std::runtime_error{"no " + text}) ==
+          program() + ": no " + sys::printable(text.c_str()) + "\n");
+    CHECK(testing::written_to(STDERR_FILENO, [&] { sys::note(text); }) ==
+          program() + ": " + shown + "\n");
+    CHECK(testing::written_to(STDERR_FILENO, [&] {
+            sys::verbose = true;
+            sys::narrate("{}", text);
+            sys::verbose = false;
+          }).ends_with("] " + shown + "\n"));
+  }
+}
+
+TEST_CASE("a long text is told without its middle") {
+  CHECK(sys::shorten("short") == "short");
+  CHECK(sys::shorten("0123456789", 10) == "0123456789");
+  CHECK(sys::shorten("0123456789x", 10) == "01234...6789x");
+  // Never in the middle of a character.
+  std::string text;
+  for (int i = 0; i < 2000; ++i) text += "\u4e16";
+  for (std::size_t most = 1; most < 50; ++most) {
+    const auto shown = sys::shorten(text, most);
+    CHECK(shown.size() <= most + 3);
+    CHECK(sys::printable(shown) == shown);
+  }
+  // Both ends are there, and all that follows.
+  const auto path = "/begin" + std::string(5000, 'a') + "/end";
+  const auto line = reported(sys::Error{ENAMETOOLONG, "enter " + path, "mend"});
+  CHECK(line.size() < 600);
+  CHECK(line.find("cannot enter /begin") != std::string::npos);
+  CHECK(
+      line.ends_with("a/end: File name too long (ENAMETOOLONG); hint: mend\n"));
+  CHECK(reported(std::runtime_error{"no " + path}).size() < 600);
 }
 
 TEST_CASE("a report with no stderr to go to still has its status") {

@@ -43,7 +43,9 @@ Fd open_inside(const std::string& path, const char* hint) {
   how.resolve = RESOLVE_NO_MAGICLINKS;
   const auto file =
       ::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how);
-  if (file == -1) throw Error{errno, "find " + path + " in the rootfs", hint};
+  if (file == -1)
+    throw Error{errno, "find " + path + " in the rootfs",
+                errno == ENOENT ? hint : ""};
   return Fd{static_cast<int>(file)};
 }
 
