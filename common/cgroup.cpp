@@ -289,7 +289,7 @@ void remove_cgroups(const std::vector<Cgroup>& groups) {
     try {
       remove_cgroup(group.directory);
     } catch (const Error& error) {
-      report(error);  // And the others go all the same.
+      tell(error);  // And the others go all the same.
     }
   }
 }

@@ -147,6 +147,16 @@ void fail(int errnum, fmt::string_view doing, fmt::format_args args) {
 }
 
 int report(const std::exception& error) noexcept {
+  const auto first = std::exchange(first_error, nullptr);
+  if (!first) return tell(error);
+  try {
+    std::rethrow_exception(first);
+  } catch (const std::exception& earlier) {
+    return tell(earlier);
+  }
+}
+
+int tell(const std::exception& error) noexcept {
   try {
     print_line(line_about(error));
   } catch (const std::exception&) {  // Out of memory: then without the words.

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <concepts>
+#include <exception>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -59,7 +60,14 @@ class Error : public std::system_error {
 
 /// Prints one line about `error` on stderr: the program, what it could not do,
 /// the errno in words and by name, and the hint. Returns the exit status.
+int tell(const std::exception& error) noexcept;
+
+/// The same for the error that ends the program. If a child failed first, that
+/// error is told instead: `error` is only what came of it.
 int report(const std::exception& error) noexcept;
+
+/// What failed first, in a child that our own failure has ended: see Child.
+inline std::exception_ptr first_error;
 
 /// The name of an errno, as in "EPERM": see errno(3).
 std::string errno_name(int errnum);

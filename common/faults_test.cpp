@@ -85,9 +85,10 @@ TEST_CASE("whichever system call fails: one line, 125, and nothing is left" *
   // at or waited for is looked at again, or read; the image need not be the
   // library's.
   const std::set<std::string> harmless{
-      "close",           "close_range", "ioctl",         "poll",
-      "prctl",           "read",        "rt_sigpending", "rmdir",
-      "rt_sigtimedwait", "socket",      "tee"};
+      "close",         "close_range", "ioctl",
+      "poll",          "prctl",       "read",
+      "rt_sigpending", "rmdir",       "rt_sigtimedwait",
+      "socket",        "tee"};
   int stopped = 0;
   tamper("error=EIO", [&](const std::string& call, const host::Result& result) {
     CAPTURE(result.err);
@@ -108,6 +109,46 @@ TEST_CASE("whichever system call fails: one line, 125, and nothing is left" *
     }
   });
   CHECK(stopped > 80);
+}
+
+// The child fails while the parent, which is late, still prepares its way: maps
+// its ids, plugs in a cable, puts it into a cgroup.
+TEST_CASE("of a child that fails, and a parent then, the child's line is told" *
+          doctest::skip(::geteuid() != 0 || host::kIsSanitized)) {
+  const std::string strace =
+      "strace -f -qq -o /dev/null -e inject=clone3:delay_exit=300000 "
+      "-e inject=";
+  const auto is_told = [](const host::Result& result,
+                          const std::string& program, const std::string& what) {
+    CAPTURE(result.err);
+    CHECK(result.status == 125);
+    CHECK(result.out.empty());
+    CHECK(result.err ==
+          program + ": cannot " + what + ": Input/output error (EIO)\n");
+  };
+  for (const std::string name :
+       {"02-pidns", "03-userns", "04-uts", "05-mountns", "06-netns-veth",
+        "07-cgroup-memory", "08-all"}) {
+    CAPTURE(name);
+    const host::Unharmed unharmed;
+    is_told(shell(strace + "prctl:error=EIO:when=1 " +
+                  step(Caller::kRoot, name) + "echo ran"),
+            name, "ask to die with the parent");
+  }
+  {
+    const host::Unharmed unharmed;
+    is_told(shell(strace + "setsid:error=EIO " + step(Caller::kRoot, "08-all") +
+                  "echo ran"),
+            "08-all", "leave the session of the caller");
+    host::Running box{step(Caller::kRoot, "08-all") +
+                      "sh -c 'echo up; read wait'"};
+    CHECK(box.hear() == "up");
+    is_told(
+        shell(strace + "setsid:error=EIO " + host::as(Caller::kRoot, "enter") +
+              " " + std::to_string(box.pid()) + " echo ran"),
+        "enter", "leave the session of the caller");
+    box.finish();
+  }
 }
 
 TEST_CASE("whenever TERM comes, it ends, and nothing is left" *

@@ -89,7 +89,7 @@ Nat::Rule::~Rule() {
       note(sys::format("could not undo: {}: {}", fmt::join(remove_, " "),
                        removed.line));
   } catch (const std::exception& error) {
-    report(error);
+    tell(error);
   }
 }
 

@@ -66,7 +66,7 @@ class [[nodiscard]] Defer {
     try {
       undo_();
     } catch (const std::exception& error) {
-      report(error);
+      tell(error);
     }
   }
 

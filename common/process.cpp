@@ -131,13 +131,14 @@ struct Failure {
   int errnum;  // 0: not a system call
   int status;
   std::array<char, 1024> doing;
-  std::array<char, 512> hint;
+  std::array<char, 2048> hint;
 };
 
+// What does not fit loses its middle: a command in a hint stands at the end.
 template <std::size_t Size>
 void copy_text(std::array<char, Size>& to, std::string_view from) {
-  const auto length = from.copy(to.data(), Size - 1);
-  to.at(length) = '\0';
+  const auto fits = shorten(from, Size - std::size("..."));
+  to.at(fits.copy(to.data(), Size - 1)) = '\0';
 }
 
 [[noreturn]] void fail_to(const Fd& parent, const std::exception& error) {
@@ -256,8 +257,27 @@ Child::Child(pid_t pid, Fd failure, std::uint64_t flags) noexcept
 
 Child::~Child() {
   if (!running_) return;
-  ::kill(pid_, SIGKILL);
-  (void)::waitpid(pid_, nullptr, 0);
+  int status = 0;
+  const bool has_ended = ::waitpid(pid_, &status, WNOHANG) == pid_;
+  if (!has_ended) {
+    ::kill(pid_, SIGKILL);
+    (void)::waitpid(pid_, nullptr, 0);
+  }
+  if (std::uncaught_exceptions() != 0)
+    remember_its_failure(has_ended ? status : 0);
+}
+
+// An error of ours ends us: if the child had failed before, that is the reason.
+void Child::remember_its_failure(int status) const {
+  try {
+    throw_its_failure();
+    if (WIFSIGNALED(status))
+      throw std::runtime_error{
+          sys::format("signal {} ended the container before its command ran",
+                      WTERMSIG(status))};
+  } catch (const std::exception&) {
+    first_error = std::current_exception();
+  }
 }
 
 int Child::wait() {

@@ -35,7 +35,9 @@ class Signals {
   bool in_foreground_;
 };
 
-/// A child made by sys::clone. Left behind un-waited, it is killed and reaped.
+/// A child made by sys::clone. Left behind un-waited, it is killed and reaped;
+/// if an error of ours does that, and the child had failed before, report tells
+/// of the child.
 class Child {
  public:
   /// `failure` is the read end of the pipe on which the child reports one, and
@@ -60,6 +62,7 @@ class Child {
  private:
   void pass_on(int number, int code, Streams& streams);
   void throw_its_failure() const;
+  void remember_its_failure(int status) const;
 
   pid_t pid_;
   Fd failure_;  // Has something to read if the child failed.
@@ -114,8 +117,9 @@ class Gate {
   Word wait() {
     pipe_.write_end.reset();  // Ours: with the parent's gone, read says so.
     Word word{};
-    if (::read(pipe_.read_end.get(), &word, sizeof word) != sizeof word)
-      ::_exit(kOurFailure);
+    const auto n = ::read(pipe_.read_end.get(), &word, sizeof word);
+    if (n == -1) throw Error{errno, "wait at the gate"};
+    if (n != sizeof word) ::_exit(kOurFailure);
     return word;
   }
 

@@ -91,7 +91,7 @@ TEST_CASE("a failure with too much to say arrives, and is cut") {
   CHECK(error.code() == std::errc::io_error);
   CHECK(error.doing().size() > 1000);
   CHECK(error.hint().size() > 500);
-  CHECK(error.doing().size() + error.hint().size() < 2000);
+  CHECK(error.doing().size() + error.hint().size() < 4000);
 }
 
 TEST_CASE("wait waits for the child, not for those it leaves behind") {
@@ -430,6 +430,80 @@ TEST_CASE("what the caller ignored does not keep wait from its child") {
     ::_exit(sys::clone(0, [] { ::_exit(7); }).wait());
   });
   CHECK(program.wait() == 7);
+}
+
+// ---- Which of two errors is told --------------------------------------------
+
+namespace {
+
+struct Told {
+  std::string text;
+  int status = -1;
+};
+
+// What main would print if the parent fails, too, when the child has ended, or
+// waits for ever.
+Told told_of(const std::function<void()>& body, bool has_ended = true) {
+  Told told;
+  told.text = testing::written_to(STDERR_FILENO, [&] {
+    try {
+      const sys::Defer undo{[] { throw sys::Error{EBUSY, "undo it"}; }};
+      const auto child = sys::clone(0, body);
+      siginfo_t end{};
+      if (has_ended)
+        REQUIRE(::waitid(P_PID, static_cast<id_t>(child.pid()), &end,
+                         WEXITED | WNOWAIT) == 0);
+      throw sys::Error{ESRCH, "do our part"};
+    } catch (const std::exception& error) {
+      told.status = sys::report(error);
+    }
+  });
+  return told;
+}
+
+std::string line(const std::string& text) {
+  return sys::format("{}: {}\n", ::program_invocation_short_name, text);
+}
+
+}  // namespace
+
+TEST_CASE("the child's error is told, not what failed after it") {
+  const auto undone = line("cannot undo it: Device or resource busy (EBUSY)");
+  auto told = told_of([] { throw sys::Error{EIO, "do its part", "wait"}; });
+  CHECK(told.text ==
+        undone + line("cannot do its part: Input/output error (EIO); "
+                      "hint: wait"));
+  CHECK(told.status == 125);
+
+  told = told_of([] { throw sys::Error{ENOENT, "run x", "look", 127}; });
+  CHECK(told.text.ends_with("(ENOENT); hint: look\n"));
+  CHECK(told.status == 127);
+
+  told = told_of([] { throw std::runtime_error{"there is no way"}; });
+  CHECK(told.text == undone + line("there is no way"));
+
+  told = told_of([] { ::raise(SIGKILL); });
+  CHECK(told.text ==
+        undone + line("signal 9 ended the container before its command ran"));
+  CHECK(told.status == 125);
+}
+
+TEST_CASE("our own error is told if the child has not failed") {
+  const std::string ours = "cannot do our part: No such process (ESRCH)";
+  CHECK(told_of([] { ::pause(); }, false).text.find(ours) != std::string::npos);
+  CHECK(told_of([] { ::_exit(0); }).text.find(ours) != std::string::npos);
+  CHECK(sys::first_error == nullptr);
+}
+
+TEST_CASE("a failure with long texts arrives with both ends of them") {
+  const auto told = told_of([] {
+    throw sys::Error{ENAMETOOLONG,
+                     "enter /begin" + std::string(5000, 'a') + "/end",
+                     "run " + std::string(1500, 'b') + " it"};
+  });
+  CHECK(told.text.find("cannot enter /begin") != std::string::npos);
+  CHECK(told.text.find("/end: File name") != std::string::npos);
+  CHECK(told.text.ends_with("hint: run " + std::string(1500, 'b') + " it\n"));
 }
 
 TEST_SUITE_END();
