@@ -107,6 +107,43 @@ TEST_AS_ROOT(
   must("umount " + tree);
 }
 
+// ---- Text that may be anybody's ---------------------------------------------
+
+// Each option, the rootfs and the command, with and without -v.
+TEST_AS_BOTH(
+    "whatever a name holds, no message moves the cursor or is endless") {
+  const std::string odd =
+      "$(printf 'a\\033[2J\\302\\2332J\\233\\342\\200\\256b')";
+  const std::string path = "$(printf '/%05000d' 0)";
+  const std::string name = "$(printf '/tmp/%0300d' 0)";
+  const auto tree = host::rootfs(caller);
+  const auto box = host::as(caller, "08-all") + " -v " + kQuiet + " ";
+  for (const std::string& line : std::vector<std::string>{
+           box + "X", box + tree + " X", box + tree + " /X",
+           box + "--X " + tree, box + "--hostname X " + tree + " true",
+           box + "--bind X:/tmp " + tree, box + "--bind /:X " + tree,
+           box + "--bind /etc/passwd:/tmp/X/y " + tree,
+           box + "--bind /etc/passwd:X " + tree, box + "--net X " + tree,
+           box + "--memory X " + tree, box + "--user X " + tree,
+           box + "--env X " + tree, host::as(caller, "enter") + " X",
+           host::as(caller, "inspect") + " X"}) {
+    for (const auto& text : {odd, path, name}) {
+      auto with_it = line;
+      with_it.replace(with_it.find('X'), 1, "\"" + text + "\"");
+      CAPTURE(with_it);
+      const auto result = shell(with_it);
+      for (const auto& told : host::lines(result.err)) {
+        CHECK(told.size() < 1100);
+        for (const std::string part :
+             {"\x1b", "\x9b", "\xc2\x9b", "\xe2\x80\xae"})
+          CHECK(told.find(part) == std::string::npos);
+        if (told.find("ENAMETOOLONG") != std::string::npos)
+          CHECK(told.find("not ours to change") == std::string::npos);
+      }
+    }
+  }
+}
+
 // ---- The command -----------------------------------------------------------
 
 TEST_AS_BOTH("a command that cannot run says why") {

@@ -56,6 +56,16 @@ void check_own(Caller caller, const std::string& name,
 
 }  // namespace
 
+TEST_CASE("a process may call itself anything, and moves no cursor by it") {
+  host::Running odd{
+      "sh -c 'printf \"\\033[2J\\302\\233x\\r\" >/proc/$$/comm; echo up; read "
+      "wait'"};
+  CHECK(odd.hear() == "up");
+  const auto result = shell(inspect(Caller::kRoot, std::to_string(odd.pid())));
+  CHECK(host::lines(result.out).front().ends_with(" ?[2J?x?"));
+  odd.finish();
+}
+
 TEST_AS_BOTH("03 has its own root, ids and processes, and shares the rest") {
   check_own(caller, "03-userns", "",
             {{"root", true},

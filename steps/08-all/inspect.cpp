@@ -369,7 +369,7 @@ bool is_pid(std::string_view text) {
 std::string name_of(const Process& process, const std::string& pid) {
   auto name = process.read("comm");
   name.erase(name.find_last_not_of('\n') + 1);
-  return pid + " " + name;
+  return pid + " " + sys::printable(name);  // It may call itself anything.
 }
 
 // The marks come before the values: of several processes, all that most want to
