@@ -535,6 +535,38 @@ class Drawings(unittest.TestCase):
         self.assertEqual(len(rings), 7)
         self.assertEqual(legend, rings[::-1])  # The innermost stops the first.
 
+    @unittest.skipIf(os.geteuid() != 0, 'only root has an eth0 in its container')
+    def test_the_attacks_end_as_drawn(self):
+        rows = {}  # Of each height, what stands there: an attack, a wall, how it ends.
+        for y, words in self.drawn('steps/08-all/walls.svg'):
+            rows.setdefault(y, []).append(words)
+        victim = subprocess.Popen(['sleep', '60'])
+        self.addCleanup(victim.wait)
+        self.addCleanup(victim.kill)  # First the last.
+        attacks = {
+            'unshare -U: a user namespace': ('unshare', '-U', 'true'),
+            'ip link set eth0 down': ('ip', 'link', 'set', 'eth0', 'down'),
+            'run /proc/self/exe': ('/proc/self/exe', '--help'),
+            'read /sys/firmware': ('ls', '/sys/firmware'),
+            'more than 256 processes':
+                ('sh', '-c', 'for n in $(seq 300); do sleep 5 & done 2>&1; exit 1'),
+            'kill 4101, a host process': ('sh', '-c', f'kill {victim.pid}')}
+        # A set-uid program has a test in steps/08-all/test.cpp.
+        self.assertEqual({*attacks}, {word for row in rows.values() for word in row} & {*attacks})
+        for attack, command in attacks.items():
+            with self.subTest(attack):
+                end = next(row for row in rows.values() if attack in row)
+                result = subprocess.run(['build/08-all', 'build/rootfs', *command], check=False,
+                                        capture_output=True, text=True)
+                said = (result.stdout + result.stderr).strip()
+                if 'empty' in end:
+                    self.assertEqual((said, result.returncode), ('', 0))
+                    continue
+                error, = (word for word in end if word in errno.errorcode.values())
+                self.assertIn(os.strerror(getattr(errno, error)), said)
+                self.assertNotEqual(result.returncode, 0)
+        self.assertIsNone(victim.poll())
+
 
 @unittest.skipIf(os.geteuid() != 0, 'texts are run as root')
 class WholeTexts(unittest.TestCase):
