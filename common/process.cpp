@@ -198,7 +198,6 @@ Child clone(std::uint64_t flags, const std::function<void()>& body) {
 
 Child clone(std::uint64_t flags, const Fd& cgroup,
             const std::function<void()>& body) {
-  if ((flags & CLONE_NEWUSER) != 0) check_proc();  // Its map is written there.
   Pipe failure;  // Closed by a successful exec.
 
   // The child starts with none of our signal handlers, as after an exec.
@@ -211,6 +210,13 @@ Child clone(std::uint64_t flags, const Fd& cgroup,
   if (pid == 0) {
     failure.read_end.reset();
     live(body, failure.write_end);
+  }
+  try {  // Its map is written in /proc.
+    if ((flags & CLONE_NEWUSER) != 0) check_proc();
+  } catch (const Error&) {
+    ::kill(static_cast<pid_t>(pid), SIGKILL);
+    (void)::waitpid(static_cast<pid_t>(pid), nullptr, 0);
+    throw;
   }
   narrate("clone a child{}: it is PID {} out here", flag_names(flags), pid);
   return Child{static_cast<pid_t>(pid), std::move(failure.read_end), flags};
