@@ -69,7 +69,7 @@ LINK     := $(if $(SANITIZE),,-static)
 
 COMMON   := $(filter-out %_test.cpp,$(wildcard common/*.cpp))
 LAYERS   := $(filter-out $(addprefix %/,main.cpp enter.cpp member.cpp \
-              inspect.cpp test.cpp probe.cpp floor.cpp),$(wildcard steps/08-all/*.cpp))
+              inspect.cpp test.cpp probe.cpp hog.cpp floor.cpp),$(wildcard steps/08-all/*.cpp))
 TESTS    := $(wildcard common/*_test.cpp steps/*/test.cpp)
 PROGRAMS := $(STEPS:%=$(BUILD)/%) $(BUILD)/enter $(BUILD)/inspect
 MINE     := $(STEPS:%=$(BUILD)/$(MY)/%)
@@ -87,7 +87,7 @@ help:
 build: $(PROGRAMS)
 	@:
 
-test-programs: $(BUILD)/tests $(BUILD)/floor $(PROBES)
+test-programs: $(BUILD)/tests $(BUILD)/floor $(BUILD)/hog $(PROBES)
 	@:
 
 $(STEPS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/steps/%/main.o $(BUILD)/common.a
@@ -115,6 +115,9 @@ $(BUILD)/tests:
 
 # What attacks runs inside, where no library is: never dynamic, nor sanitized.
 $(BUILD)/probe-%: steps/%/probe.cpp common/probe.hpp
+	@mkdir -p $(@D)
+	$(CXX) $(BASE) $(WARNINGS) -O1 -static -s -o $@ $<
+$(BUILD)/hog: steps/08-all/hog.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(WARNINGS) -O1 -static -s -o $@ $<
 

@@ -273,7 +273,7 @@ std::int64_t parse_size(std::string_view text) {
   }
 }
 
-double parse_cpus(std::string_view text) {
+std::int64_t parse_cpus(std::string_view text) {
   const auto point = text.find('.');
   const auto whole = text.substr(0, point);
   auto thousandths =
@@ -284,7 +284,7 @@ double parse_cpus(std::string_view text) {
     thousandths.resize(3, '0');
     const auto value = most + parse_number(thousandths, 0, 999);
     if (value < 10 || value > 8192'000) invalid("not for the kernel");
-    return static_cast<double>(value) / 1000;
+    return value;
   } catch (const std::invalid_argument&) {
     invalid(
         sys::format("'{}' is not a number of processors, 0.01 to 8192", text));

@@ -34,7 +34,7 @@ struct Arguments {
   bool memory_was_said = false;          ///< so it is a promise
   std::int64_t pids = 256;               ///< --pids
   bool pids_was_said = false;            ///< Not by default.
-  double cpus = 0;                       ///< --cpus; 0: no limit
+  std::int64_t cpus = 0;                 ///< --cpus, in thousandths; 0: all
   std::vector<std::string> environment;  ///< --env
   uid_t user = 0;                        ///< --user
   gid_t group = 0;                       ///< --user, behind the colon
@@ -73,8 +73,8 @@ std::int64_t parse_number(std::string_view text, std::int64_t least,
                           std::int64_t most);
 
 /// Reads a number of processors, "1.5" say, with up to three digits behind the
-/// point. Throws std::invalid_argument.
-double parse_cpus(std::string_view text);
+/// point, and returns it in thousandths. Throws std::invalid_argument.
+std::int64_t parse_cpus(std::string_view text);
 
 /// Passes on a host name that sethostname(2) and every tool can take: 1 to 64
 /// letters, digits, dots and inner dashes. Throws std::invalid_argument.

@@ -151,7 +151,7 @@ TEST_CASE("each option is heard") {
   CHECK(parse({"--memory", "64M", kRootfs}).memory_was_said);
   CHECK(parse({"--memory", "none", kRootfs}).memory == sys::kNoLimit);
   CHECK(parse({"--pids", "20", kRootfs}).pids == 20);
-  CHECK(parse({"--cpus", "1.5", kRootfs}).cpus == 1.5);
+  CHECK(parse({"--cpus", "1.5", kRootfs}).cpus == 1500);
 }
 
 TEST_CASE("a value may stand behind = or in a word of its own") {
@@ -308,15 +308,21 @@ TEST_CASE("parse_number keeps to its bounds") {
 }
 
 TEST_CASE("parse_cpus reads up to three digits behind the point") {
-  CHECK(sys::parse_cpus("1") == 1);
-  CHECK(sys::parse_cpus("1.") == 1);
-  CHECK(sys::parse_cpus("1.0") == 1);
-  CHECK(sys::parse_cpus("1.5") == 1.5);
-  CHECK(sys::parse_cpus("0.5") == 0.5);
-  CHECK(sys::parse_cpus("0.05") == 0.05);
-  CHECK(sys::parse_cpus("2.125") == 2.125);
-  CHECK(sys::parse_cpus("0.01") == 0.01);
-  CHECK(sys::parse_cpus("8192") == 8192);
+  CHECK(sys::parse_cpus("1") == 1000);
+  CHECK(sys::parse_cpus("1.") == 1000);
+  CHECK(sys::parse_cpus("1.0") == 1000);
+  CHECK(sys::parse_cpus("1.5") == 1500);
+  CHECK(sys::parse_cpus("0.5") == 500);
+  CHECK(sys::parse_cpus("0.05") == 50);
+  CHECK(sys::parse_cpus("2.125") == 2125);
+  CHECK(sys::parse_cpus("0.01") == 10);
+  CHECK(sys::parse_cpus("8192") == 8192'000);
+}
+
+TEST_CASE("parse_cpus loses no thousandth") {
+  for (std::int64_t value = 10; value < 10'000; ++value)
+    CHECK(sys::parse_cpus(
+              sys::format("{}.{:03}", value / 1000, value % 1000)) == value);
 }
 
 TEST_CASE("parse_cpus refuses what the kernel would, and what is no number") {

@@ -8,6 +8,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -110,6 +111,16 @@ std::string find_cgroup_cover(std::string_view mountinfo) {
   return seen.empty() ? cover : "";
 }
 
+std::string find_cgroups_from_above(std::string_view mountinfo) {
+  std::string found;
+  for (const auto& mount : parse_mounts(mountinfo)) {
+    if (mount.kind != "cgroup2") continue;
+    if (!mount.root.starts_with("/..")) return {};
+    found = mount.point;
+  }
+  return found;
+}
+
 std::string find_mount_below(std::string_view mountinfo,
                              const std::string& directory) {
   for (const auto& mount : parse_mounts(mountinfo))
@@ -200,6 +211,7 @@ Host look_at_host() {
   host.mask = find_mask(mounts);
   host.has_cgroups = contains(mounts, " - cgroup");
   host.cgroup_cover = find_cgroup_cover(mounts);
+  host.cgroups_from_above = find_cgroups_from_above(mounts);
   std::error_code ignored;
   host.mount_below =
       find_mount_below(mounts, std::filesystem::current_path(ignored).string());
@@ -334,14 +346,48 @@ Cause memory_disabled(const Host& host) {
                            host.boot_options)};
 }
 
+// A word that a shell reads back as it was.
+std::string quoted(const std::string& word) {
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c >= '0' && c <= '9') || contains("/._-@:", {&c, 1});
+  };
+  if (std::all_of(word.begin(), word.end(), is_plain)) return word;
+  std::string text{"'"};
+  for (const char c : word)
+    text += c == '\'' ? std::string{"'\\''"} : std::string{c};
+  return text + "'";
+}
+
+// Processes of a v2 cgroup have to be in its leaves, before it can hand down
+// what limits memory. Each PID takes a write(2) of its own.
+Cause full_cgroup(const std::string& directory) {
+  const auto procs = quoted(directory + "/cgroup.procs");
+  const auto leaf = directory + "/leaf";
+  return {sys::format("the cgroup {} has processes, so it hands nothing down",
+                      directory),
+          sys::format("mkdir -p {} && xargs -n1 <{} >{}", quoted(leaf), procs,
+                      quoted(leaf + "/cgroup.procs"))};
+}
+
 Cause no_cgroup(const Attempt& attempt, const Host& host) {
   const auto v1 = wanted_on_v1(attempt, host);
   if (!host.cgroup_cover.empty() && host.container.empty())
     return {"the cgroups are hidden by the mount " + host.cgroup_cover,
             "sudo umount " + host.cgroup_cover};
+  if (attempt.errnum == EBUSY) return full_cgroup(attempt.directory);
+  if (attempt.errnum == EOPNOTSUPP)
+    return {sys::format("the cgroup {} is threaded, so it takes no container",
+                        attempt.directory),
+            kElsewhere};
   if (attempt.errnum == ENOENT) {
     if (!host.container.empty())
       return in_container(host, "cgroups are kept away");
+    if (!host.cgroups_from_above.empty())
+      return {sys::format("{} shows the host's cgroups, and not those of this "
+                          "cgroup namespace",
+                          host.cgroups_from_above),
+              "sudo mount -t cgroup2 cgroup2 " + host.cgroups_from_above};
     if (contains(host.command_line, "cgroup_disable=memory"))
       return memory_disabled(host);
     if (host.wsl && !v1.empty())
@@ -454,6 +500,10 @@ std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
     return masked(host);
   if (is_clone && is_one_of(errnum, {ENOSPC, EUSERS}))
     return at_a_limit(attempt, host);
+  // The container asks, and cannot see the host's own limit: see namespaces(7).
+  if (is_about(attempt, "make a cgroup namespace") && errnum == ENOSPC)
+    return Cause{"user.max_cgroup_namespaces of the host is reached",
+                 "sudo sysctl -w user.max_cgroup_namespaces=15000"};
   if (is_about(attempt, "mount overlay") && errnum == ENODEV)
     return no_module(host, "overlay");
   if (is_about(attempt, "make a veth pair") && errnum == EOPNOTSUPP)

@@ -31,6 +31,7 @@ struct Attempt {
   std::string doing;  ///< As in Error: "mount proc on /proc".
   int errnum = 0;
   std::uint64_t flags = 0;
+  std::string directory;  ///< Of the cgroup that refused, or "".
 };
 
 /// What can be seen of a host that may be the reason of a failure.
@@ -55,6 +56,7 @@ struct Host {
   std::string container;             ///< One that forbids: "docker", or "".
   std::string mask;                  ///< What is mounted over a part of /proc.
   std::string cgroup_cover;          ///< What hides all cgroups, or "".
+  std::string cgroups_from_above;    ///< Where only the host's are seen, or "".
   std::string mount_below;           ///< One in the working directory, or "".
   std::string release;               ///< Of the kernel: see uname(2).
   std::string command_line;          ///< Of the kernel.
@@ -89,6 +91,10 @@ std::string find_mask(std::string_view mountinfo);
 /// The mount that hides all cgroup file systems that were mounted before, or ""
 /// if one can be seen, or there is none. Takes /proc/self/mountinfo.
 std::string find_cgroup_cover(std::string_view mountinfo);
+
+/// The mount of cgroup2 that shows what is above the root of our cgroup
+/// namespace, if there is no other, or "". Takes /proc/self/mountinfo.
+std::string find_cgroups_from_above(std::string_view mountinfo);
 
 /// The first mount below `directory`, or "". Takes /proc/self/mountinfo.
 std::string find_mount_below(std::string_view mountinfo,

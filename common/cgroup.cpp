@@ -8,9 +8,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <limits>
 #include <optional>
 
 #include "common/cause.hpp"
@@ -76,6 +80,12 @@ std::optional<std::string_view> own_path(std::string_view cgroup,
   return {};
 }
 
+// Whether a mount shows cgroups above the root of our cgroup namespace, as
+// where a container has the host's: then nobody can say where in there we are.
+bool is_from_above(const Mount& mount) {
+  return mount.root.starts_with("/..");
+}
+
 // Takes the last that fits: a later mount hides an earlier one. `controller`
 // is "" for v2.
 std::optional<Hierarchy> find_hierarchy(std::string_view cgroup,
@@ -86,7 +96,12 @@ std::optional<Hierarchy> find_hierarchy(std::string_view cgroup,
   std::optional<Hierarchy> found;
   for (const auto line : split(mountinfo, '\n')) {
     const auto mount = parse_mount(line);
-    if (!mount || mount->type != (controller.empty() ? "cgroup2" : "cgroup"))
+    if (!mount) continue;
+    if (found &&
+        (found->mount_point + "/").starts_with(std::string{mount->point} + "/"))
+      found.reset();
+    if (mount->type != (controller.empty() ? "cgroup2" : "cgroup") ||
+        is_from_above(*mount))
       continue;
     if (!controller.empty() && !holds(mount->options, ',', controller))
       continue;
@@ -100,63 +115,163 @@ std::optional<Hierarchy> find_hierarchy(std::string_view cgroup,
   return found;
 }
 
-bool may_fill(const std::string& directory) {
-  return ::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) ==
-             0 &&
-         ::faccessat(AT_FDCWD, (directory + "/cgroup.procs").c_str(), W_OK,
-                     AT_EACCESS) == 0;
+// 0, or why we cannot make cgroups there and put processes into them.
+int why_not_to_fill(const std::string& directory) {
+  const auto procs = directory + "/cgroup.procs";
+  if (::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) == 0 &&
+      ::faccessat(AT_FDCWD, procs.c_str(), W_OK, AT_EACCESS) == 0)
+    return 0;
+  return errno == EROFS ? EROFS : EACCES;
 }
 
-bool lists(const std::string& file, const std::string& controller) {
+// "" if it is not there, or not for us.
+std::string contents(const std::string& path) {
   try {
-    return holds(trimmed(read_file(file)), ' ', controller);
-  } catch (const Error&) {
-    return false;
+    return std::string{trimmed(read_file(path))};
+  } catch (const Error& error) {
+    const int errnum = error.code().value();
+    if (errnum != ENOENT && errnum != ENOTDIR && errnum != EACCES) throw;
+    return {};
   }
 }
 
-// A v2 cgroup hands a controller to its children if subtree_control names it.
-bool hands_down(const std::string& directory, const std::string& controller) {
-  return lists(directory + "/cgroup.subtree_control", controller);
+// Those of `controllers` that a file does not list.
+std::vector<std::string> missing_in(
+    const std::string& file, const std::vector<std::string>& controllers) {
+  const auto listed = contents(file);
+  std::vector<std::string> missing;
+  for (const auto& name : controllers)
+    if (!holds(listed, ' ', name)) missing.push_back(name);
+  return missing;
 }
 
-// It may be told to, unless it has processes of its own: they live in leaves.
-bool can_be_made_to(const std::string& directory,
-                    const std::string& controller) {
-  if (hands_down(directory, controller)) return true;
-  if (!lists(directory + "/cgroup.controllers", controller)) return false;
+// Tells a v2 cgroup to hand `controllers` down to its children, or not to: all
+// of them, or none.
+void write_subtree_control(const std::string& directory, char sign,
+                           const std::vector<std::string>& controllers) {
+  std::string words;
+  for (const auto& name : controllers)
+    words += (words.empty() ? "" : " ") + (sign + name);
+  write_file(directory + "/cgroup.subtree_control", words);
+}
+
+// Makes sure that a v2 cgroup hands the controllers of `parent` down: 0, or why
+// it cannot. Nothing is written that would change a cgroup with processes: the
+// kernel refuses to hand memory down there, but accepts pids or cpu, and from
+// then on the cgroup is "domain threaded" and takes no container.
+int why_not_below(const std::string& directory, Cgroup& parent) {
+  const auto missing =
+      missing_in(directory + "/cgroup.subtree_control", parent.controllers);
+  if (!missing_in(directory + "/cgroup.controllers", missing).empty())
+    return ENOENT;
+  if (const int errnum = why_not_to_fill(directory)) return errnum;
+  const auto type = contents(directory + "/cgroup.type");
+  if (!type.empty() && type != "domain") return EOPNOTSUPP;
+  if (missing.empty()) return 0;
+  // Only the root of all has no type, and only the root may have both processes
+  // and children with controllers.
+  if (!type.empty() && !contents(directory + "/cgroup.procs").empty())
+    return EBUSY;
   try {
-    write_file(directory + "/cgroup.subtree_control", "+" + controller);
-    return true;
-  } catch (const Error&) {
-    return false;
+    write_subtree_control(directory, '+', missing);
+  } catch (const Error& error) {
+    return error.code().value();
   }
+  parent.told = missing;
+  return 0;
+}
+
+// ---- Limits of the caller --------------------------------------------------
+
+// What limits the processes of a v2 cgroup, and which of two counts. Of a list,
+// such as "0-3", it is the one nearest to us.
+struct Limit {
+  const char* controller;
+  const char* file;
+  bool is_list;
+};
+constexpr std::array kLimits{Limit{"memory", "memory.max", false},
+                             Limit{"memory", "memory.high", false},
+                             Limit{"memory", "memory.swap.max", false},
+                             Limit{"pids", "pids.max", false},
+                             Limit{"cpu", "cpu.max", false},
+                             Limit{"cpuset", "cpuset.cpus", true},
+                             Limit{"cpuset", "cpuset.mems", true},
+                             Limit{"io", "io.max", true}};
+
+// "max", "100", or of cpu.max "50000 100000", which is a half.
+double amount(std::string_view text) {
+  const auto words = split(text, ' ');
+  if (words.empty() || words[0] == "max")
+    return std::numeric_limits<double>::infinity();
+  const auto number = [](std::string_view word) {
+    return std::strtod(std::string{word}.c_str(), nullptr);
+  };
+  return number(words[0]) / (words.size() > 1 ? number(words[1]) : 1);
+}
+
+// Keeps in mind what the processes of a cgroup that is passed over may have.
+void pass_over(const std::string& directory, Cgroup& parent) {
+  const auto there = contents(directory + "/cgroup.controllers");
+  for (const auto& limit : kLimits) {
+    if (!holds(there, ' ', limit.controller)) continue;
+    const auto value = contents(directory + "/" + limit.file);
+    if (value.empty() || value.starts_with("max")) continue;
+    auto& known = parent.callers_limits;
+    const auto before =
+        std::find_if(known.begin(), known.end(),
+                     [&](const auto& old) { return old.file == limit.file; });
+    if (before == known.end())
+      known.push_back({limit.file, value});
+    else if (!limit.is_list && amount(value) < amount(before->value))
+      before->value = value;
+    auto& wanted = parent.controllers;
+    if (std::find(wanted.begin(), wanted.end(), limit.controller) ==
+        wanted.end())
+      wanted.emplace_back(limit.controller);
+  }
+}
+
+// ---- The way up ------------------------------------------------------------
+
+[[noreturn]] void no_place(int errnum,
+                           const std::vector<std::string>& controllers,
+                           const std::string& directory = {}) {
+  const auto doing = sys::format("find a cgroup for a limit on {}",
+                                 fmt::join(controllers, ", "));
+  throw Error{errnum, doing, hint_for({doing, errnum, 0, directory})};
+}
+
+// Which of two refusals can be mended best: one by processes, by their user.
+bool tells_more(int errnum, int than) {
+  const auto rank = [](int number) {
+    return number == 0            ? 0
+           : number == ENOENT     ? 1
+           : number == EOPNOTSUPP ? 3
+           : number == EBUSY      ? 4
+                                  : 2;
+  };
+  return rank(errnum) > rank(than);
 }
 
 // From our own cgroup up to the root. A process is in one v2 cgroup only, so it
 // has to be one place for all the controllers.
-std::string find_v2_parent(const Hierarchy& hierarchy,
-                           const std::vector<std::string>& controllers) {
-  for (auto* const fits : {&hands_down, &can_be_made_to}) {
-    std::string own = hierarchy.own;
-    for (;;) {
-      auto directory = hierarchy.mount_point + own;
-      if (may_fill(directory) &&
-          std::all_of(controllers.begin(), controllers.end(),
-                      [&](const auto& name) { return fits(directory, name); }))
-        return directory;
-      if (own.empty()) break;
-      own.erase(own.rfind('/'));
+Cgroup find_v2_parent(const Hierarchy& hierarchy,
+                      const std::vector<std::string>& controllers) {
+  Cgroup parent{2, {}, controllers, {}, {}};
+  int refusal = 0;
+  std::string refused;
+  for (std::string own = hierarchy.own;; own.erase(own.rfind('/'))) {
+    parent.directory = hierarchy.mount_point + own;
+    const int errnum = why_not_below(parent.directory, parent);
+    if (errnum == 0) return parent;
+    if (tells_more(errnum, refusal)) {
+      refusal = errnum;
+      refused = parent.directory;
     }
+    if (own.empty()) no_place(refusal, controllers, refused);
+    pass_over(parent.directory, parent);
   }
-  return {};
-}
-
-[[noreturn]] void no_place(int errnum,
-                           const std::vector<std::string>& controllers) {
-  const auto doing = sys::format("find a cgroup for a limit on {}",
-                                 fmt::join(controllers, ", "));
-  throw Error{errnum, doing, hint_for({doing, errnum})};
 }
 
 }  // namespace
@@ -167,6 +282,24 @@ std::vector<Cgroup> find_cgroup_parents(
   return find_cgroup_parents(controllers, read_file("/proc/self/cgroup"),
                              read_file("/proc/self/mountinfo"));
 }
+
+namespace {
+
+// Controllers of v1 that are mounted together have one tree of groups.
+void add_v1(std::vector<Cgroup>& parents, const std::string& directory,
+            const std::string& controller) {
+  for (auto& parent : parents)
+    if (parent.directory == directory) {
+      parent.controllers.push_back(controller);
+      return;
+    }
+  const auto behind =
+      std::find_if(parents.begin(), parents.end(),
+                   [](const auto& parent) { return parent.version == 2; });
+  parents.insert(behind, {1, directory, {controller}, {}, {}});  // v2 is last.
+}
+
+}  // namespace
 
 std::vector<Cgroup> find_cgroup_parents(
     const std::vector<std::string>& controllers, std::string_view cgroup,
@@ -179,20 +312,41 @@ std::vector<Cgroup> find_cgroup_parents(
       on_v2.push_back(name);
       continue;
     }
-    auto directory = v1->mount_point + v1->own;
-    if (!may_fill(directory)) no_place(EACCES, {name});
-    parents.push_back({1, std::move(directory), {name}});
+    const auto directory = v1->mount_point + v1->own;
+    if (const int errnum = why_not_to_fill(directory))
+      no_place(errnum, {name}, directory);
+    add_v1(parents, directory, name);
   }
   if (on_v2.empty()) return parents;
   const auto v2 = find_hierarchy(cgroup, mountinfo, {});
   if (!v2) no_place(ENOENT, on_v2);
-  auto directory = find_v2_parent(*v2, on_v2);
-  if (directory.empty()) {
-    const auto root = v2->mount_point + "/cgroup.controllers";
-    no_place(lists(root, on_v2.front()) ? EACCES : ENOENT, on_v2);
-  }
-  parents.push_back({2, std::move(directory), std::move(on_v2)});
+  parents.push_back(find_v2_parent(*v2, on_v2));
   return parents;
+}
+
+void add_if_there(std::vector<Cgroup>& parents, const std::string& controller) {
+  for (auto& parent : parents)
+    if (parent.version == 2 &&
+        holds(contents(parent.directory + "/cgroup.subtree_control"), ' ',
+              controller)) {
+      parent.controllers.push_back(controller);
+      return;
+    }
+  const auto v1 = find_hierarchy(read_file("/proc/self/cgroup"),
+                                 read_file("/proc/self/mountinfo"), controller);
+  if (v1 && why_not_to_fill(v1->mount_point + v1->own) == 0)
+    add_v1(parents, v1->mount_point + v1->own, controller);
+}
+
+void keep_callers_limits(const std::vector<Cgroup>& groups) {
+  for (const auto& group : groups)
+    for (const auto& limit : group.callers_limits) {
+      const auto path = group.directory + "/" + limit.file;
+      const auto now = contents(path);
+      if (!now.empty() && amount(now) <= amount(limit.value)) continue;
+      for (const auto line : split(limit.value, '\n'))
+        write_file(path, std::string{line});
+    }
 }
 
 std::vector<std::string> cgroup_directories(std::string_view cgroup,
@@ -225,27 +379,6 @@ long read_keyed_value(const std::string& path, std::string_view key) {
       return std::strtol(std::string{words[1]}.c_str(), nullptr, 10);
   }
   return 0;
-}
-
-namespace {
-
-// One that a killed run has left is removed; the kernel keeps any other.
-bool is_in_use(const Cgroup& group) {
-  return ::rmdir(group.directory.c_str()) == -1 && errno == EBUSY;
-}
-
-}  // namespace
-
-std::vector<Cgroup> name_cgroups(const std::vector<std::string>& controllers) {
-  const auto parents = find_cgroup_parents(controllers);
-  // Somebody in another PID namespace may have our PID. No process has more.
-  constexpr int kMostPids = 1 << 22;
-  for (std::int64_t number = ::getpid();; number += kMostPids) {
-    auto groups = parents;
-    for (auto& group : groups)
-      group.directory += sys::format("/box-{}", number);
-    if (std::none_of(groups.begin(), groups.end(), is_in_use)) return groups;
-  }
 }
 
 Fd open_v2_cgroup(const std::vector<Cgroup>& groups) {
@@ -282,16 +415,37 @@ void remove_cgroup(const std::string& directory) {
   narrate("remove the cgroup {}", directory);
 }
 
-}  // namespace
+bool has_a_container(const std::string& directory) {
+  std::error_code unheard;
+  for (const auto& entry :
+       std::filesystem::directory_iterator{directory, unheard})
+    if (entry.path().filename().string().starts_with("box-")) return true;
+  return false;
+}
 
-void remove_cgroups(const std::vector<Cgroup>& groups) {
+// Does all of it, and reports what fails.
+template <typename Undo>
+void undo_each(const std::vector<Cgroup>& groups, const Undo& undo) {
   for (const auto& group : groups) {
     try {
-      remove_cgroup(group.directory);
+      undo(group);
     } catch (const Error& error) {
-      tell(error);  // And the others go all the same.
+      tell(error);
     }
   }
+}
+
+}  // namespace
+
+void remove_cgroups(const std::vector<Cgroup>& groups,
+                    const std::vector<Cgroup>& parents) {
+  undo_each(groups,
+            [](const Cgroup& group) { remove_cgroup(group.directory); });
+  if (std::uncaught_exceptions() == 0) return;
+  undo_each(parents, [](const Cgroup& parent) {
+    if (!parent.told.empty() && !has_a_container(parent.directory))
+      write_subtree_control(parent.directory, '-', parent.told);
+  });
 }
 
 }  // namespace sys

@@ -10,16 +10,29 @@
 
 namespace sys {
 
+/// What a file of a v2 cgroup says: "memory.max" and "104857600".
+struct Setting {
+  std::string file;
+  std::string value;
+};
+
 /// A cgroup: a directory of a cgroup file system.
 struct Cgroup {
   int version = 0;                       ///< 1 or 2
   std::string directory;                 ///< Without a slash at the end.
   std::vector<std::string> controllers;  ///< What can be limited there.
+  /// Limits of the caller that do not hold there by themselves: those of the
+  /// cgroups between its own and this one.
+  std::vector<Setting> callers_limits;
+  /// Controllers that it did not hand down before we asked it to.
+  std::vector<std::string> told;
 };
 
 /// Finds where mkdir(2) makes cgroups that obey `controllers`, "memory" say:
-/// one place on v2, one for each controller on v1. Each is the nearest to our
-/// own cgroup in which we may, so that what binds us binds the new one too.
+/// one place on v2, one for each hierarchy of v1. On v1 it is our own cgroup.
+/// On v2 it is the nearest one, from our own upwards, that hands the
+/// controllers down, or that does so when it is told to. One with processes
+/// cannot, so its limits come with the result: see keep_callers_limits.
 /// Throws Error with a hint if there is none: see cgroups(7), and
 /// /proc/PID/cgroup and /proc/PID/mountinfo in proc(5).
 std::vector<Cgroup> find_cgroup_parents(
@@ -43,10 +56,13 @@ const Cgroup* find_cgroup(const std::vector<Cgroup>& groups,
 /// the key is not there. Throws Error if the file cannot be read.
 long read_keyed_value(const std::string& path, std::string_view key);
 
-/// Names a cgroup of ours, box-PID, in each place that find_cgroup_parents
-/// finds; if somebody lives there, the next that is not a PID. It removes what
-/// a killed run has left of that name, and makes nothing yet. Throws Error.
-std::vector<Cgroup> name_cgroups(const std::vector<std::string>& controllers);
+/// Adds a place for `controller` to what find_cgroup_parents has found, if
+/// there is one without changing anything.
+void add_if_there(std::vector<Cgroup>& parents, const std::string& controller);
+
+/// Lowers the limits of `groups` to those of the caller, where these are lower:
+/// no container may have more than the program that starts it. Throws Error.
+void keep_callers_limits(const std::vector<Cgroup>& groups);
 
 /// A descriptor for the one of `groups` that is on v2, as clone3(2) takes it
 /// for CLONE_INTO_CGROUP; none if they are on v1. Throws Error.
@@ -59,6 +75,11 @@ std::vector<Fd> open_v1_cgroups(const std::vector<Cgroup>& groups);
 /// rmdir(2) of cgroups whose last process has just been reaped: the kernel
 /// answers EBUSY for a moment. One that is not there is fine. What cannot be
 /// removed is reported on stderr.
-void remove_cgroups(const std::vector<Cgroup>& groups);
+///
+/// If an exception is on its way, because no container was started, `parents`
+/// hand down no more than before find_cgroup_parents told them to; unless
+/// another container of ours lives there by now.
+void remove_cgroups(const std::vector<Cgroup>& groups,
+                    const std::vector<Cgroup>& parents = {});
 
 }  // namespace sys

@@ -6,8 +6,10 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <initializer_list>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -44,8 +46,21 @@ class Host {
     place_.make_file(name + "/cgroup.subtree_control", subtree_control + "\n");
   }
 
+  // What every cgroup but the root of all has: a type. And its processes.
+  void is_inner(const std::string& name, const std::string& processes = {},
+                const std::string& type = "domain") const {
+    place_.make_file(name + "/cgroup.type", type + "\n");
+    place_.make_file(name + "/cgroup.procs", processes);
+  }
+  void write(const std::string& name, const std::string& text) const {
+    place_.make_file(name, text);
+  }
+
   [[nodiscard]] std::string operator/(const std::string& name) const {
     return place_ / name;
+  }
+  [[nodiscard]] std::string read(const std::string& name) const {
+    return sys::read_file(place_ / name);
   }
 
   [[nodiscard]] std::vector<sys::Cgroup> find(
@@ -84,8 +99,12 @@ class SystemdHost : public Host {
     has_v2("v2");
     make_cgroup("v2", "cpu memory pids", "cpu memory pids");
     make_cgroup("v2/user.slice", "cpu memory pids", "memory pids");
-    make_cgroup("v2/user.slice/user-0.slice", "memory pids", "");
-    make_cgroup("v2/user.slice/user-0.slice/session-1.scope", "", "");
+    make_cgroup("v2/user.slice/user-0.slice", "memory pids", "memory pids");
+    make_cgroup("v2/user.slice/user-0.slice/session-1.scope", "memory pids",
+                "");
+    is_inner("v2/user.slice");
+    is_inner("v2/user.slice/user-0.slice");
+    is_inner("v2/user.slice/user-0.slice/session-1.scope", "4711\n");
     am_in("0::/user.slice/user-0.slice/session-1.scope");
   }
 };
@@ -126,6 +145,20 @@ TEST_CASE("v1 controllers that are mounted together are found by either name") {
   CHECK(host.find({"cpu"}).at(0).directory == host / "cpu,cpuacct");
   CHECK(host.find({"cpuacct"}).at(0).directory == host / "cpu,cpuacct");
   CHECK_THROWS_AS((void)host.find({"cpuset"}), sys::Error);
+}
+
+TEST_CASE("v1 controllers that are mounted together have one place") {
+  Host host;
+  host.has_v1("both", "memory,pids");
+  host.has_v1("cpu", "cpu,cpuacct");
+  host.make_cgroup("both");
+  host.make_cgroup("cpu");
+  host.am_in("4:memory,pids:/");
+  host.am_in("5:cpu,cpuacct:/");
+  const auto found = host.find({"memory", "cpu", "pids"});
+  REQUIRE(found.size() == 2);
+  CHECK(found[0].controllers == Paths{"memory", "pids"});
+  CHECK(found[1].directory == host / "cpu");
 }
 
 TEST_CASE("a controller is not taken for one whose name it begins") {
@@ -182,14 +215,15 @@ TEST_CASE("on v2 it is the nearest ancestor that hands the controller down") {
   const auto found = host.find({"memory"});
   REQUIRE(found.size() == 1);
   CHECK(found[0].version == 2);
-  CHECK(found[0].directory == host / "v2/user.slice");
+  CHECK(found[0].directory == host / "v2/user.slice/user-0.slice");
+  CHECK(found[0].told.empty());
 }
 
 TEST_CASE("on v2 there is one place for all controllers, or none") {
   const SystemdHost host;
   const auto found = host.find({"pids", "memory", "cpu"});
   REQUIRE(found.size() == 1);
-  CHECK(found[0].directory == host / "v2");  // Only there is cpu as well.
+  CHECK(found[0].directory == host / "v2/user.slice");  // It has cpu as well.
   CHECK(found[0].controllers == Paths{"pids", "memory", "cpu"});
   CHECK_THROWS_AS((void)host.find({"memory", "cpuset"}), sys::Error);
 }
@@ -197,9 +231,8 @@ TEST_CASE("on v2 there is one place for all controllers, or none") {
 TEST_CASE("on v2 nothing is changed where something fits as it is") {
   const SystemdHost host;
   CHECK(host.find({"memory"}).size() == 1);
-  CHECK(sys::read_file(host /
-                       "v2/user.slice/user-0.slice/cgroup.subtree_control") ==
-        "\n");
+  for (const std::string name : {"v2/user.slice", "v2/user.slice/user-0.slice"})
+    CHECK(host.read(name + "/cgroup.subtree_control") == "memory pids\n");
 }
 
 TEST_CASE("a v2 cgroup that could hand a controller down is told to") {
@@ -210,14 +243,185 @@ TEST_CASE("a v2 cgroup that could hand a controller down is told to") {
   host.am_in("0::/mine");
 
   CHECK(host.find({"memory"}).at(0).directory == host / "v2/mine");
-  CHECK(sys::read_file(host / "v2/mine/cgroup.subtree_control") == "+memory");
-  CHECK(sys::read_file(host / "v2/cgroup.subtree_control") == "\n");
+  CHECK(host.read("v2/mine/cgroup.subtree_control") == "+memory");
+  CHECK(host.read("v2/cgroup.subtree_control") == "\n");
+}
+
+TEST_CASE("the nearest that can be told comes before a farther that need not") {
+  Host host;
+  host.has_v2("v2");
+  host.make_cgroup("v2", "memory pids", "memory pids");
+  host.make_cgroup("v2/svc", "memory pids", "pids");
+  host.make_cgroup("v2/svc/shell", "pids", "");
+  host.is_inner("v2/svc");
+  host.is_inner("v2/svc/shell", "4711\n");
+  host.am_in("0::/svc/shell");
+
+  const auto found = host.find({"memory", "pids"});
+  CHECK(found.at(0).directory == host / "v2/svc");
+  CHECK(found.at(0).told == Paths{"memory"});
+  CHECK(host.read("v2/svc/cgroup.subtree_control") == "+memory");
 }
 
 TEST_CASE("a v2 cgroup that must not be filled is passed over") {
   const SystemdHost host;
-  std::filesystem::remove(host / "v2/user.slice/cgroup.procs");
-  CHECK(host.find({"memory"}).at(0).directory == host / "v2");
+  std::filesystem::remove(host / "v2/user.slice/user-0.slice/cgroup.procs");
+  CHECK(host.find({"memory"}).at(0).directory == host / "v2/user.slice");
+}
+
+TEST_CASE("a v2 cgroup that can take no container is left as it is") {
+  Host host;
+  host.has_v2("v2");
+  host.make_cgroup("v2", "cpu memory pids", "cpu memory pids");
+  host.make_cgroup("v2/mine", "cpu memory pids", "");
+  host.am_in("0::/mine");
+  SUBCASE("because it has processes") {
+    host.is_inner("v2/mine", "4711\n");
+  }
+  SUBCASE("or those of another PID namespace") {
+    host.is_inner("v2/mine", "0\n");
+  }
+  for (const std::string type :
+       {"threaded", "domain threaded", "domain invalid"})
+    SUBCASE(("or because it is " + type).c_str()) {
+      host.is_inner("v2/mine", "", type);
+    }
+  for (const auto& controllers :
+       {Paths{"memory", "pids"}, Paths{"pids"}, Paths{"cpu", "pids"}}) {
+    CHECK(host.find(controllers).at(0).directory == host / "v2");
+    CHECK(host.read("v2/mine/cgroup.subtree_control") == "\n");
+  }
+}
+
+// A thread root may hand pids down, and what is made below it takes no process.
+TEST_CASE("that a v2 cgroup hands a controller down is not enough") {
+  Host host;
+  host.has_v2("v2");
+  host.make_cgroup("v2", "memory pids", "memory pids");
+  host.make_cgroup("v2/mine", "memory pids", "pids");
+  host.is_inner("v2/mine", "4711\n", "domain threaded");
+  host.am_in("0::/mine");
+  CHECK(host.find({"pids"}).at(0).directory == host / "v2");
+}
+
+TEST_CASE("why there is no v2 cgroup is told by what could be mended") {
+  Host host;
+  host.has_v2("v2");
+  host.make_cgroup("v2", "memory pids", "memory pids");
+  host.make_cgroup("v2/mine", "memory pids", "");
+  std::filesystem::remove(host / "v2/cgroup.procs");
+  host.am_in("0::/mine");
+  int errnum = 0;
+  std::string part;
+  SUBCASE("processes can go to a leaf") {
+    host.is_inner("v2/mine", "4711\n");
+    errnum = EBUSY;
+    const auto mine = host / "v2/mine";
+    part = "mkdir -p " + mine + "/leaf && xargs -n1 <" + mine +
+           "/cgroup.procs >" + mine + "/leaf/cgroup.procs";
+  }
+  SUBCASE("a threaded one takes none") {
+    host.is_inner("v2/mine", "", "threaded");
+    errnum = EOPNOTSUPP;
+    part = "v2/mine is threaded, so it takes no container";
+  }
+  SUBCASE("others are not ours") {
+    std::filesystem::remove(host / "v2/mine/cgroup.procs");
+    errnum = EACCES;
+    part = ": ";
+  }
+  const auto error = testing::error_of([&] { return host.find({"memory"}); });
+  CHECK(error.code().value() == errnum);
+  CHECK(error.hint().find(part) != std::string::npos);
+  CHECK(host.read("v2/mine/cgroup.subtree_control") == "\n");
+}
+
+// ---- Limits of the caller, on v2 -------------------------------------------
+
+namespace {
+
+// Our own cgroup has processes, so that above it is passed over, too.
+class LimitedHost : public Host {
+ public:
+  LimitedHost() {
+    has_v2("v2");
+    const std::string all = "cpu cpuset io memory pids";
+    make_cgroup("v2", all, all);
+    make_cgroup("v2/svc", all, all);
+    make_cgroup("v2/svc/shell", all, "");
+    is_inner("v2/svc", "", "domain threaded");
+    is_inner("v2/svc/shell", "4711\n");
+    am_in("0::/svc/shell");
+  }
+  [[nodiscard]] std::map<std::string, std::string> limits() const {
+    std::map<std::string, std::string> limits;
+    const auto found = find({"pids"}).at(0);
+    CHECK(found.directory == *this / "v2");
+    for (const auto& limit : found.callers_limits)
+      limits[limit.file] = limit.value;
+    return limits;
+  }
+};
+
+using Limits = std::map<std::string, std::string>;
+
+}  // namespace
+
+TEST_CASE("the limits of the cgroups that are passed over come along") {
+  const LimitedHost host;
+  CHECK(host.limits().empty());
+  host.write("v2/memory.max", "4096\n");  // It holds there by itself.
+  host.write("v2/svc/memory.max", "104857600\n");
+  host.write("v2/svc/memory.high", "max\n");
+  host.write("v2/svc/memory.swap.max", "0\n");
+  host.write("v2/svc/pids.max", "5\n");
+  host.write("v2/svc/shell/memory.max", "209715200\n");
+  host.write("v2/svc/shell/pids.max", "max\n");
+  host.write("v2/svc/cpu.max", "max 100000\n");
+  host.write("v2/svc/shell/cpu.max", "50000 100000\n");
+  host.write("v2/svc/shell/cpuset.cpus", "0-1\n");
+  host.write("v2/svc/cpuset.cpus", "0-3\n");
+  host.write("v2/svc/cpuset.mems", "\n");
+  host.write("v2/svc/io.max", "8:0 rbps=1 wbps=max riops=max wiops=max\n");
+  CHECK(host.limits() ==
+        Limits{{"memory.max", "104857600"},
+               {"memory.swap.max", "0"},
+               {"pids.max", "5"},
+               {"cpu.max", "50000 100000"},
+               {"cpuset.cpus", "0-1"},
+               {"io.max", "8:0 rbps=1 wbps=max riops=max wiops=max"}});
+}
+
+TEST_CASE("of two limits the lower counts, whatever its unit") {
+  const LimitedHost host;
+  host.write("v2/svc/memory.max", "9999999\n");
+  host.write("v2/svc/shell/memory.max", "10000000\n");
+  host.write("v2/svc/cpu.max", "20000 100000\n");
+  host.write("v2/svc/shell/cpu.max", "5000 10000\n");
+  CHECK(host.limits() ==
+        Limits{{"memory.max", "9999999"}, {"cpu.max", "20000 100000"}});
+}
+
+TEST_CASE("a controller that limits us is wanted, if nobody asks for it") {
+  const LimitedHost host;
+  host.write("v2/svc/memory.max", "104857600\n");
+  const auto found = host.find({"pids"}).at(0);
+  CHECK(found.controllers == Paths{"pids", "memory"});
+}
+
+TEST_CASE("keep_callers_limits lowers what is higher") {
+  const testing::Directory box;
+  box.make_file("memory.max", "67108864\n");
+  box.make_file("pids.max", "256\n");
+  box.make_file("cpu.max", "max 100000\n");
+  sys::Cgroup group{2, box.path(), {}, {}, {}};
+  group.callers_limits = {{"memory.max", "104857600"},
+                          {"pids.max", "5"},
+                          {"cpu.max", "20000 100000"}};
+  sys::keep_callers_limits({group});
+  CHECK(sys::read_file(box / "memory.max") == "67108864\n");
+  CHECK(sys::read_file(box / "pids.max").starts_with("5"));
+  CHECK(sys::read_file(box / "cpu.max").starts_with("20000 100000"));
 }
 
 // ---- Containers, and mounts that hide each other ---------------------------
@@ -256,6 +460,38 @@ TEST_CASE("on v2, too, a neighbour is no child") {
   host.make_cgroup("v2", "memory", "memory");
   host.am_in("0::/docker/4f1b2c");
   CHECK(host.find({"memory"}).at(0).directory == host / "v2");
+}
+
+// As a container has it whose cgroup namespace is newer than its mounts.
+TEST_CASE("a mount of what is above our cgroup namespace is not for us") {
+  Host host;
+  host.am_in("0::/");
+  host.am_in("4:memory:/");
+  SUBCASE("on v2") {
+    host.has_v2("host", "/../..");
+    host.make_cgroup("host", "memory pids", "memory pids");
+  }
+  SUBCASE("on v1") {
+    host.has_v1("host", "memory", "/..");
+    host.make_cgroup("host");
+  }
+  const auto error = testing::error_of([&] { return host.find({"memory"}); });
+  CHECK(error.code() == std::errc::no_such_file_or_directory);
+
+  host.has_v2("own");
+  host.make_cgroup("own", "memory", "memory");
+  host.has_v2("host", "/..");
+  CHECK(host.find({"memory"}).at(0).directory == host / "own");
+}
+
+TEST_CASE("a mount that lies under another one is not seen") {
+  Host host;
+  host.am_in("0::/");
+  host.has_v2("place");
+  host.make_cgroup("place", "memory", "memory");
+  CHECK(host.find({"memory"}).at(0).directory == host / "place");
+  host.has_v2("place", "/..");
+  CHECK_THROWS_AS((void)host.find({"memory"}), sys::Error);
 }
 
 TEST_CASE("of two mounts of a hierarchy the later one counts") {

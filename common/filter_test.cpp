@@ -108,6 +108,7 @@ struct Difference {
   const char* reason;
 };
 constexpr std::array kOnlyDocker{
+    Difference{"io_setup", "its requests are few, for all users together"},
     Difference{"ioctl", "a rule of ours looks at its second argument"},
     Difference{"socketpair", "a rule of ours, that of socket(2)"}};
 constexpr std::array<Difference, 0> kOnlyOurs{};

@@ -127,7 +127,7 @@ TEST_LEARNER("a piece of work can be checked alone") {
 TEST_LEARNER("a container that leaks is never told that it holds") {
   const Learner learner;
   learner.write("07", replaced(course("07-cgroup-memory"),
-                               "sys::remove_cgroups(groups);", ";"));
+                               "sys::remove_cgroups(groups, parents);", ";"));
   auto result = learner.learn("check 07");
   CHECK(result.status == 1);
   CHECK(has(result,

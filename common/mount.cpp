@@ -74,6 +74,13 @@ void make_directory(const std::string& path) {
   check(::mkdir(path.c_str(), 0755), "make the directory {}", shown(path));
 }
 
+bool make_new_directory(const std::string& path) {
+  const int made = ::mkdir(path.c_str(), 0755);
+  if (made == -1 && errno == EEXIST) return false;
+  check(made, "make the directory {}", shown(path));
+  return true;
+}
+
 void set_mount_attributes(const std::string& path, std::uint64_t attributes) {
   mount_attr wanted{};
   wanted.attr_set = attributes;

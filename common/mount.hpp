@@ -27,6 +27,9 @@ void bind_file(const std::string& source, const std::string& target);
 /// mkdir(2) with mode 0755, checked and narrated. Throws Error.
 void make_directory(const std::string& path);
 
+/// The same, but false if there is something of that name already.
+bool make_new_directory(const std::string& path);
+
 /// Adds MOUNT_ATTR_* to one mount, by path: mount_setattr(2). Throws Error.
 void set_mount_attributes(const std::string& path, std::uint64_t attributes);
 

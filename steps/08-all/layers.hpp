@@ -29,9 +29,14 @@ void enter_image(const sys::Fd& image);
 
 // ---- limits.cpp ------------------------------------------------------------
 
-/// The cgroups for the limits that are asked for. If the host has none for us,
-/// a limit that was said stops the program, and the others give way, aloud.
-std::vector<sys::Cgroup> name_cgroups(const sys::Arguments& args);
+/// Where to make cgroups for the limits that are asked for. If the host has no
+/// place for us, a limit that was said stops the program, and the others give
+/// way, aloud.
+std::vector<sys::Cgroup> find_cgroup_parents(const sys::Arguments& args);
+
+/// Sets hugetlb.*.max to 0: the limit on memory does not count huge pages. The
+/// host's root reserves them for its own programs.
+void limit_huge_pages(const std::vector<sys::Cgroup>& groups);
 
 /// Sets pids.max: no fork bomb gets out of the box.
 void limit_processes(const std::vector<sys::Cgroup>& groups,
@@ -41,6 +46,25 @@ void limit_processes(const std::vector<sys::Cgroup>& groups,
 /// user namespace since Linux 5.14. See setrlimit(2).
 void limit_own_processes(const std::vector<sys::Cgroup>& groups,
                          const sys::Arguments& args);
+
+/// Parent: halves its own limits on signals in queues, timers and message
+/// queues. The kernel counts these for a user, in all namespaces together, and
+/// keeps a user namespace to the limits of the process that makes it. So all
+/// containers of a user get a half, and the other half stays on the host.
+void leave_half_to_caller();
+
+/// Child: lowers the limits that getrlimit(2) knows, for good, to what programs
+/// need.
+void limit_what_a_user_has();
+
+/// Child: lowers the limits on inotify(7) in the new user namespace. The kernel
+/// counts instances and watches for the user who made it as well. In the new
+/// root, with /proc, as root.
+void limit_watches();
+
+/// Child: lowers the number of pseudo-terminals: each takes memory, and all
+/// containers together get no more than kernel.pty.max. In the new root.
+void limit_terminals();
 
 /// Sets the CPU time of each tenth of a second.
 void limit_cpus(const std::vector<sys::Cgroup>& groups,

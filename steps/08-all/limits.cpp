@@ -3,12 +3,13 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "common/file.hpp"
 #include "common/mount.hpp"
 #include "steps/08-all/layers.hpp"
 
-std::vector<sys::Cgroup> name_cgroups(const sys::Arguments& args) {
+std::vector<sys::Cgroup> find_cgroup_parents(const sys::Arguments& args) {
   // The first that cannot be had is what an error names: so what was said
   // first.
   std::vector<std::string> controllers;
@@ -16,11 +17,13 @@ std::vector<sys::Cgroup> name_cgroups(const sys::Arguments& args) {
   if (args.memory != sys::kNoLimit) controllers.emplace_back("memory");
   controllers.emplace_back("pids");
   try {
-    return sys::name_cgroups(controllers);
+    auto parents = sys::find_cgroup_parents(controllers);
+    sys::add_if_there(parents, "hugetlb");
+    return parents;
   } catch (const sys::Error& error) {
     const bool wants_memory = args.memory != sys::kNoLimit;
-    const bool has_no_place =
-        error.code().value() == ENOENT || error.code().value() == EACCES;
+    const bool has_no_place = error.doing().starts_with("find a cgroup") ||
+                              error.code().value() == ENOENT;
     if (!has_no_place || (wants_memory && args.memory_was_said) ||
         args.cpus > 0)
       throw;
@@ -29,6 +32,16 @@ std::vector<sys::Cgroup> name_cgroups(const sys::Arguments& args) {
                 (error.hint().empty() ? "" : "; hint: " + error.hint()));
     return {};
   }
+}
+
+void limit_huge_pages(const std::vector<sys::Cgroup>& groups) {
+  const auto* const group = sys::find_cgroup(groups, "hugetlb");
+  if (group == nullptr) return;
+  const std::string limit = group->version == 2 ? "max" : "limit_in_bytes";
+  for (const std::string size : {"64KB", "2MB", "32MB", "512MB", "1GB", "16GB"})
+    for (const std::string kind : {".", ".rsvd."})
+      sys::write_file_if_there(
+          group->directory + "/hugetlb." + size + kind + limit, "0");
 }
 
 void limit_processes(const std::vector<sys::Cgroup>& groups,
@@ -49,12 +62,73 @@ void limit_own_processes(const std::vector<sys::Cgroup>& groups,
   sys::check(::setrlimit(RLIMIT_NPROC, &limit), "allow {} processes", most);
 }
 
+namespace {
+
+// glibc's C++ headers give the resources a type of their own, musl's do not.
+using Resource = decltype(RLIMIT_NOFILE);
+
+rlimit limit_on(Resource resource) {
+  rlimit limit{};
+  (void)::getrlimit(resource, &limit);  // There is no such error.
+  return limit;
+}
+
+void set_limit(Resource resource, const char* name, const rlimit& limit) {
+  sys::check(::setrlimit(resource, &limit), "set {} to {}", name,
+             limit.rlim_cur);
+}
+
+}  // namespace
+
+void leave_half_to_caller() {
+  for (const auto& [resource, name] :
+       {std::pair{RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING"},
+        {RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE"}}) {
+    auto limit = limit_on(resource);
+    limit.rlim_cur /= 2;
+    set_limit(resource, name, limit);
+  }
+}
+
+void limit_what_a_user_has() {
+  struct Most {
+    Resource resource;
+    const char* name;
+    rlim_t most;
+  };
+  for (const auto& [resource, name, most] :
+       {Most{RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING", 1024},
+        // Each may be a socket, whose queue is charged to nobody. Linux itself
+        // begins with as many.
+        Most{RLIMIT_NOFILE, "RLIMIT_NOFILE", 4096},
+        Most{RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK", 8 << 20},
+        // The half that leave_half_to_caller has left.
+        Most{RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE",
+             limit_on(RLIMIT_MSGQUEUE).rlim_cur}}) {
+    auto limit = limit_on(resource);
+    limit.rlim_max = std::min(most, limit.rlim_max);
+    limit.rlim_cur = std::min(limit.rlim_cur, limit.rlim_max);
+    set_limit(resource, name, limit);
+  }
+}
+
+void limit_watches() {
+  const std::string settings = "proc/sys/user/max_inotify_";
+  sys::write_file_if_there(settings + "instances", "32");
+  sys::write_file_if_there(settings + "watches", "8192");
+}
+
+void limit_terminals() {
+  sys::mount("devpts", "dev/pts", "devpts", MS_REMOUNT | MS_NOSUID | MS_NOEXEC,
+             "newinstance,ptmxmode=0666,mode=0620,max=256");
+}
+
 void limit_cpus(const std::vector<sys::Cgroup>& groups,
                 const sys::Arguments& args) {
   const auto* const group = sys::find_cgroup(groups, "cpu");
-  if (group == nullptr) return;
+  if (group == nullptr || args.cpus == 0) return;
   constexpr int kPeriod = 100000;  // Microseconds.
-  const auto quota = static_cast<long>(args.cpus * kPeriod);
+  const auto quota = args.cpus * (kPeriod / 1000);
   if (group->version == 2) {
     sys::write_file(group->directory + "/cpu.max",
                     sys::format("{} {}", quota, kPeriod));

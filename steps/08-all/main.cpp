@@ -183,19 +183,32 @@ void set_up_network(const Cable& cable, const std::string& network) {
   if (network == "nat") own.add_default_route(cable.outside);
 }
 
-// A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it.
-void make_cgroups(const std::vector<sys::Cgroup>& groups) {
-  for (const auto& group : groups) {
-    (void)::rmdir(group.directory.c_str());  // Left by a killed run, if any.
-    sys::make_directory(group.directory);
+// A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it. mkdir(2)
+// also claims the name, because it succeeds for one process only. A program in
+// another PID namespace can have our PID. The second of the two takes a number
+// that is no PID.
+void make_cgroups(const std::vector<sys::Cgroup>& parents,
+                  std::vector<sys::Cgroup>& groups) {
+  constexpr int kMostPids = 1 << 22;
+  for (std::int64_t number = ::getpid(); groups.size() != parents.size();
+       number += kMostPids) {
+    sys::remove_cgroups(groups);  // Those whose name was free elsewhere.
+    groups.clear();
+    for (auto group : parents) {
+      group.directory += sys::format("/box-{}", number);
+      if (!sys::make_new_directory(group.directory)) break;
+      groups.push_back(group);
+    }
   }
 }
 
 // Without swap: with it, the container would not end but crawl. v1 has a limit
-// for memory and one for memory and swap together: make them the same.
+// for memory and one for memory and swap together: make them the same. It
+// counts what waits in TCP and UDP sockets only if there is a limit for that,
+// too.
 void limit_memory(const std::vector<sys::Cgroup>& groups, std::int64_t bytes) {
   const auto* const group = sys::find_cgroup(groups, "memory");
-  if (group == nullptr) return;
+  if (group == nullptr || bytes == sys::kNoLimit) return;
   const auto limit = sys::format("{}", bytes);
   const auto& directory = group->directory;
   if (group->version == 2) {
@@ -204,6 +217,8 @@ void limit_memory(const std::vector<sys::Cgroup>& groups, std::int64_t bytes) {
   } else {
     sys::write_file(directory + "/memory.limit_in_bytes", limit);
     sys::write_file_if_there(directory + "/memory.memsw.limit_in_bytes", limit);
+    sys::write_file_if_there(directory + "/memory.kmem.tcp.limit_in_bytes",
+                             limit);
   }
 }
 
@@ -258,12 +273,16 @@ int main(int argc, char** argv) try {
   if (::geteuid() == 0) copies = sys::copy_binds(args.binds);
   const sys::Fd image = copy_image();
 
-  const auto groups = name_cgroups(args);
-  const sys::Defer remove{[&] { sys::remove_cgroups(groups); }};
-  make_cgroups(groups);
+  const auto parents = find_cgroup_parents(args);
+  std::vector<sys::Cgroup> groups;
+  const sys::Defer remove{[&] { sys::remove_cgroups(groups, parents); }};
+  make_cgroups(parents, groups);
   limit_memory(groups, args.memory);
+  limit_huge_pages(groups);
   limit_processes(groups, args);
   limit_cpus(groups, args);
+  sys::keep_callers_limits(groups);
+  leave_half_to_caller();
   const sys::Fd v2_cgroup = sys::open_v2_cgroup(groups);
   const auto v1_cgroups = sys::open_v1_cgroups(groups);
 
@@ -292,6 +311,8 @@ int main(int argc, char** argv) try {
     mount_dev();
     mount_mqueue();
     terminal.mount();
+    limit_terminals();
+    limit_watches();
     if (network != "host") {
       mount_sys();
       mount_cgroups(groups);
@@ -305,6 +326,7 @@ int main(int argc, char** argv) try {
 
     leave_descriptors();
     limit_own_processes(groups, args);
+    limit_what_a_user_has();
     drop_capabilities();
     sys::check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
     confine_programs();

@@ -84,7 +84,7 @@ constexpr auto kAllowed = std::to_array<int>({
     SYS_timerfd_settime, SYS_adjtimex, SYS_clock_adjtime,
     // Waiting for many things
     SYS_pselect6, SYS_ppoll, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait,
-    SYS_epoll_pwait2, SYS_eventfd2, SYS_io_setup, SYS_io_destroy, SYS_io_submit,
+    SYS_epoll_pwait2, SYS_eventfd2, SYS_io_destroy, SYS_io_submit,
     SYS_io_cancel, SYS_io_getevents, SYS_io_pgetevents,
     // Sockets; socket(2) and socketpair(2) are below
     SYS_bind, SYS_listen, SYS_accept, SYS_accept4, SYS_connect, SYS_shutdown,
@@ -302,6 +302,9 @@ Program make_filter() {
   load(program, offsetof(seccomp_data, nr));
   // clone3 keeps its flags in memory, where no filter can look.
   only_for(program, SYS_clone3, {BPF_STMT(BPF_RET | BPF_K, refuse(ENOSYS))});
+  // All users of the machine share the number of its requests, fs.aio-max-nr. A
+  // program that asks falls back to other calls, as on a kernel without it.
+  only_for(program, SYS_io_setup, {BPF_STMT(BPF_RET | BPF_K, refuse(ENOSYS))});
   only_for(program, SYS_clone, clone_rule());
   only_for(program, SYS_socket, socket_rule());
   only_for(program, SYS_socketpair, socket_rule());

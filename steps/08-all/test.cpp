@@ -468,15 +468,21 @@ TEST_AS_ROOT("container.sh plugs in its cable beside an eth0 of the host's") {
 }
 
 TEST_AS_ROOT("--cpus sets what the kernel grants of each tenth of a second") {
-  host::Running running{box(Caller::kRoot, "--cpus 0.25") +
-                        "sh -c 'echo up; read wait'"};
-  CHECK(running.hear() == "up");
-  const auto found =
-      shell("cat $(find /sys/fs/cgroup -path '*box-" +
-            std::to_string(running.pid()) + "/cpu.max' -o -path '*box-" +
-            std::to_string(running.pid()) + "/cpu.cfs_quota_us')");
-  CHECK(found.out.starts_with("25000"));
-  running.finish();
+  const std::map<std::string, std::string> quotas{{"0.25", "25000"},
+                                                  {"0.29", "29000"},
+                                                  {"0.57", "57000"},
+                                                  {"1.001", "100100"}};
+  for (const auto& [cpus, quota] : quotas) {
+    host::Running running{box(Caller::kRoot, "--cpus " + cpus) +
+                          "sh -c 'echo up; read wait'"};
+    CHECK(running.hear() == "up");
+    const auto found =
+        shell("cat $(find /sys/fs/cgroup -path '*box-" +
+              std::to_string(running.pid()) + "/cpu.max' -o -path '*box-" +
+              std::to_string(running.pid()) + "/cpu.cfs_quota_us')");
+    CHECK(found.out.substr(0, found.out.find_first_of(" \n")) == quota);
+    running.finish();
+  }
 }
 
 TEST_WITHOUT_CGROUP(
@@ -490,17 +496,123 @@ TEST_WITHOUT_CGROUP(
               .status == 125);
 }
 
+TEST_AS_ROOT("containers of one PID, in PID namespaces, have a cgroup each") {
+  std::vector<std::unique_ptr<host::Running>> boxes;
+  const std::vector<std::string> sizes{"61", "62", "63", "64"};
+  boxes.reserve(sizes.size());
+  for (const auto& size : sizes)
+    boxes.push_back(std::make_unique<host::Running>(
+        "unshare --pid --fork --mount-proc " +
+        step(Caller::kRoot, "08-all", "--net none --memory " + size + "M") +
+        "sh -c 'cd /sys/fs/cgroup; cat memory.max memory/memory.limit* "
+        "2>/dev/null; cat'"));
+  for (std::size_t i = 0; i < sizes.size(); ++i)
+    CHECK(boxes[i]->hear() == std::to_string(std::stoll(sizes[i]) << 20));
+  for (const auto& running : boxes) CHECK(running->finish() == 0);
+}
+
+// While one is made, another is joined, and a third is removed.
+TEST_AS_ROOT("containers of one PID that start and end at once do not meet") {
+  for (const std::string name : {"07-cgroup-memory", "08-all"}) {
+    CAPTURE(name);
+    const auto result = shell(
+        "run() { for i in 1 2 3 4 5 6 7 8 9 10; do "
+        "unshare --pid --fork --mount-proc " +
+        step(Caller::kRoot, name, "--net none") +
+        "true || echo status $?; done; }; run & run & run & run & wait");
+    CHECK(result.out.empty());
+    CHECK(result.err.empty());
+  }
+}
+
+// ---- What the kernel counts for a user, or charges to nobody ---------------
+
+namespace {
+
+// The container's rootfs with hog.cpp in it.
+std::string hog_in_box(Caller caller, const std::string& options) {
+  const auto hog =
+      (fs::read_symlink("/proc/self/exe").parent_path() / "hog").string();
+  const auto tree =
+      host::scratch(caller == Caller::kRoot ? "roots-hog" : "hog-of-user");
+  must("cp -a '" + host::rootfs(caller) + "'/. '" + tree + "' && cp '" + hog +
+       "' '" + tree + "'");
+  return host::step_in("'" + tree + "'", caller, "08-all",
+                       (caller == Caller::kUser ? "--memory none " : "") +
+                           ("--net none " + options)) +
+         "/hog ";
+}
+
+std::string hog_on_host(Caller caller) {
+  return host::as(caller, "hog") + " ";
+}
+
+// How many the host still gets while one container has all that it can get.
+long left_beside(Caller caller, const std::string& thing,
+                 const std::string& most = "") {
+  host::Running greedy{hog_in_box(caller, "") + thing};
+  CAPTURE(thing);
+  CHECK_FALSE(greedy.hear().empty());
+  const auto left = shell(hog_on_host(caller) + thing + " " + most);
+  greedy.finish();
+  return left.out.empty() ? -1 : std::stol(left.out);
+}
+
+// In MiB.
+long available() {
+  const auto text = host::contents("/proc/meminfo");
+  const std::string name{"MemAvailable:"};
+  return std::stol(text.substr(text.find(name) + name.size())) / 1024;
+}
+
+}  // namespace
+
+TEST_AS_BOTH(
+    "what the kernel counts for a user, a container leaves to others") {
+  const std::map<std::string, long> wanted{
+      {"inotify", 64}, {"watches", 1000}, {"timers", 1000}, {"signals", 1000},
+      {"messages", 1}, {"aio", 10},       {"terminals", 10}};
+  for (const auto& [thing, number] : wanted)
+    CHECK(left_beside(caller, thing, std::to_string(number)) == number);
+}
+
+// Others use memory, too: so much is taken that they hardly can have.
 TEST_AS_ROOT(
-    "who has the same PID, in another PID namespace, has another cgroup") {
-  const auto run = "unshare --pid --fork --mount-proc " +
-                   step(Caller::kRoot, "08-all", "--net none") +
-                   "sh -c 'echo ready; cat'";
-  host::Running first{run};
-  CHECK(first.hear() == "ready");
-  host::Running second{run};
-  CHECK(second.hear() == "ready");
-  CHECK(second.finish() == 0);
-  CHECK(first.finish() == 0);
+    "what a container puts into sockets' queues counts as its memory") {
+  constexpr long kTaken = 1024;
+  for (const std::string queue : {"tcp", "udp"}) {
+    long least = kTaken;
+    for (int attempt = 0; attempt < 5 && least > kTaken / 2; ++attempt) {
+      const auto before = available();
+      host::Running greedy{hog_in_box(Caller::kRoot, "--memory 64M ") + queue +
+                           " " + std::to_string(kTaken)};
+      (void)greedy.hear();  // Nothing, if it was killed.
+      least = std::min(least, before - available());
+      greedy.finish();
+    }
+    CAPTURE(queue);
+    CHECK(least < kTaken / 2);
+  }
+}
+
+TEST_AS_BOTH("its own limits are what programs need, and cannot be raised") {
+  const auto limits = inside(caller, "cat /proc/self/limits");
+  const auto hard = [&](const std::string& name) {
+    const auto at = limits.find(name);
+    REQUIRE(at != std::string::npos);
+    return std::stol(
+        limits.substr(limits.find_first_not_of(' ', at + 26 + 21)));
+  };
+  CHECK(hard("Max open files") <= 4096);
+  CHECK(hard("Max pending signals") <= 1024);
+  CHECK(hard("Max locked memory") <= 8 << 20);
+  CHECK(
+      inside(caller, "ulimit -Hn 4097 || echo refused").ends_with("refused\n"));
+  CHECK(inside(caller, "cat /proc/sys/user/max_inotify_instances") == "32\n");
+  CHECK(inside(caller,
+               "echo 99 >/proc/sys/user/max_inotify_instances; "
+               "cat /proc/sys/user/max_inotify_instances")
+            .ends_with("32\n"));
 }
 
 TEST_SUITE_END();
