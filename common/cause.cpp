@@ -387,7 +387,9 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
       return {sys::format("{} shows the host's cgroups, and not those of this "
                           "cgroup namespace",
                           host.cgroups_from_above),
-              "sudo mount -t cgroup2 cgroup2 " + host.cgroups_from_above};
+              sys::format("sudo umount -l {0} && "
+                          "sudo mount -t cgroup2 cgroup2 {0}",
+                          host.cgroups_from_above)};
     if (contains(host.command_line, "cgroup_disable=memory"))
       return memory_disabled(host);
     if (host.wsl && !v1.empty())
