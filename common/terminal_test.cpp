@@ -73,6 +73,20 @@ class Terminal {
           static_cast<ssize_t>(keys.size()));
   }
 
+  // The modes that it has now: the master speaks for both ends.
+  [[nodiscard]] termios modes() const {
+    termios now{};
+    CHECK(::tcgetattr(master_, &now) == 0);
+    return now;
+  }
+
+  // As stty(1) and pagers do.
+  void set_flags(tcflag_t flags) const {
+    termios now = modes();
+    now.c_lflag = flags;
+    CHECK(::tcsetattr(master_, TCSANOW, &now) == 0);
+  }
+
   void resize(unsigned short rows, unsigned short columns) const {
     const winsize size{rows, columns, 0, 0};
     (void)::ioctl(master_, TIOCSWINSZ, &size);
@@ -98,6 +112,9 @@ class Terminal {
     return host::comes_to_run(pid_, "sleep") &&
            host::eventually(has_job_in_foreground, pid_);
   }
+
+  // All that it has shown since `shows` was asked last.
+  [[nodiscard]] const std::string& screen() const { return screen_; }
 
   // The state of the program after it has changed: see waitpid(2).
   [[nodiscard]] int wait_for_change() const {
@@ -310,6 +327,111 @@ TEST_AS_BOTH("what 08 prints is not lost on a terminal that is read late") {
   ::poll(nullptr, 0, 2000);
   CHECK(terminal.shows("\n5000\r\n"));
   CHECK(terminal.finish() == 0);
+}
+
+// ---- Its modes -------------------------------------------------------------
+
+TEST_AS_BOTH("08 takes all keys, and gives back the modes that it found") {
+  Terminal terminal{"sh -c '" + run(caller, "08-all") +
+                    "sh -c \"echo up; read wait\"; echo over; read wait'"};
+  const auto before = terminal.modes().c_lflag;
+  CHECK(terminal.shows("up"));
+  CHECK(host::eventually(
+      [&](pid_t) { return (terminal.modes().c_lflag & ICANON) == 0; }, 0));
+  terminal.type("\r");
+  CHECK(terminal.shows("over"));
+  CHECK(terminal.modes().c_lflag == before);
+}
+
+TEST_AS_BOTH("08 leaves modes that somebody else has set meanwhile") {
+  Terminal terminal{"sh -c '" + run(caller, "08-all") +
+                    "sh -c \"echo up; read wait\"; echo over; read wait'"};
+  const auto before = terminal.modes().c_lflag;
+  CHECK(terminal.shows("up"));
+  CHECK(host::eventually(
+      [&](pid_t) { return (terminal.modes().c_lflag & ICANON) == 0; }, 0));
+  const auto others = before & ~static_cast<tcflag_t>(ECHO);
+  terminal.set_flags(others);
+  terminal.type("\n");
+  CHECK(terminal.shows("over"));
+  CHECK(terminal.modes().c_lflag == others);
+}
+
+// As in `08-all ... | less`: both have the same terminal.
+TEST_AS_BOTH("08 changes no modes when its output goes to another program") {
+  Terminal terminal{"sh -c '" + run(caller, "08-all") +
+                    "sh -c \"read a; echo \\$a; read b; echo \\$b\" | "
+                    "while read word; do echo [$word]; done; echo over'"};
+  const auto before = terminal.modes().c_lflag;
+  CHECK(host::comes_to_run(terminal.pid(), "sh"));
+  terminal.type("one\n");
+  CHECK(terminal.shows("[one]"));
+  CHECK(terminal.modes().c_lflag == before);
+  // While a pager reads single keys, they are the pager's.
+  const auto pagers = before & ~static_cast<tcflag_t>(ICANON | ECHO);
+  terminal.set_flags(pagers);
+  terminal.type("key\n");
+  terminal.resize(30, 90);  // It is heard, and changes nothing.
+  ::poll(nullptr, 0, 300);
+  CHECK(terminal.modes().c_lflag == pagers);
+  terminal.set_flags(before);
+  CHECK(terminal.shows("[key]"));
+  CHECK(terminal.shows("over"));
+  CHECK(terminal.modes().c_lflag == before);
+  CHECK(terminal.finish() == 0);
+}
+
+TEST_AS_BOTH("08 that is told to stop gives the modes back, and takes them") {
+  Terminal terminal{"env PS1='host# ' sh -i"};
+  CHECK(terminal.shows("host# "));
+  terminal.type(run(caller, "08-all") + "sleep 1000\n");
+  CHECK(terminal.is_with_a_job());
+  const auto is_raw = [&](pid_t) {
+    return (terminal.modes().c_lflag & ICANON) == 0;
+  };
+  CHECK(host::eventually(is_raw, 0));
+  ::kill(host::children(terminal.pid()).front(), SIGTSTP);
+  CHECK(terminal.shows("host# "));
+  CHECK((terminal.modes().c_lflag & ICANON) != 0);
+  terminal.type("fg\n");
+  CHECK(host::eventually(is_raw, 0));
+  terminal.type("\x03");
+  CHECK(terminal.shows("host# "));
+  CHECK((terminal.modes().c_lflag & ICANON) != 0);
+  terminal.type("exit 4\n");
+  CHECK(terminal.finish() == 4);
+}
+
+TEST_AS_BOTH("a line ends in one carriage return, whatever the terminal is") {
+  for (const auto& name : steps(caller)) {
+    CAPTURE(name);
+    for (const std::string streams :
+         {"", "</dev/null", "2>/dev/null", "</dev/null 2>/dev/null"}) {
+      CAPTURE(streams);
+      Terminal terminal{run(caller, name) + "sh -c 'echo a; echo b' " +
+                        streams};
+      CHECK(terminal.shows("a\r\nb\r\n"));
+      CHECK(terminal.finish() == 0);
+    }
+  }
+}
+
+TEST_AS_BOTH("^C reaches all that the command runs, also if it reads a pipe") {
+  for (const auto& name : steps(caller)) {
+    CAPTURE(name);
+    for (const std::string streams : {"</dev/null", "| cat", ""}) {
+      CAPTURE(streams);
+      // A shell that is left alone waits for sleep's end, and goes on.
+      Terminal terminal{"sh -c '" + run(caller, name) +
+                        "sh -c \"trap \\\"exit 5\\\" INT; sleep 1000; "
+                        "sleep 1000\" " +
+                        streams + "'"};
+      CHECK(host::comes_to_run(terminal.pid(), "sleep"));
+      if (streams.empty()) CHECK(terminal.is_with_a_job());
+      terminal.type("\x03");
+      CHECK(host::eventually(host::is_gone, terminal.pid()));
+    }
+  }
 }
 
 TEST_AS_BOTH("a closed terminal ends it") {

@@ -32,6 +32,13 @@ std::string inside(Caller caller, const std::string& command) {
   return shell(box(caller) + "sh -c '" + command + "' 2>&1").out;
 }
 
+// The leak sanitizer stops its own process by a child that it has to know the
+// PID of, and waits for ever if its children live in another PID namespace.
+std::string enter(Caller caller, pid_t pid) {
+  return "ASAN_OPTIONS=detect_leaks=0 " + host::as(caller, "enter") + " " +
+         std::to_string(pid) + " ";
+}
+
 }  // namespace
 
 // ---- It is pleasant --------------------------------------------------------
@@ -60,6 +67,39 @@ TEST_AS_BOTH("its PID 1 passes TERM on to a sleep, and reaps orphans") {
   CHECK(inside(caller,
                "(true & true & true &); sleep 0.2; ps -o stat | grep -c Z") ==
         "0\n");
+}
+
+// They mean init itself, as in `kill -HUP 1` of packages that replace an init.
+TEST_AS_BOTH("its PID 1 leaves signals from within alone, but for TERM") {
+  // TERM is the last of those that would end it to be heard.
+  CHECK(shell(box(caller) +
+              "sh -c 'trap \"echo survived; exit 3\" TERM; "
+              "for s in HUP USR1 USR2 ALRM TSTP CONT WINCH TERM; do "
+              "kill -$s 1; done; while :; do read -t 1 wait; done'")
+            .out == "survived\n");
+  CHECK(shell(box(caller) + "sh -c 'kill -TERM 1; sleep 1000'").status ==
+        128 + SIGTERM);
+}
+
+TEST_AS_BOTH("TERM twice says what it waits for, if an enter is stopped") {
+  host::Running running{box(caller) + "sh -c 'echo up; read wait' 2>&1"};
+  CHECK(running.hear() == "up");
+  host::Running joined{"env " + enter(caller, running.pid()) +
+                       "sh -c 'echo up; read wait'"};
+  CHECK(joined.hear() == "up");
+  ::kill(joined.pid(), SIGSTOP);
+  const auto child = running.child();
+  ::kill(running.pid(), SIGTERM);
+  // Its PID 1 has ended when what it ran has, but for what enter has to reap.
+  CHECK(host::eventually([](pid_t pid) { return host::children(pid).empty(); },
+                         child));
+  ::kill(running.pid(), SIGTERM);
+  const auto said = running.hear();
+  CAPTURE(said);
+  CHECK(said.starts_with("08-all: PID " + std::to_string(child)));
+  ::kill(joined.pid(), SIGCONT);
+  CHECK(running.finish() == 128 + SIGTERM);
+  CHECK(joined.finish() == 128 + SIGKILL);
 }
 
 TEST_AS_BOTH("the image is root's own, inside, and untouched outside") {
@@ -94,13 +134,6 @@ TEST_AS_ROOT("--user runs the command as that user, without capabilities") {
   CHECK(shell(box(Caller::kRoot, "--user 1000:100") +
               "sh -c 'id -u; id -g; id -G; grep CapEff /proc/self/status'")
             .out == "1000\n100\n100\nCapEff:\t0000000000000000\n");
-}
-
-// The leak sanitizer stops its own process by a child that it has to know the
-// PID of, and waits for ever if its children live in another PID namespace.
-std::string enter(Caller caller, pid_t pid) {
-  return "ASAN_OPTIONS=detect_leaks=0 " + host::as(caller, "enter") + " " +
-         std::to_string(pid) + " ";
 }
 
 TEST_AS_ROOT("enter joins it: the same namespaces, cgroups and filters") {

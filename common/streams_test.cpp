@@ -1,0 +1,274 @@
+// The standard streams of a container are no files of its caller's, and all
+// that goes through them arrives. From step 05 on, and in enter.
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <csignal>
+#include <filesystem>
+#include <functional>
+
+#include "common/host_test.hpp"
+#include "common/owned.hpp"
+
+using host::Caller, host::must, host::shell, host::step;
+
+TEST_SUITE_BEGIN("streams");
+
+namespace {
+
+// Each program that starts a command in a container, from 05 on, up to and with
+// its ROOTFS or PID. `options` are those of 05.
+void for_each(Caller caller,
+              const std::function<void(const std::string& run)>& test) {
+  for (const std::string name :
+       {"05-mountns", "06-netns-veth", "07-cgroup-memory", "08-all"}) {
+    CAPTURE(name);
+    const bool has_memory = name >= "07";
+    test(step(caller, name,
+              std::string{name >= "06" ? "--net none " : ""} +
+                  (has_memory ? "--memory none" : "")));
+  }
+  const std::string name = "enter";
+  CAPTURE(name);
+  host::Running box{step(caller, "08-all", "--net none --memory none") +
+                    "sh -c 'echo up; read wait'"};
+  CHECK(box.hear() == "up");
+  test("env ASAN_OPTIONS=detect_leaks=0 " + host::as(caller, "enter") + " " +
+       std::to_string(box.pid()) + " ");
+  CHECK(box.finish() == 1);
+}
+
+// An empty directory for the files of one test.
+std::string place(Caller caller, const std::string& name) {
+  auto path =
+      host::scratch(name + (caller == Caller::kRoot ? "-root" : "-user"));
+  must("rm -rf " + path + "/* && chmod 777 " + path);
+  return path;
+}
+
+// A descriptor that a shell can name: dash(1) knows those of one digit.
+sys::Fd lend(const sys::Fd& file) {
+  sys::Fd copy{::fcntl(file.get(), F_DUPFD, 3)};
+  REQUIRE(copy.get() < 10);
+  return copy;
+}
+
+struct Sockets {
+  Sockets() {
+    std::array<int, 2> ends{};
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) ==
+            0);
+    ours.reset(ends[0]);
+    its.reset(ends[1]);
+  }
+  sys::Fd ours, its;
+};
+
+const std::string kIdentity = "stat -Lc %d:%i /proc/self/fd/";
+
+}  // namespace
+
+TEST_AS_BOTH("no standard stream is the caller's, of whatever kind it is") {
+  const auto directory = place(caller, "kinds");
+  must("echo text >" + directory + "/file && mkfifo " + directory + "/fifo");
+  const Sockets sockets;
+  const sys::Pipe pipe;
+  const auto socket = lend(sockets.its);
+  const auto read_end = lend(pipe.read_end);
+  const auto write_end = lend(pipe.write_end);
+  const std::vector<std::string> inputs{"</dev/zero",
+                                        "</dev/kmsg",
+                                        "<" + directory + "/file",
+                                        "<>" + directory + "/file",
+                                        "<>" + directory + "/fifo",
+                                        "<&" + std::to_string(socket.get()),
+                                        "<&" + std::to_string(read_end.get())};
+  const std::vector<std::string> outputs{
+      ">" + directory + "/new", ">>" + directory + "/file",
+      "1<>" + directory + "/fifo", ">&" + std::to_string(socket.get()),
+      ">&" + std::to_string(write_end.get())};
+  for_each(caller, [&](const std::string& run) {
+    for (int stream = 0; stream < 3; ++stream) {
+      const auto number = std::to_string(stream);
+      for (auto where : stream == 0 ? inputs : outputs) {
+        if (where == "</dev/kmsg" && ::access("/dev/kmsg", R_OK) != 0) continue;
+        if (where.starts_with("1")) where.erase(0, 1);
+        if (stream == 2) where = "2" + where;
+        if (where.starts_with("<>") && stream == 1) where = "1" + where;
+        CAPTURE(where);
+        // It is the other of the two that tells.
+        const std::string to = stream == 1 ? " >&2" : "";
+        const auto result =
+            shell("sh -c '" + kIdentity + number + to + "; exec " + run +
+                  "sh -c \"" + kIdentity + number + to + "\"' " + where);
+        const auto told = host::lines(stream == 1 ? result.err : result.out);
+        CHECK(result.status == 0);
+        REQUIRE(told.size() == 2);
+        // Every container has the device.
+        CHECK((told[0] == told[1]) == (where == "</dev/zero"));
+      }
+    }
+  });
+  struct stat status {};
+  CHECK(::fstat(write_end.get(), &status) == 0);
+  CHECK(status.st_uid == ::getuid());
+  CHECK((status.st_mode & 07777) == 0600);
+}
+
+TEST_AS_BOTH("a file that is a standard stream keeps its contents and mode") {
+  const auto directory = place(caller, "attacked");
+  for_each(caller, [&](const std::string& run) {
+    must(
+        "cd " + directory + " && rm -f * && echo kept | tee in out err && " +
+        (caller == Caller::kUser && ::geteuid() == 0 ? "chown 54321 *; " : "") +
+        "chmod 666 out err && chmod 444 in");
+    (void)shell("cd " + directory + "; " + run +
+                "sh -c 'for i in 0 1 2; do chmod 4777 /proc/self/fd/$i; "
+                "chmod 4777 /dev/stdin /dev/stdout /dev/stderr; "
+                "echo evil >/proc/self/fd/$i; echo evil 1<>/proc/self/fd/$i; "
+                "done' <in >>out 2>>err");
+    CHECK(shell("cd " + directory + "; stat -c %a in out err | xargs").out ==
+          "444 666 666\n");
+    CHECK(host::contents(directory + "/in") == "kept\n");
+    CHECK(host::contents(directory + "/out").starts_with("kept\n"));
+    CHECK(host::contents(directory + "/err").starts_with("kept\n"));
+  });
+}
+
+TEST_AS_BOTH("what the command does not read is left to the caller") {
+  const auto directory = place(caller, "left");
+  must("seq 1 20000 >" + directory + "/numbers");
+  const auto rest = "cd " + directory + "; tail -n +2 numbers | cksum";
+  const auto expected = shell(rest).out;
+  for_each(caller, [&](const std::string& run) {
+    const auto line = "{ " + run + "sh -c 'read one; echo $one >&2'; " + run +
+                      "true; cksum; }";
+    for (const auto& result :
+         {shell("cd " + directory + "; " + line + " <numbers"),
+          shell("cd " + directory + "; cat numbers | " + line)}) {
+      CHECK(result.out == expected);
+      CHECK(result.err == "1\n");
+    }
+    CHECK(shell("seq 1 5 | while read n; do echo $n; " + run + "true; done")
+              .out == "1\n2\n3\n4\n5\n");
+  });
+}
+
+TEST_AS_BOTH("all bytes arrive, in both directions, and the end as well") {
+  const auto directory = place(caller, "bytes");
+  must("head -c 3000000 /dev/urandom >" + directory + "/bytes");
+  for_each(caller, [&](const std::string& run) {
+    for (const auto& line :
+         {run + "cat <bytes >copy", "cat bytes | " + run + "cat | cat >copy",
+          run + "cat <bytes >>copy",
+          run + "sh -c 'sleep 1000 & exec cat' <bytes >copy"}) {
+      CAPTURE(line);
+      must("cd " + directory + "; : >copy; " + line + "; cmp bytes copy");
+    }
+    // Read late, and slowly.
+    must("cd " + directory + "; " + run +
+         "cat <bytes | { sleep 0.2; dd bs=1000 2>/dev/null; } | cmp - bytes");
+  });
+}
+
+TEST_AS_BOTH("standard output and standard error stay in order") {
+  const auto file = place(caller, "order") + "/log";
+  const std::string print =
+      "sh -c 'i=0; while [ $i -lt 300 ]; do echo $i; i=$((i+1)); "
+      "echo $i >&2; i=$((i+1)); done'";
+  const auto expected = shell("seq 0 299").out;
+  for_each(caller, [&](const std::string& run) {
+    CHECK(shell(run + print + " 2>&1").out == expected);
+    for (const auto& where :
+         {" >" + file + " 2>&1", " >>" + file + " 2>>" + file}) {
+      must(": >" + file + "; " + run + print + where);
+      CHECK(host::contents(file) == expected);
+    }
+  });
+}
+
+TEST_AS_BOTH("its output that cannot be written is an error, and told") {
+  const auto directory = place(caller, "limit");
+  for_each(caller, [&](const std::string& run) {
+    for (const std::string command : {"seq 100000", "seq 3000", "yes"}) {
+      CAPTURE(command);
+      const auto result = shell("cd " + directory + "; ulimit -f 8; exec " +
+                                run + command + " >file");
+      CHECK(result.status == 125);
+      CHECK(result.err.find("cannot write to standard output: File too large "
+                            "(EFBIG)") != result.err.npos);
+      CHECK(std::filesystem::file_size(directory + "/file") == 4096);
+    }
+  });
+}
+
+TEST_AS_BOTH("a reader that goes away ends the command") {
+  for_each(caller, [&](const std::string& run) {
+    const auto result = shell("{ " + run +
+                              "yes 2>/dev/null; "
+                              "echo $? >&2; } | head -n 1");
+    CHECK(result.out == "y\n");
+    // To PID 1 it is only an error: see pid_namespaces(7).
+    const bool has_init =
+        run.find("/08-all ") != run.npos || run.find("/enter ") != run.npos;
+    CHECK(result.err == (has_init ? "141\n" : "1\n"));
+    // Also if it goes before the first word.
+    sys::Pipe pipe;
+    const auto output = lend(pipe.write_end);
+    host::Running late{run +
+                       "sh -c 'echo up >&2; read wait; "
+                       "while echo more; do :; done; exit 7' 2>&1 >&" +
+                       std::to_string(output.get())};
+    CHECK(late.hear() == "up");
+    pipe.read_end.reset();
+    late.say("go on");
+    const int status = late.finish();
+    CHECK(status == (has_init ? 141 : 7));
+  });
+}
+
+TEST_AS_BOTH("TERM ends it, even if nobody reads what it prints") {
+  for_each(caller, [&](const std::string& run) {
+    // Each takes a second, and 06 and 07 have all this from 05.
+    if (run.find("/06-") != run.npos || run.find("/07-") != run.npos) return;
+    host::Running box{run + "yes"};
+    CHECK(box.hear() == "y");
+    ::kill(box.pid(), SIGTERM);
+    CHECK(box.finish() == 128 + SIGTERM);
+  });
+}
+
+TEST_AS_BOTH("its streams have names that it can open, file or not") {
+  const auto file = place(caller, "names") + "/file";
+  const std::string print =
+      "sh -c 'echo 1 >/dev/stdout; echo 2 >/dev/stderr; "
+      "echo 3 >/proc/self/fd/1; cat /dev/stdin'";
+  for_each(caller, [&](const std::string& run) {
+    CHECK(shell("echo 4 | " + run + print + " 2>&1").out == "1\n2\n3\n4\n");
+    must("echo 4 >" + file + ".in; " + run + print + " <" + file + ".in >" +
+         file + " 2>&1");
+    CHECK(host::contents(file) == "1\n2\n3\n4\n");
+  });
+}
+
+TEST_AS_BOTH("a stream that is closed, or open the wrong way, is no stream") {
+  const auto file = place(caller, "wrong") + "/file";
+  for_each(caller, [&](const std::string& run) {
+    for (const auto& wrong : {"0>" + file, std::string{"0>/dev/null"}})
+      CHECK(
+          shell(run + "sh -c 'read x 2>/dev/null || echo none' " + wrong).out ==
+          "none\n");
+    must("echo kept >" + file);
+    CHECK(
+        shell(run + "sh -c 'echo x 2>/dev/null || exit 3' 1<" + file).status ==
+        3);
+    CHECK(host::contents(file) == "kept\n");
+    CHECK(shell(run + "true </etc").status == 125);
+    CHECK(shell(run + "sh -c 'echo x' >&-").status == 0);
+  });
+}
+
+TEST_SUITE_END();
