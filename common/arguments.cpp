@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
@@ -30,6 +31,7 @@ struct Option {
   std::string_view name;
   std::string_view value;  // What --help calls it; empty for a plain flag.
   std::string_view help;
+  std::string_view since;  // The step that brings it.
   void (*use)(Arguments& args, std::string_view value);
 };
 
@@ -62,50 +64,55 @@ std::int64_t parse_memory(std::string_view text) {
 // The 65536 ids of the map: see step 03.
 void parse_user(Arguments& args, std::string_view text) {
   const auto colon = text.find(':');
-  const auto user = parse_number(text.substr(0, colon), 0, 65535);
-  const auto group = colon == text.npos
-                         ? user
-                         : parse_number(text.substr(colon + 1), 0, 65535);
-  args.user = static_cast<uid_t>(user);
-  args.group = static_cast<gid_t>(group);
+  try {
+    const auto user = parse_number(text.substr(0, colon), 0, 65535);
+    const auto group = colon == text.npos
+                           ? user
+                           : parse_number(text.substr(colon + 1), 0, 65535);
+    args.user = static_cast<uid_t>(user);
+    args.group = static_cast<gid_t>(group);
+  } catch (const std::invalid_argument& error) {
+    invalid(sys::format("{}; hint: --user wants UID[:GID], and root is 0",
+                        error.what()));
+  }
 }
 
 constexpr std::array<Option, 10> kOptions{{
-    {"--hostname", "NAME", "its host name (box)",
+    {"--hostname", "NAME", "its host name (box)", "04",
      [](Arguments& args, std::string_view value) {
        args.hostname = parse_host_name(value);
      }},
-    {"--bind", "SRC:DST[:ro]", "show the host's SRC inside as DST",
+    {"--bind", "SRC:DST[:ro]", "show the host's SRC inside as DST", "05",
      [](Arguments& args, std::string_view value) {
        args.binds.push_back(parse_bind(value));
      }},
-    {"--read-only", "", "no writing, but to /tmp, /dev/shm and binds",
+    {"--read-only", "", "no writing, but to /tmp, /dev/shm and binds", "05",
      [](Arguments& args, std::string_view) { args.read_only = true; }},
-    {"--net", "veth|nat|none|host", "its network (root: veth; else none)",
+    {"--net", "veth|nat|none|host", "its network (root: veth; else none)", "06",
      [](Arguments& args, std::string_view value) {
        args.network = parse_network(value);
      }},
-    {"--memory", "SIZE", "at most that much: K, M, G, none (64M)",
+    {"--memory", "SIZE", "at most that much: K, M, G, none (64M)", "07",
      [](Arguments& args, std::string_view value) {
        args.memory = parse_memory(value);
        args.memory_was_said = true;
      }},
-    {"--pids", "N", "at most that many processes (256)",
+    {"--pids", "N", "at most that many processes (256)", "08",
      [](Arguments& args, std::string_view value) {
        args.pids = parse_number(value, 2, 4194304);  // PID 1, the command.
        args.pids_was_said = true;
      }},
-    {"--cpus", "X", "at most that many processors, 0.5 say (all)",
+    {"--cpus", "X", "at most that many processors, 0.5 say (all)", "08",
      [](Arguments& args, std::string_view value) {
        args.cpus = parse_cpus(value);
      }},
-    {"--env", "NAME=VALUE", "a variable of its environment",
+    {"--env", "NAME=VALUE", "a variable of its environment", "08",
      [](Arguments& args, std::string_view value) {
        args.environment.push_back(parse_variable(value));
      }},
-    {"--user", "UID[:GID]", "the ids of the command inside (0:0)",
+    {"--user", "UID[:GID]", "the ids of the command inside (0:0)", "08",
      [](Arguments& args, std::string_view value) { parse_user(args, value); }},
-    {"-v", "", "tell each step when it is done",
+    {"-v", "", "tell each step when it is done", "01",
      [](Arguments&, std::string_view) { verbose = true; }},
 }};
 
@@ -134,6 +141,59 @@ bool takes(const Usage& usage, std::string_view name) {
   std::exit(EXIT_SUCCESS);
 }
 
+// What Docker's users are used to, and what is said instead here.
+constexpr std::string_view kNoNeed{
+    "leave it out, the terminal is the caller's"};
+constexpr std::array<std::pair<std::string_view, std::string_view>, 33> kHabits{
+    {
+        {"-i", kNoNeed},
+        {"-t", kNoNeed},
+        {"-it", kNoNeed},
+        {"-ti", kNoNeed},
+        {"--interactive", kNoNeed},
+        {"--tty", kNoNeed},
+        {"-d", "leave it out, and end the line with &"},
+        {"--detach", "leave it out, and end the line with &"},
+        {"--rm", "leave it out, nothing is kept"},
+        {"--name", "--hostname NAME; build/enter takes the PID"},
+        {"-p", "no port is published: see steps/06-netns-veth/README.md"},
+        {"-P", "no port is published: see steps/06-netns-veth/README.md"},
+        {"--publish",
+         "no port is published: see steps/06-netns-veth/README.md"},
+        {"--volume", "--bind SRC:DST[:ro]"},
+        {"--mount", "--bind SRC:DST[:ro]"},
+        {"-e", "--env NAME=VALUE"},
+        {"-m", "--memory SIZE"},
+        {"--mem", "--memory SIZE"},
+        {"-u", "--user UID[:GID]"},
+        {"--network", "--net veth|nat|none|host"},
+        {"--host", "--hostname NAME"},
+        {"--name-space", "each step has its own: see --help"},
+        {"--pids-limit", "--pids N"},
+        {"--cpu", "--cpus X"},
+        {"-w", "COMMAND may be: sh -c 'cd DIR && exec ...'"},
+        {"--workdir", "COMMAND may be: sh -c 'cd DIR && exec ...'"},
+        {"-c", "COMMAND stands behind ROOTFS: sh -c '...'"},
+        {"--command", "COMMAND stands behind ROOTFS"},
+        {"--entrypoint", "COMMAND stands behind ROOTFS"},
+        {"--rootfs", "ROOTFS is a word of its own, in front of COMMAND"},
+        {"--readonly", "--read-only"},
+        {"--read_only", "--read-only"},
+        {"--verbose", "-v"},
+    }};
+
+[[noreturn]] void unknown(std::string_view name) {
+  for (const auto& option : kOptions)
+    if (option.name == name)
+      invalid(
+          sys::format("unknown option {}; hint: the steps from {} on have it",
+                      name, option.since));
+  for (const auto& [habit, instead] : kHabits)
+    if (habit == name)
+      invalid(sys::format("unknown option {}; hint: {}", name, instead));
+  invalid(sys::format("unknown option {}; see --help", name));
+}
+
 // Takes `--name value` or `--name=value`; returns how many words that was.
 int parse_option(Arguments& args, char** words, const Usage& usage) {
   const std::string_view word{words[0]};
@@ -148,8 +208,7 @@ int parse_option(Arguments& args, char** words, const Usage& usage) {
       std::find_if(kOptions.begin(), kOptions.end(), [&](const Option& known) {
         return known.name == name && takes(usage, name);
       });
-  if (option == kOptions.end())
-    invalid(sys::format("unknown option {}; see --help", name));
+  if (option == kOptions.end()) unknown(name);
   if (option->value.empty() && has_value)
     invalid(sys::format("{} takes no value", name));
   if (option->value.empty() || has_value) {
@@ -169,16 +228,39 @@ std::string default_rootfs() {
   return error ? "build/rootfs" : program.parent_path() / "rootfs";
 }
 
+bool exists(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
+
+// What somebody meant who gave this for ROOTFS.
+std::string hint_for_rootfs(const std::string& rootfs) {
+  const auto there = default_rootfs();
+  if (!exists(there)) return "make rootfs makes one";
+  if (rootfs.empty()) return "it is an empty word; left out it is " + there;
+  const auto name = rootfs.substr(rootfs.rfind('/') + 1);
+  if (rootfs.find(":/") != rootfs.npos)
+    return "to show a directory inside, say --bind SRC:DST; -v only narrates";
+  if (name == "run" || name == "exec" || name == "start" ||
+      (!name.empty() && exists(there + "/bin/" + name)))
+    return "ROOTFS stands in front of COMMAND: " + there;
+  if (name == "rootfs") return "there is one in " + there;
+  return "ROOTFS is a directory, " + there +
+         " say; rootfs/from-image unpacks an image into one";
+}
+
 void check_rootfs(const std::string& rootfs) {
   struct stat ours {};
   struct stat root {};
   if (::stat(rootfs.c_str(), &ours) == -1)
     throw Error{errno, "find the rootfs " + rootfs,
-                errno == ENOENT ? "make rootfs makes one" : ""};
+                errno == ENOENT ? hint_for_rootfs(rootfs) : ""};
+  if (!S_ISDIR(ours.st_mode))
+    throw Error{ENOTDIR, "enter the rootfs " + rootfs, hint_for_rootfs(rootfs)};
   // Undoing a mount that failed, step 02 would take the host's /proc away.
   check(::stat("/", &root), "look at /");
   if (ours.st_dev == root.st_dev && ours.st_ino == root.st_ino)
-    invalid("ROOTFS may not be the host's / itself");
+    invalid("ROOTFS may not be the host's / itself; hint: left out it is " +
+            default_rootfs());
 }
 
 // Seen from a PID namespace all groups outside are 0, so that a shell in there
@@ -223,6 +305,27 @@ std::string choose_network(const Arguments& args) {
 
 // ---- Values ----------------------------------------------------------------
 
+namespace {
+
+// Those of Docker's, Podman's and mount(8)'s, one or several. Any other word
+// may be the end of a path with a colon in it.
+bool is_bind_option(std::string text) {
+  static const std::string known{
+      " ro rw r w x rx wr rwx z Z U O cached delegated consistent nocopy "
+      "shared "
+      "rshared slave rslave private rprivate bind rbind exec noexec "};
+  text += ',';
+  for (std::size_t at = 0; at < text.size();) {
+    const auto end = text.find(',', at);
+    const auto word = " " + text.substr(at, end - at) + " ";
+    if (word == "  " || known.find(word) == known.npos) return false;
+    at = end + 1;
+  }
+  return true;
+}
+
+}  // namespace
+
 Bind parse_bind(std::string_view text) {
   Bind bind;
   auto rest = text;
@@ -240,6 +343,10 @@ Bind parse_bind(std::string_view text) {
   bind.target = rest.substr(colon + 1);
   if (bind.target.find_first_not_of("/.") == std::string::npos)
     invalid("--bind cannot cover / itself: that is what ROOTFS is for");
+  const auto last = bind.target.rfind(':');
+  if (last != bind.target.npos && is_bind_option(bind.target.substr(last + 1)))
+    invalid(sys::format("--bind has :ro and :rw only, not ':{}'",
+                        bind.target.substr(last + 1)));
   if ((bind.target + "/").find("/../") != std::string::npos)
     invalid(sys::format("--bind takes no '..' in DST, as in '{}'", text));
   return bind;
@@ -257,6 +364,28 @@ std::int64_t parse_number(std::string_view text, std::int64_t least,
   return value;
 }
 
+namespace {
+
+// "64 MiB", "64MB" and "1T" are clear enough.
+std::string hint_for_size(std::string_view text) {
+  const auto end = text.find_first_not_of("0123456789");
+  const auto number = text.substr(0, end);
+  if (number.empty() || number.size() > 6) return {};
+  std::string unit;
+  for (const char c : text.substr(std::min(end, text.size())))
+    if (c != ' ') unit += static_cast<char>(std::toupper(c));
+  if (unit.empty() && number.find_first_not_of('0') == number.npos)
+    return "; hint: none is for no limit";
+  for (const std::string known : {"K", "M", "G"})
+    if (unit == known || unit == known + "B" || unit == known + "IB")
+      return sys::format("; hint: {}{}", number, known);
+  if (unit == "T" || unit == "TB" || unit == "TIB")
+    return sys::format("; hint: {}G", 1024 * std::stoll(std::string{number}));
+  return {};
+}
+
+}  // namespace
+
 std::int64_t parse_size(std::string_view text) {
   if (text == "none") return kNoLimit;
   const auto unit =
@@ -267,9 +396,10 @@ std::int64_t parse_size(std::string_view text) {
     const auto most = std::numeric_limits<std::int64_t>::max() >> shift;
     return parse_number(digits, 1, most) << shift;
   } catch (const std::invalid_argument&) {
-    invalid(sys::format(
-        "'{}' is not a size: a whole number of bytes, or of K, M or G; or none",
-        text));
+    invalid(
+        sys::format("'{}' is not a size: a whole number of bytes, or of K, M "
+                    "or G; or none{}",
+                    text, hint_for_size(text)));
   }
 }
 

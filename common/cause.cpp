@@ -512,6 +512,13 @@ std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
     return no_module(host, "veth");
   if (is_about(attempt, "mount overlay") && errnum == EINVAL)
     return no_overlay(host);
+  if (is_about(attempt, "find a directory proc in") && errnum == ENOENT)
+    return Cause{"a root filesystem has one", "make rootfs"};
+  if (is_about(attempt, "make this the root mount") && errnum == EINVAL)
+    return Cause{
+        "pivot_root(2) takes the top of a mount, where no mount above it is "
+        "shared",
+        "see Pitfalls in steps/05-mountns/README.md"};
   // EACCES is mostly about a file, and not about what a host forbids at all.
   if (errnum == EPERM
           ? !is_about(attempt, "run ")

@@ -113,10 +113,11 @@ TEST_AS_BOTH("125 and one clear line if ROOTFS is none") {
         step_in("/no/such", caller, program.name, program.options) + "true");
     CHECK(missing.status == 125);
     CHECK(missing.out.empty());
-    CHECK(missing.err == program.name +
-                             ": cannot find the rootfs /no/such: No such file "
-                             "or directory (ENOENT); hint: make rootfs makes "
-                             "one\n");
+    CHECK(missing.err.starts_with(
+        program.name +
+        ": cannot find the rootfs /no/such: No such file or directory "
+        "(ENOENT); hint: "));
+    CHECK(host::lines(missing.err).size() == 1);
     const auto file = shell(step_in(host::scratch("roots") + "/file", caller,
                                     program.name, program.options) +
                             "true");

@@ -4,6 +4,7 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 namespace sys {
 
@@ -29,6 +30,19 @@ std::string flag_names(unsigned long flags) {
     if ((flags & flag) != 0)
       text += (text.empty() ? "" : "|") + std::string{name};
   return text;
+}
+
+bool is_link(const std::string& path) {
+  struct stat it {};
+  return ::lstat(path.c_str(), &it) == 0 && S_ISLNK(it.st_mode);
+}
+
+// Why there is nothing to bind.
+std::string hint_for_source(const std::string& source) {
+  if (source.find("/~") != source.npos)
+    return "a shell knows ~ only at the start of a word, say $HOME";
+  return is_link(source) ? "it is a link to what is not there"
+                         : "SRC is a path of the host, DST of the container";
 }
 
 std::string shown(const std::string& path) {
@@ -107,6 +121,9 @@ void place_mount(const Fd& copy, const std::string& target) {
 std::vector<Fd> copy_binds(const std::vector<Bind>& binds) {
   std::vector<Fd> copies;
   for (const auto& bind : binds) {
+    if (::access(bind.source.c_str(), F_OK) == -1)
+      throw Error{errno, sys::format("find {} for --bind", bind.source),
+                  hint_for_source(bind.source)};
     copies.push_back(copy_mount(bind.source));
     mount_attr wanted{};
     wanted.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
@@ -137,7 +154,19 @@ void place_binds(const std::vector<Bind>& binds,
     else
       Fd{::openat(parent.get(), name.c_str(), O_CREAT | O_EXCL | O_CLOEXEC,
                   0600)};
-    const auto target = open_inside(path, "the rootfs is not ours to change");
+    const char* const kIsLink =
+        "there it is a link to elsewhere; rm it from the rootfs first";
+    const auto target = open_inside(
+        path, is_link(path) ? kIsLink : "the rootfs is not ours to change");
+    struct stat place {};
+    check(::fstat(target.get(), &place), "look at {}", bind.target);
+    const auto doing = sys::format("bind {} on {}", bind.source, bind.target);
+    // A resolv.conf that is a link to /dev/null would take that away.
+    if (is_link(path) && S_ISCHR(place.st_mode) && !S_ISCHR(source.st_mode))
+      throw Error{EINVAL, doing, kIsLink};
+    if (S_ISDIR(source.st_mode) != S_ISDIR(place.st_mode))
+      throw Error{S_ISDIR(place.st_mode) ? EISDIR : ENOTDIR, doing,
+                  "a directory goes on a directory, a file on a file"};
     check(::syscall(SYS_move_mount, copies[i].get(), "", target.get(), "",
                     MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
           "bind {} on {}", bind.source, bind.target);

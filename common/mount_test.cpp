@@ -288,7 +288,7 @@ TEST_CASE("a source that is not there is named" *
   const auto error = error_of([] {
     sys::copy_binds({{"/no/such", "/x", false}});
   });
-  CHECK(error.doing() == "copy the mount /no/such");
+  CHECK(error.doing() == "find /no/such for --bind");
   CHECK(error.code() == std::errc::no_such_file_or_directory);
 }
 

@@ -100,7 +100,8 @@ void die_with_parent();
 int failure_descriptor() noexcept;
 
 /// Throws the Error for an execvp(3) that came back, with status 126 or 127.
-[[noreturn]] void exec_failed(const char* command);
+/// `path` is where it looked, by default the PATH of our environment.
+[[noreturn]] void exec_failed(const char* command, const char* path = nullptr);
 
 /// Where a child waits for its parent's word, a plain value. Make it before the
 /// clone; the parent opens it, the child waits at it.

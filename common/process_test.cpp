@@ -191,7 +191,10 @@ TEST_CASE("a command that is not there is 127, one that cannot run 126") {
 
   CHECK(failure(EACCES, "/etc/passwd").status() == 126);
   CHECK(failure(ENOEXEC, "/etc/passwd").status() == 126);
-  CHECK(failure(EACCES, "/etc/passwd").hint().empty());
+  CHECK(failure(EACCES, "/etc/passwd").hint() ==
+        "chmod +x makes it executable");
+  CHECK(failure(EACCES, "/etc").hint() == "it is a directory");
+  CHECK(failure(EACCES, "/bin/sh").hint().empty());
 }
 
 TEST_CASE("a command that is there but not found lacks its loader") {

@@ -93,6 +93,18 @@ void join_namespaces(const Process& member, int namespaces) {
         "process {} has the root directory of the host", member.pid())};
 }
 
+// A container has no other name out here.
+pid_t parse_pid(const std::string& text) try {
+  return static_cast<pid_t>(
+      sys::parse_number(text, 1, std::numeric_limits<pid_t>::max()));
+} catch (const std::invalid_argument& error) {
+  throw std::invalid_argument{sys::format(
+      "{}; hint: {}", error.what(),
+      text.starts_with("-i") || text.starts_with("-t")
+          ? "leave it out, the terminal is the caller's"
+          : "enter takes a PID, and pgrep 08-all prints those of 08-all")};
+}
+
 void print_usage(FILE* file) {
   fmt::print(file,
              "usage: enter [-v] PID [COMMAND [ARG...]]\n\n"
@@ -119,8 +131,7 @@ int main(int argc, char** argv) try {
     return sys::kOurFailure;
   }
   sys::fill_standard_streams();
-  const auto pid = static_cast<pid_t>(
-      sys::parse_number(argv[1], 1, std::numeric_limits<pid_t>::max()));
+  const auto pid = parse_pid(argv[1]);
   sys::check_proc();
   std::string shell = "/bin/sh";
   std::string login = "-l";

@@ -101,5 +101,5 @@ void execute(const sys::Arguments& args) {
   pointers.push_back(nullptr);
   sys::narrate("execve {}", args.command[0]);
   errno = try_along_path(args.command, pointers.data(), path);
-  sys::exec_failed(args.command[0]);
+  sys::exec_failed(args.command[0], path.c_str());
 }

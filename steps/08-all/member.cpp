@@ -27,7 +27,10 @@ namespace {
 constexpr unsigned kForkedOnly = 0x40;
 
 [[noreturn]] void fail_to_find(pid_t pid, int errnum) {
-  throw sys::Error{errnum, sys::format("find process {}", pid)};
+  throw sys::Error{errnum, sys::format("find process {}", pid),
+                   errnum == ESRCH || errnum == ENOENT
+                       ? "pgrep 08-all prints those of 08-all"
+                       : ""};
 }
 
 }  // namespace
@@ -219,8 +222,10 @@ Process wait_for_member(pid_t pid) {
     const bool is_hopeful = may_start_one(given);
     // The shell forks, and env(1) runs, before 08-all does: so not at once.
     if (!is_hopeful && waited > seconds{2})
-      throw std::runtime_error{
-          sys::format("process {} is in no container and runs none", pid)};
+      throw std::runtime_error{sys::format(
+          "process {} is in no container and runs none; hint: pgrep "
+          "08-all prints those of 08-all",
+          pid)};
     if (is_hopeful && !is_told && waited > seconds{1}) {
       tell_of_waiting(pid);
       is_told = true;
