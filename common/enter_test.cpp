@@ -314,4 +314,85 @@ TEST_AS_BOTH("enter called at once, or a moment later, is in the container") {
   }
 }
 
+namespace {
+
+// All that a process can see of itself, but its numbers, and what it uses. Both
+// are of the shell that runs this.
+const std::string kOfItself =
+    "umask; pwd; ulimit -a; ulimit -Ha; env | sort; nice; ionice; "
+    "taskset -p $$ | sed 's/.*: //'; ls /proc/$$/fd\n"
+    "stat -c %u:%g /proc/$$ /proc/$$/environ\n"
+    "for name in cgroup coredump_filter gid_map limits loginuid mounts "
+    "oom_score_adj personality sessionid setgroups timerslack_ns uid_map; do "
+    "echo $name; cat /proc/$$/$name; done\n"
+    "for link in cwd root ns/cgroup ns/ipc ns/mnt ns/net ns/pid ns/time "
+    "ns/user ns/uts; do readlink /proc/$$/$link; done\n"
+    "grep -vE '^(Name|State|Tgid|Ngid|Pid|PPid|FDSize|NStgid|NSpid|NSpgid|"
+    "NSsid|Vm.*|Rss.*|HugetlbPages|Threads|SigQ|.*_switches|Kthread):' "
+    "/proc/$$/status\n";
+
+// What the command of a container sees, and what one that enters it sees, each
+// called with words in front of it.
+void compare(Caller caller, const std::string& before_all,
+             const std::string& before_enter) {
+  CAPTURE(before_all);
+  CAPTURE(before_enter);
+  const auto script = host::scratch("enter-facts") + "/facts";
+  std::ofstream{script} << kOfItself;
+  host::Running box{"sh -c '" + before_all + " " +
+                    quiet(caller, "--bind " + script + ":/facts") +
+                    "sh -c \". /facts 2>&1; echo over; read wait\"'"};
+  std::vector<std::string> its;
+  for (auto line = box.hear(); line != "over"; line = box.hear()) {
+    REQUIRE((!line.empty() || its.empty() || !its.back().empty()));
+    its.push_back(line);
+  }
+  // The shell is replaced by 08-all or waits for it.
+  const pid_t all = find_program(box.pid(), "08-all");
+  const auto visit =
+      shell(before_enter + " " + enter(caller, std::to_string(all)) +
+            " sh -c '. /facts 2>&1' 2>&1");
+  const auto seen = host::lines(visit.out);
+  CHECK(its.size() > 80);
+  REQUIRE(seen.size() == its.size());
+  for (std::size_t i = 0; i < its.size(); ++i) CHECK(seen[i] == its[i]);
+  box.finish();
+}
+
+}  // namespace
+
+TEST_AS_BOTH("what enters a container sees of itself what its command sees") {
+  compare(caller, "", "");
+  // These are the caller's of 08-all or of enter, and neither counts inside.
+  for (const std::string odd :
+       {"umask 077;", "umask 0;", "ulimit -S -n 100;", "ulimit -S -c 0;",
+        "setarch -R", "setarch --addr-compat-layout", "SECRET=x"}) {
+    compare(caller, odd, "");
+    compare(caller, "", odd);
+  }
+  // The limits of 08-all bind the container, and so also what enters it.
+  for (const std::string lower : {"ulimit -n 100;", "ulimit -f 4096;",
+                                  "ulimit -s 4096;", "prlimit --nproc=5000"})
+    compare(caller, lower, "");
+  // And these come from the caller, of the one and of the other.
+  for (const std::string both : {"nice -n 5", "ionice -c 3", "taskset -c 0",
+                                 "trap \"\" USR1;", "choom -n 500 --"})
+    compare(caller, both, both);
+}
+
+TEST_CASE("the last lines before the exec are the same in enter as in 08-all") {
+  const auto walls = [](const std::string& file) {
+    std::vector<std::string> found;
+    for (const auto& line : host::lines(host::contents(file))) {
+      if (line != "    leave_descriptors();" && found.empty()) continue;
+      if (line.find("limit") == line.npos) found.push_back(line);
+      if (line == "    filter_system_calls();") return found;
+    }
+    return found;
+  };
+  const auto in_all = walls("steps/08-all/main.cpp");
+  CHECK(in_all.size() >= 6);
+  CHECK(walls("steps/08-all/enter.cpp") == in_all);
+}
+
 TEST_SUITE_END();

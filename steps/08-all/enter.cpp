@@ -4,14 +4,16 @@
 //   new     setns(2) on a pidfd: see pidfd_open(2), namespaces(7)
 //   try     build/enter $(pgrep -n 08-all) ps
 
-#include <fcntl.h>         // open, O_WRONLY
-#include <grp.h>           // setgroups
-#include <sched.h>         // setns, CLONE_NEW*
-#include <sys/prctl.h>     // prctl
-#include <sys/resource.h>  // setrlimit
-#include <sys/stat.h>      // stat
-#include <unistd.h>        // chdir, setresuid
+#include <fcntl.h>            // open, O_WRONLY
+#include <grp.h>              // setgroups
+#include <sched.h>            // setns, CLONE_NEW*
+#include <sys/personality.h>  // personality
+#include <sys/prctl.h>        // prctl
+#include <sys/resource.h>     // setrlimit
+#include <sys/stat.h>         // stat, umask
+#include <unistd.h>           // chdir, setresuid
 
+#include <algorithm>
 #include <limits>
 #include <sstream>
 #include <stdexcept>
@@ -53,30 +55,38 @@ std::vector<sys::Fd> open_cgroups(const Process& member) {
   return files;
 }
 
-// What a member has beside its namespaces, taken while we may.
-struct Membership {
-  std::vector<sys::Fd> cgroups;
-  rlimit processes{};
-};
-
-// A number, or "unlimited", in the words of /proc/PID/limits. (Asking with
-// prlimit(2) takes a capability that root in Docker has not.)
-rlim_t limit_from(std::istream& words) {
-  std::string word;
-  words >> word;
-  return word == "unlimited" ? RLIM_INFINITY : std::stoull(word);
+// The limits of a member, in the order of their numbers, RLIMIT_CPU the first:
+// see proc_pid_limits(5). (Asking with prlimit(2) takes a capability that root
+// in Docker has not.)
+std::vector<rlimit> read_limits(const Process& member) {
+  constexpr std::size_t kName = 26;  // So wide is the name of each.
+  std::vector<rlimit> limits;
+  std::istringstream lines{member.read("limits")};
+  std::string line;
+  std::getline(lines, line);  // A heading.
+  while (std::getline(lines, line) && line.size() > kName) {
+    std::istringstream words{line.substr(kName)};
+    rlimit limit{};
+    for (rlim_t* const value : {&limit.rlim_cur, &limit.rlim_max}) {
+      std::string word;
+      words >> word;
+      *value = word == "unlimited" ? RLIM_INFINITY : std::stoull(word);
+    }
+    limits.push_back(limit);
+  }
+  return limits;
 }
 
-Membership take_from(const Process& member) {
-  Membership taken{open_cgroups(member), {RLIM_INFINITY, RLIM_INFINITY}};
-  const std::string name{"Max processes"};
-  const auto limits = member.read("limits");
-  const auto at = limits.find(name);
-  if (at == limits.npos) return taken;
-  std::istringstream words{limits.substr(at + name.size())};
-  taken.processes.rlim_cur = limit_from(words);
-  taken.processes.rlim_max = limit_from(words);
-  return taken;
+// Child: none is higher than the container's, nor than we can set it.
+void take_over_limits(const std::vector<rlimit>& limits) {
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    const auto resource = static_cast<decltype(RLIMIT_CPU)>(i);
+    rlimit own{};
+    sys::check(::getrlimit(resource, &own), "get limit {}", i);
+    const rlimit wanted{std::min(limits[i].rlim_cur, own.rlim_max),
+                        std::min(limits[i].rlim_max, own.rlim_max)};
+    sys::check(::setrlimit(resource, &wanted), "take over limit {}", i);
+  }
 }
 
 // Joins the namespaces of the member. Its root directory is then ours; that it
@@ -149,26 +159,29 @@ int main(int argc, char** argv) try {
   sys::check(::prctl(PR_SET_DUMPABLE, 0), "make us opaque");
   leave_keys();
   leave_groups();
-  const auto membership = take_from(member);
+  const auto cgroups = open_cgroups(member);
+  const auto limits = read_limits(member);
   join_namespaces(member, namespaces);
   sys::Gate gate;
   // A process never changes its own PID namespace, only that of its children.
   sys::Child child = sys::clone(0, [&] {
     terminal.enter();
-    gate.wait();  // Until we are in the cgroups, under the container's limits.
+    gate.wait();  // Until we are in the cgroups.
     become_root();
-    sys::check(::setrlimit(RLIMIT_NPROC, &membership.processes),
-               "take over the process limit");
+    ::umask(022);
     sys::check(::chdir("/"), "enter the root");
+    // From here on as in main.cpp; a test compares the lines.
     leave_descriptors();
+    sys::check(::personality(PER_LINUX), "leave the caller's personality");
     drop_capabilities();
     sys::check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
     confine_programs();
     filter_system_calls();
+    take_over_limits(limits);
     execute(args);
   });
   const auto number = sys::format("{}", child.pid());
-  for (const auto& file : membership.cgroups)
+  for (const auto& file : cgroups)
     sys::check(::write(file.get(), number.data(), number.size()),
                "put PID {} into a cgroup of the container", number);
   gate.open();

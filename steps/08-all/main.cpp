@@ -11,13 +11,14 @@
 //           on the host: build/enter $(pgrep -n 08-all) ps
 //   open    the kernel itself, which all containers share
 
-#include <grp.h>          // setgroups
-#include <linux/sched.h>  // CLONE_NEW*, CLONE_INTO_CGROUP
-#include <sys/mount.h>    // mount, umount2
-#include <sys/prctl.h>    // prctl, PR_SET_NO_NEW_PRIVS
-#include <sys/stat.h>     // umask
-#include <sys/syscall.h>  // SYS_pivot_root
-#include <unistd.h>       // chdir, execvp, sethostname, setresuid, symlink
+#include <grp.h>              // setgroups
+#include <linux/sched.h>      // CLONE_NEW*, CLONE_INTO_CGROUP
+#include <sys/mount.h>        // mount, umount2
+#include <sys/personality.h>  // personality, PER_LINUX
+#include <sys/prctl.h>        // prctl, PR_SET_NO_NEW_PRIVS
+#include <sys/stat.h>         // umask
+#include <sys/syscall.h>      // SYS_pivot_root
+#include <unistd.h>           // chdir, execvp, sethostname, setresuid, symlink
 
 #include <optional>
 #include <stdexcept>
@@ -325,6 +326,7 @@ int main(int argc, char** argv) try {
         sys::set_mount_attributes(path, MOUNT_ATTR_RDONLY);
 
     leave_descriptors();
+    sys::check(::personality(PER_LINUX), "leave the caller's personality");
     limit_own_processes(groups, args);
     limit_what_a_user_has();
     drop_capabilities();
