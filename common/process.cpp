@@ -69,9 +69,14 @@ bool in_mask(std::string_view status, std::string_view name, int signal) {
 std::string file_of(const Fd& proc, pid_t pid, const char* name) {
   const auto path = sys::format("{}/{}", pid, name);
   const Fd file{::openat(proc.get(), path.c_str(), O_RDONLY | O_CLOEXEC)};
-  std::array<char, 4096> text{};
-  const auto n = ::read(file.get(), text.data(), text.size());
-  return {text.data(), n > 0 ? static_cast<std::size_t>(n) : 0};
+  std::string text;
+  std::array<char, 4096> chunk{};
+  // A process of many groups has a long status.
+  for (;;) {
+    const auto n = ::read(file.get(), chunk.data(), chunk.size());
+    if (n <= 0) return text;
+    text.append(chunk.data(), static_cast<std::size_t>(n));
+  }
 }
 
 // Whether it has ended, but is not gone: see proc_pid_stat(5), flags.

@@ -1,15 +1,18 @@
 #include "common/process.hpp"
 
 #include <doctest/doctest.h>
+#include <grp.h>
 #include <linux/sched.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <numeric>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "common/testing.hpp"
 
@@ -374,6 +377,25 @@ TEST_CASE("a signal that came before the child was made waits for it") {
   });
   CHECK(program.wait() == 0);
   CHECK(result.wait() == 128 + SIGTERM);
+}
+
+// The groups stand in /proc/PID/status before the signals. With an account from
+// a directory service they can be hundreds.
+TEST_CASE("a child in a thousand groups gets the TERM that it handles (root)" *
+          doctest::skip(::geteuid() != 0)) {
+  const Bell bell;
+  Program program{0, [&] {
+                    std::vector<gid_t> groups(1000);
+                    std::iota(groups.begin(), groups.end(), 3000000000U);
+                    sys::check(::setgroups(groups.size(), groups.data()),
+                               "join a thousand groups");
+                    handle(SIGTERM, [](int) { ::_exit(kCaught); });
+                    bell.ring();
+                    sleep_for_ever();
+                  }};
+  bell.await();
+  program.send(SIGTERM);
+  CHECK(program.wait() == kCaught);
 }
 
 TEST_CASE("the child does not inherit that signals are held back") {
