@@ -8,7 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <optional>
+#include <algorithm>
+#include <filesystem>
 
 #include "common/file.hpp"
 #include "common/mount.hpp"
@@ -23,15 +24,55 @@ sys::Fd user_namespace_of(pid_t pid) {
       sys::check(::open(path.c_str(), O_RDONLY | O_CLOEXEC), "open {}", path)};
 }
 
+struct Owner {
+  uid_t user = 0;
+  gid_t group = 0;
+};
+
+// Whose the image, our working directory, is: the directory's owner's. But if
+// most of what is in it is root's, root has built it in a directory of somebody
+// else's.
+Owner owner_of_image() {
+  int all = 0;
+  int of_root = 0;
+  struct stat file {};
+  for (const auto& entry : std::filesystem::directory_iterator{"."}) {
+    sys::check(::lstat(entry.path().c_str(), &file), "look at {}",
+               entry.path().string());
+    ++all;
+    if (file.st_uid == 0) ++of_root;
+  }
+  if (2 * of_root > all) return {};
+  sys::check(::stat(".", &file), "look at the image");
+  return {file.st_uid, file.st_gid};
+}
+
+// The lines of a map in which `owner` and 0 change places; all other ids stay
+// as they are. An owner above the container's ids leaves to 0 the last of them.
+std::string swap_with_root(unsigned owner) {
+  constexpr unsigned kFirst = 100000;
+  constexpr unsigned kLast = 65535;
+  const unsigned place = std::min(owner, kLast);
+  auto lines = sys::format("{} {} 1\n", owner, kFirst);
+  const auto add = [&](unsigned first, unsigned end) {
+    if (first < end)
+      lines += sys::format("{} {} {}\n", first, kFirst + first, end - first);
+  };
+  if (owner != 0) lines += sys::format("0 {} 1\n", kFirst + place);
+  add(1, place);
+  add(place + 1, kLast + 1);
+  return lines;
+}
+
 // A mount takes its map from a user namespace. Where the image is the host
 // root's, the container's own will do. Where it is user 1000's, it takes one
 // that sends 1000 to the container's root, and a child to hold it a moment.
-sys::Fd make_map(uid_t owner, gid_t group) {
+sys::Fd make_map(const Owner& owner) {
   sys::Gate<> held;
   const sys::Child holder = sys::clone(CLONE_NEWUSER, [&] { held.wait(); });
   const auto proc = sys::format("/proc/{}", holder.pid());
-  sys::write_file(proc + "/uid_map", sys::format("{} 100000 1", owner));
-  sys::write_file(proc + "/gid_map", sys::format("{} 100000 1", group));
+  sys::write_file(proc + "/uid_map", swap_with_root(owner.user));
+  sys::write_file(proc + "/gid_map", swap_with_root(owner.group));
   return user_namespace_of(holder.pid());
 }
 
@@ -43,10 +84,10 @@ sys::Fd copy_image() {
 
 bool map_image(const sys::Fd& image, pid_t child) {
   if (image.get() == -1) return false;
-  struct stat root {};
-  sys::check(::fstat(image.get(), &root), "look at the image");
-  const sys::Fd map = root.st_uid == 0 ? user_namespace_of(child)
-                                       : make_map(root.st_uid, root.st_gid);
+  const auto owner = owner_of_image();
+  const sys::Fd map = owner.user == 0 && owner.group == 0
+                          ? user_namespace_of(child)
+                          : make_map(owner);
   mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_IDMAP;
   attributes.userns_fd = static_cast<__u64>(map.get());
@@ -56,7 +97,7 @@ bool map_image(const sys::Fd& image, pid_t child) {
                  sys::errno_name(errno));
     return false;
   }
-  sys::narrate("map the image's owner {} to the container's root", root.st_uid);
+  sys::narrate("map the image's owner {} to the container's root", owner.user);
   return true;
 }
 

@@ -120,6 +120,46 @@ TEST_AS_ROOT("root may run the image of an ordinary user as its own") {
             .out == "0:0\nmade\n");
 }
 
+// An image that is partly root's and partly a user's: "sudo tar" in a directory
+// of one's own, for example. Neither part is nobody's, and each can be changed.
+TEST_AS_ROOT("whoever owns an image, or a part of it, none of it is nobody's") {
+  struct Case {
+    std::string name, directory, files, one;  // Owners; that of one file.
+    std::string seen_files, seen_one;
+  };
+  for (const auto& image : std::vector<Case>{
+           {"user", "1000:1000", "1000:1000", "0:0", "0:0", "1000:1000"},
+           {"root", "1000:1000", "0:0", "1000:1000", "0:0", "1000:1000"},
+           {"roots", "0:0", "0:0", "1000:50", "0:0", "1000:50"},
+           {"group", "1000:50", "1000:50", "0:0", "0:0", "1000:50"},
+           {"of-root", "1000:0", "1000:0", "0:1000", "0:0", "1000:1000"},
+           {"of-user", "0:1000", "0:1000", "1000:0", "0:1000", "1000:0"},
+           {"other", "1000:1000", "1000:1000", "33:4", "0:0", "33:4"},
+           {"first", "1:1", "1:1", "0:0", "0:0", "1:1"},
+           {"last", "65535:65535", "65535:65535", "0:0", "0:0", "65535:65535"},
+           {"high", "200000:200000", "200000:200000", "0:0", "0:0",
+            "65535:65535"}}) {
+    CAPTURE(image.name);
+    const auto tree = host::scratch("owners") + "/" + image.name;
+    must("cp -a " + host::rootfs(Caller::kRoot) + " " + tree + " && touch " +
+         tree + "/etc/one " + tree + "/etc/two && chown -Rh " + image.files +
+         " " + tree + " && chown " + image.one + " " + tree +
+         "/etc/one && chown " + image.directory + " " + tree);
+    const auto result = shell(
+        host::step_in(tree, Caller::kRoot, "08-all", "--net none") +
+        "sh -c 'stat -c %u:%g /etc/two /etc/one; "
+        "find /bin /etc /root \\( -user 65534 -o -group 65534 \\) | wc -l; "
+        "for file in two one; do echo x >>/etc/$file && "
+        "chown 7:8 /etc/$file && stat -c %u:%g /etc/$file; done'");
+    CHECK(result.out ==
+          image.seen_files + "\n" + image.seen_one + "\n0\n7:8\n7:8\n");
+    CHECK(result.err == "");
+    CHECK(
+        shell("stat -c %u:%g " + tree + "/etc/two " + tree + "/etc/one").out ==
+        image.files + "\n" + image.one + "\n");
+  }
+}
+
 TEST_AS_BOTH("its environment is its own, and what --env says") {
   const auto variables =
       "SECRET=x TERM=vt100 " + box(caller, "--env A=1 --env HOME=/tmp") + "env";
