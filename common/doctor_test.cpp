@@ -177,6 +177,121 @@ TEST_AS_BOTH("without a compiler no step works, and a command brings one") {
          mend.find(" add ") != std::string::npos));
 }
 
+namespace {
+
+// A copy of the project in which nothing is built, in which `caller` runs the
+// doctor after `prepare`; what it says, and what is behind that.
+std::string copy_of_all(const std::string& name) {
+  const auto tree = host::scratch("doctor-tree") + "/" + name;
+  must("rm -rf " + tree + " && mkdir " + tree +
+       " && cp -r Makefile README.md common rootfs scripts steps " + tree);
+  return tree;
+}
+
+const std::string kAsUser =
+    "setpriv --reuid 54321 --regid 54321 --clear-groups ";
+
+}  // namespace
+
+TEST_AS_ROOT("a tree of root's does not build for a user, in any language") {
+  const auto tree = copy_of_all("of-root");
+  for (const std::string locale : {"C.UTF-8", "de_DE.UTF-8", "ja_JP.UTF-8"}) {
+    const auto told =
+        shell("cd '" + tree + "' && LC_ALL=" + locale + " LANGUAGE=" + locale +
+              " " + kAsUser + "sh scripts/doctor");
+    CAPTURE(told.out);
+    CHECK(told.status == 1);
+    CHECK(told.out.find(": it does not build: the files are not yours\n") !=
+          std::string::npos);
+    CHECK(told.out.find("chown -R 54321:54321 '" + tree + "'\n") !=
+          std::string::npos);
+  }
+}
+
+TEST_AS_ROOT("lost exec bits: all that are lost, and what gives them back") {
+  const auto tree = copy_of_all("bits");
+  must("cd " + tree + " && chmod -x scripts/* rootfs/* && cd - && chmod 755 " +
+       tree);
+  auto told = shell("cd " + tree + " && sh scripts/doctor");
+  CHECK(told.out.find(": the scripts are not executable\n    chmod +x ") !=
+        std::string::npos);
+  must("cd " + tree + " && " + host::lines(told.out).back());
+  for (const std::string name : {"scripts/", "rootfs/"})
+    CHECK(shell("cd " + tree + " && find " + name +
+                " -type f ! -perm -100 -exec grep -l '^#!' {} +")
+              .out.empty());
+  must("chmod -x " + tree + "/rootfs/from-host");
+  told = shell("cd " + tree + " && BUILD=$OLDPWD/build sh scripts/doctor");
+  CHECK(told.out.ends_with("    chmod +x rootfs/from-host\n"));
+}
+
+TEST_AS_ROOT(
+    "a full disk is told, and is never taken for a machine that is fine") {
+  const auto run = doctor(Caller::kRoot);
+  testing::in_namespaces(CLONE_NEWNS, [&] {
+    sys::mount("tmpfs", "/media", "tmpfs", 0, "size=4k");
+    (void)shell("cat /dev/zero >/media/full");
+    for (const std::string format : {"", " --json"}) {
+      const auto told = shell("TMPDIR=/media " + run + format);
+      CAPTURE(told.out);
+      CHECK(told.status == 1);
+      CHECK(told.err.empty());
+      CHECK(told.out.find("there is no room in /media") != std::string::npos);
+      CHECK(told.out.find("TMPDIR=/var/tmp make doctor") != std::string::npos);
+      CHECK(host::lines(told.out).size() >= 8);
+    }
+    CHECK(shell("TMPDIR=/no/such " + run).status == 1);
+  });
+  CHECK(shell(run + " >/dev/full").status == 1);
+}
+
+TEST_AS_ROOT("without a package manager it does not send to one") {
+  const auto tree = copy_of_all("bare");
+  const auto told = shell(
+      "unshare --mount sh -c 'for name in apt-get dnf zypper pacman apk; do "
+      "for place in /usr/bin /usr/sbin /usr/local/bin; do "
+      "[ ! -e $place/$name ] || mount --bind /dev/null $place/$name; done; "
+      "done; cd " +
+      tree + "; CXX=no-such-g++ sh scripts/doctor'");
+  CAPTURE(told.out);
+  CHECK(told.status == 1);
+  CHECK(told.out.find("no package manager known here; missing: ") !=
+        std::string::npos);
+  CHECK(told.out.find("scripts/setup") == std::string::npos);
+}
+
+// Lessons type it; a step's own program may be permitted what it is not.
+TEST_AS_BOTH("unshare(1) is tried, too") {
+  const auto place = host::scratch("unshare");
+  must("cd " + place +
+       " && printf '#!/bin/sh\\n[ \"$1\" = --version ] && "
+       "echo unshare from util-linux 2.38 || { echo no >&2; exit 1; }\\n' "
+       ">unshare && chmod 755 unshare");
+  const auto told = shell("PATH=" + place + ":$PATH " + doctor(caller));
+  CAPTURE(told.out);
+  CHECK(told.status == 1);
+  CHECK(line_of(told.out, "unshare(1)").find("not here") != std::string::npos);
+  CHECK(
+      told.out.find("unshare(1): unshare --user --map-root-user fails: no\n") !=
+      std::string::npos);
+  CHECK(shell(doctor(caller)).out.find("unshare(1)") == std::string::npos);
+}
+
+TEST_AS_ROOT("an ordinary user with an image of root's is told whose it is") {
+  const auto place = host::scratch("built-by-root");
+  (void)doctor(Caller::kUser);
+  must("cp -a build/0* build/enter build/rootfs " + place);
+  const auto told = shell(kAsUser + "env BUILD=" + place + " sh " +
+                          host::scratch("doctor") + "/scripts/doctor");
+  CAPTURE(told.out);
+  CHECK(line_of(told.out, "03-").find("image") == std::string::npos);
+  for (const std::string step : {"05-", "06-", "08-"})
+    CHECK(line_of(told.out, step).find("the image is of another user") !=
+          std::string::npos);
+  CHECK(shell(doctor(Caller::kUser)).out.find("of another user") ==
+        std::string::npos);
+}
+
 TEST_AS_USER("a directory where root may not come, as on NFS") {
   const auto place = host::scratch("sudo");
   must("cd '" + place +

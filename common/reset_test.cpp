@@ -152,12 +152,12 @@ TEST_AS_ROOT("of files it removes what we put there, if nobody uses it") {
 }
 
 TEST_AS_ROOT("what it removes may have any name, and moves no cursor by it") {
-  const auto result =
-      on_a_host(kFiles +
-                "name=$(printf \"docs.\\033[2J\\302\\233\\303\\244\"); "
-                "rm -r $TMPDIR/docs.used; mv $TMPDIR/docs.dead \"$TMPDIR/$name\";"
-                "scripts/reset --dry-run | sed \"s,$TMPDIR/,,\" | grep docs; "
-                "scripts/reset >/dev/null; ls $TMPDIR | wc -l");
+  const auto result = on_a_host(
+      kFiles +
+      "name=$(printf \"docs.\\033[2J\\302\\233\\303\\244\"); "
+      "rm -r $TMPDIR/docs.used; mv $TMPDIR/docs.dead \"$TMPDIR/$name\";"
+      "scripts/reset --dry-run | sed \"s,$TMPDIR/,,\" | grep docs; "
+      "scripts/reset >/dev/null; ls $TMPDIR | wc -l");
   CAPTURE(result.err);
   CHECK(result.out == "reset: rm -rf --one-file-system docs.?[2J?\u00e4\n2\n");
 }

@@ -68,11 +68,34 @@ TEST_AS_ROOT("without a package manager one line says what is missing") {
   CHECK(result.out.empty());
   CHECK(result.err ==
         "setup: no package manager known here; missing: compiler no-such-g++ "
-        "-std=c++20, linker no-such-g++ -static\n");
+        "-std=c++20, linker no-such-g++ -static; see README.md, "
+        "\"Requirements\"\n");
 }
 
-// ---- What the texts name is there
-// ---------------------------------------------
+TEST_CASE("where there is no Linux, it says so before all else") {
+  const auto place = host::scratch("mac");
+  host::must("cd " + place +
+             " && printf '#!/bin/sh\\necho Darwin\\n' >uname && "
+             "chmod 755 uname");
+  const auto result = shell("PATH=" + place + ":$PATH scripts/setup run");
+  CHECK(result.status == 1);
+  CHECK(host::lines(result.err).size() == 1);
+  CHECK(result.err.find("this is Darwin, and containers are made of Linux") !=
+        std::string::npos);
+}
+
+TEST_AS_ROOT("in a copy of somebody else's, it says what makes it ours") {
+  const auto place = host::scratch("foreign");
+  host::must("cp -r scripts " + place + " && chmod 755 " + place);
+  const auto result =
+      shell("cd / && setpriv --reuid 54321 --regid 54321 --clear-groups sh " +
+            place + "/scripts/setup run");
+  CHECK(result.status == 1);
+  CHECK(result.err.find("hint: sudo chown -R 54321:54321 '" + place + "'") !=
+        std::string::npos);
+}
+
+// ---- What the texts name ----------------------------------------------------
 
 namespace {
 
