@@ -1,5 +1,5 @@
-// What step 05 stops: the way out of a chroot, mounts that the host sees, and
-// writing to the image.
+// What step 05 stops: the way out of a chroot, mounts that the host sees,
+// writing to the image, and changing files that are standard streams.
 
 #include <sys/stat.h>
 
@@ -43,9 +43,33 @@ probe::Answer image(const std::string& name) {
   return probe::refused("make the files /" + name + " and /tmp/" + name);
 }
 
+// A descriptor is the file itself, whatever directory is the root: its mode can
+// be changed, it can be cut short, and opened once more for writing.
+probe::Answer stream(const std::string&) {
+  std::string what;
+  const auto note = [&](const std::string& attempt, bool is_done) {
+    if (is_done) what += (what.empty() ? "" : ", ") + attempt;
+  };
+  const bool has_proc = probe::has_proc();
+  for (const int number : {STDIN_FILENO, STDERR_FILENO}) {
+    const auto name = "/proc/self/fd/" + std::to_string(number);
+    note("chmod 4777 " + name, ::fchmod(number, 04777) == 0);
+    note("truncate " + name, ::ftruncate(number, 0) == 0);
+    if (!has_proc) continue;
+    const int again = ::open(name.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
+    note("write to " + name, again != -1 && ::write(again, "evil\n", 5) == 5);
+    (void)::close(again);  // It might be the other end of our input.
+  }
+  return what.empty() ? probe::refused("chmod, truncate or write to streams")
+                      : probe::done(what);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   return probe::run(argc, argv,
-                    {{"chroot2", chroot2}, {"mount", mount}, {"image", image}});
+                    {{"chroot2", chroot2},
+                     {"mount", mount},
+                     {"image", image},
+                     {"stream", stream}});
 }
