@@ -233,4 +233,20 @@ TEST_AS_BOTH("each mount allows no more than it is for") {
   CHECK(table.find("mode=620,ptmxmode=666") != table.npos);
 }
 
+// common/streams_test.cpp has the rest.
+TEST_AS_BOTH("no standard stream is a file of the host's") {
+  const auto directory = host::scratch("streams");
+  must("cd " + directory + " && echo kept | tee in out err && chmod 666 *" +
+       (caller == Caller::kUser && ::geteuid() == 0 ? "; chown 54321 *" : ""));
+  const auto result =
+      shell("cd " + directory + "; " + step(caller, kStep) +
+            "sh -c 'for i in 0 1 2; do chmod 4777 /proc/self/fd/$i; "
+            "echo evil >/proc/self/fd/$i; done; exit 7' <in >>out 2>>err");
+  CHECK(result.status == 7);
+  for (const std::string name : {"/in", "/out", "/err"}) {
+    CHECK(host::contents(directory + name).starts_with("kept\n"));
+    CHECK(shell("stat -c %a " + directory + name).out == "666\n");
+  }
+}
+
 TEST_SUITE_END();
