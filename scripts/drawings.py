@@ -268,7 +268,8 @@ def measured(svgs):
     for sans, mono in FONTS:
         with tempfile.NamedTemporaryFile('w', suffix='.html', encoding='utf-8') as file:
             file.write('<!doctype html><meta charset=utf-8><style>body > svg{display:block}'
-                       f'svg{{font-family:{sans}!important}} svg .m{{font-family:{mono}!important;'
+                       f'svg{{font-family:{sans},sans-serif!important}} '
+                       f'svg .m{{font-family:{mono},monospace!important;'
                        'letter-spacing:.018em}</style><body data-ready=1>' + '\n'.join(svgs))
             file.flush()
             with browser.Page(browser.address(file.name), 720, 1000) as page:
