@@ -6,7 +6,7 @@
 
 #include "common/host_test.hpp"
 
-using host::shell;
+using host::Caller, host::shell;
 
 TEST_SUITE_BEGIN("reset");
 
@@ -98,6 +98,21 @@ TEST_AS_ROOT("of rules it removes ours whose link is gone") {
   CHECK(result.out ==
         "reset: nft delete table ip box1\n"
         "table ip box2\ntable ip box3\ntable ip mine\n");
+}
+
+TEST_AS_ROOT("of rules it removes those of a program that was killed") {
+  const auto result = on_a_host(
+      "echo 1 >/proc/sys/net/ipv4/ip_forward;" +
+      host::as(Caller::kRoot, "06-netns-veth") +
+      " --net nat build/rootfs sleep 1000 & box=$!;"
+      "inside() { tr -d \" \" <\"/proc/$box/task/$box/children\"; };"
+      "until grep -qsx sleep \"/proc/$(inside)/comm\"; do sleep 0.1; done;"
+      "scripts/reset;"
+      "kill -KILL $box; until ! ip -o link | grep -q box; do sleep 0.1; done;"
+      "scripts/reset | sed s/box[0-9]*/boxN/; nft list tables");
+  CAPTURE(result.err);
+  CHECK(result.status == 0);
+  CHECK(result.out == "reset: nft delete table ip boxN\n");
 }
 
 // A tool that is not asked whether it is there: it only tells what it has, and
