@@ -389,6 +389,9 @@ std::string table(const std::vector<std::string>& pids,
     row.insert(row.end(), values.begin(), values.end());
   }
   std::vector<std::size_t> widths(rows[0].size());
+  // A PID has at most seven digits, so the columns begin at the same place for
+  // all.
+  std::fill_n(widths.begin() + 2, pids.size(), std::size_t{7});
   for (auto& row : rows)
     for (std::size_t i = 0; i + 1 < row.size(); ++i) {  // The last may be long.
       if (row[i].size() > 36) row[i] = row[i].substr(0, 33) + "...";
