@@ -369,6 +369,48 @@ TEST_CASE("no memory controller: why there is none, and how to have one") {
   CHECK(why(none, host) == "cgroups are kept away by docker");
 }
 
+TEST_CASE("a cgroup with processes: what moves them to a leaf") {
+  Attempt full{"find a cgroup for a limit on memory", EBUSY, 0,
+               "/sys/fs/cgroup"};
+  auto host = user_on_good_host();
+  CHECK(why(full, host) ==
+        "the cgroup /sys/fs/cgroup has processes, so it hands nothing down");
+  CHECK(mend(full, host) ==
+        "mkdir -p /sys/fs/cgroup/leaf && xargs -n1 "
+        "</sys/fs/cgroup/cgroup.procs >/sys/fs/cgroup/leaf/cgroup.procs");
+  host.is_root = true;
+  host.container = "docker";  // It is not Docker that forbids it.
+  CHECK(mend(full, host).starts_with("mkdir -p /sys/fs/cgroup/leaf"));
+  full.directory = "/sys/fs/cgroup/app-a\\x2db it's.scope";
+  CHECK(
+      mend(full, host)
+          .starts_with(
+              "mkdir -p '/sys/fs/cgroup/app-a\\x2db it'\\''s.scope/leaf' && "));
+  full.errnum = EOPNOTSUPP;
+  CHECK(why(full, host).ends_with("is threaded, so it takes no container"));
+}
+
+TEST_CASE("cgroups of the host in a cgroup namespace: what shows its own") {
+  const std::string own = "35 31 0:9 / /own rw - cgroup2 x rw\n";
+  const std::string above = "36 31 0:9 /../.. /above rw - cgroup2 x rw\n";
+  const std::string v1 = "37 31 0:8 /.. /v1 rw - cgroup x rw,memory\n";
+  CHECK(sys::find_cgroups_from_above(own).empty());
+  CHECK(sys::find_cgroups_from_above(own + above).empty());
+  CHECK(sys::find_cgroups_from_above(above + v1) == "/above");
+  CHECK(sys::find_cgroups_from_above(v1).empty());
+
+  const Attempt none{"find a cgroup for a limit on memory", ENOENT, 0};
+  auto host = root_on_good_host();
+  host.cgroups_from_above = "/above";
+  CHECK(why(none, host).starts_with("/above shows the host's cgroups"));
+  CHECK(mend(none, host) ==
+        "umount -l /above && mount -t cgroup2 cgroup2 /above");
+
+  // The container cannot see the limit that stops it.
+  CHECK(mend({"make a cgroup namespace", ENOSPC, CLONE_NEWUSER}, host) ==
+        "sysctl -w user.max_cgroup_namespaces=15000");
+}
+
 TEST_CASE("a cgroup that is not for us: whose it is, and who delegates one") {
   const Attempt denied{"find a cgroup for a limit on memory", EACCES, 0};
   auto host = user_on_good_host();

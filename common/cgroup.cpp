@@ -277,10 +277,9 @@ Cgroup find_v2_parent(const Hierarchy& hierarchy,
 }  // namespace
 
 std::vector<Cgroup> find_cgroup_parents(
-    const std::vector<std::string>& controllers) {
-  check_proc();
+    const std::vector<std::string>& controllers, const std::string& if_there) {
   return find_cgroup_parents(controllers, read_file("/proc/self/cgroup"),
-                             read_file("/proc/self/mountinfo"));
+                             read_file("/proc/self/mountinfo"), if_there);
 }
 
 namespace {
@@ -299,11 +298,26 @@ void add_v1(std::vector<Cgroup>& parents, const std::string& directory,
   parents.insert(behind, {1, directory, {controller}, {}, {}});  // v2 is last.
 }
 
+void add_if_there(std::vector<Cgroup>& parents, const std::string& controller,
+                  std::string_view cgroup, std::string_view mountinfo) {
+  const auto v1 = find_hierarchy(cgroup, mountinfo, controller);
+  if (v1) {
+    const auto directory = v1->mount_point + v1->own;
+    if (why_not_to_fill(directory) == 0) add_v1(parents, directory, controller);
+    return;
+  }
+  for (auto& parent : parents)
+    if (parent.version == 2 &&
+        missing_in(parent.directory + "/cgroup.subtree_control", {controller})
+            .empty())
+      parent.controllers.push_back(controller);
+}
+
 }  // namespace
 
 std::vector<Cgroup> find_cgroup_parents(
     const std::vector<std::string>& controllers, std::string_view cgroup,
-    std::string_view mountinfo) {
+    std::string_view mountinfo, const std::string& if_there) {
   std::vector<Cgroup> parents;
   std::vector<std::string> on_v2;
   for (const auto& name : controllers) {
@@ -317,25 +331,13 @@ std::vector<Cgroup> find_cgroup_parents(
       no_place(errnum, {name}, directory);
     add_v1(parents, directory, name);
   }
-  if (on_v2.empty()) return parents;
-  const auto v2 = find_hierarchy(cgroup, mountinfo, {});
-  if (!v2) no_place(ENOENT, on_v2);
-  parents.push_back(find_v2_parent(*v2, on_v2));
+  if (!on_v2.empty()) {
+    const auto v2 = find_hierarchy(cgroup, mountinfo, {});
+    if (!v2) no_place(ENOENT, on_v2);
+    parents.push_back(find_v2_parent(*v2, on_v2));
+  }
+  if (!if_there.empty()) add_if_there(parents, if_there, cgroup, mountinfo);
   return parents;
-}
-
-void add_if_there(std::vector<Cgroup>& parents, const std::string& controller) {
-  for (auto& parent : parents)
-    if (parent.version == 2 &&
-        holds(contents(parent.directory + "/cgroup.subtree_control"), ' ',
-              controller)) {
-      parent.controllers.push_back(controller);
-      return;
-    }
-  const auto v1 = find_hierarchy(read_file("/proc/self/cgroup"),
-                                 read_file("/proc/self/mountinfo"), controller);
-  if (v1 && why_not_to_fill(v1->mount_point + v1->own) == 0)
-    add_v1(parents, v1->mount_point + v1->own, controller);
 }
 
 void keep_callers_limits(const std::vector<Cgroup>& groups) {

@@ -33,15 +33,17 @@ struct Cgroup {
 /// On v2 it is the nearest one, from our own upwards, that hands the
 /// controllers down, or that does so when it is told to. One with processes
 /// cannot, so its limits come with the result: see keep_callers_limits.
+/// With `if_there`, one that can be used as it is comes along, or does not.
 /// Throws Error with a hint if there is none: see cgroups(7), and
 /// /proc/PID/cgroup and /proc/PID/mountinfo in proc(5).
 std::vector<Cgroup> find_cgroup_parents(
-    const std::vector<std::string>& controllers);
+    const std::vector<std::string>& controllers,
+    const std::string& if_there = {});
 
 /// The same, for given contents of /proc/self/cgroup and /proc/self/mountinfo.
 std::vector<Cgroup> find_cgroup_parents(
     const std::vector<std::string>& controllers, std::string_view cgroup,
-    std::string_view mountinfo);
+    std::string_view mountinfo, const std::string& if_there = {});
 
 /// The directories of the cgroups, made by us or not, that these contents of
 /// /proc/PID/cgroup and /proc/self/mountinfo name.
@@ -55,10 +57,6 @@ const Cgroup* find_cgroup(const std::vector<Cgroup>& groups,
 /// The value behind `key` in a flat keyed file such as memory.events, or 0 if
 /// the key is not there. Throws Error if the file cannot be read.
 long read_keyed_value(const std::string& path, std::string_view key);
-
-/// Adds a place for `controller` to what find_cgroup_parents has found, if
-/// there is one without changing anything.
-void add_if_there(std::vector<Cgroup>& parents, const std::string& controller);
 
 /// Lowers the limits of `groups` to those of the caller, where these are lower:
 /// no container may have more than the program that starts it. Throws Error.

@@ -291,6 +291,26 @@ TEST_ON_V2("a user in a cgroup of their own is told to leave it to a leaf") {
   CHECK(result.err.empty());
 }
 
+// As one whom systemd gives a scope, and who logs in a second time.
+TEST_ON_V2("a user's container is not entered from another cgroup of theirs") {
+  const Group scope{"scope"};
+  const Group session{"session"};
+  scope.make("leaf");
+  must("chown -R 54321 " + scope.path() + " " + session.path());
+  const auto line = box(Caller::kUser, "08-all") + "sh -c 'echo up; read wait'";
+  const host::Running running{
+      "sh -c " +
+      quoted("echo $$ >" + scope.path() + "/leaf/cgroup.procs; exec " + line)};
+  CHECK(running.hear() == "up");
+  const auto enter = host::as(Caller::kUser, "enter") + " " +
+                     std::to_string(running.pid()) + " hostname";
+  const auto refused = session.run(enter);
+  CHECK(refused.status == 125);
+  CHECK(refused.err.ends_with(
+      "hint: enter it from the session that runs it, or as root\n"));
+  CHECK(scope.run(enter, "/leaf").out == "box\n");
+}
+
 TEST_ON_V2("without a cgroup namespace to be had, the hint says which limit") {
   const std::string setting = "/proc/sys/user/max_cgroup_namespaces";
   const auto before = host::contents(setting);

@@ -181,9 +181,14 @@ int main(int argc, char** argv) try {
     execute(args);
   });
   const auto number = sys::format("{}", child.pid());
-  for (const auto& file : cgroups)
-    sys::check(::write(file.get(), number.data(), number.size()),
-               "put PID {} into a cgroup of the container", number);
+  for (const auto& file : cgroups) {
+    const auto n = ::write(file.get(), number.data(), number.size());
+    // v2 also asks who owns the cgroup that ours and this one are both below.
+    if (n == -1 && errno == EACCES)
+      throw sys::Error{EACCES, "enter a cgroup of the container",
+                       "enter it from the session that runs it, or as root"};
+    sys::check(n, "put PID {} into a cgroup of the container", number);
+  }
   gate.open();
 
   return child.wait(terminal);

@@ -17,9 +17,7 @@ std::vector<sys::Cgroup> find_cgroup_parents(const sys::Arguments& args) {
   if (args.memory != sys::kNoLimit) controllers.emplace_back("memory");
   controllers.emplace_back("pids");
   try {
-    auto parents = sys::find_cgroup_parents(controllers);
-    sys::add_if_there(parents, "hugetlb");
-    return parents;
+    return sys::find_cgroup_parents(controllers, "hugetlb");
   } catch (const sys::Error& error) {
     const bool wants_memory = args.memory != sys::kNoLimit;
     const bool has_no_place = error.doing().starts_with("find a cgroup") ||
