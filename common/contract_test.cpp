@@ -269,4 +269,32 @@ TEST_AS_BOTH(
   });
 }
 
+TEST_AS_BOTH("--bind takes a source whose path is longer than PATH_MAX") {
+  const auto base = host::scratch("deep-bind");
+  const auto go = "cd " + base +
+                  " && for i in 1 2 3 4 5; do for j in 1 2 3 4 "
+                  "5 6; do name=" +
+                  std::string(200, 'd') +
+                  "; mkdir -p $name && cd -P $name || exit; done; done; ";
+  must(go + "mkdir -p data && echo found >data/file && echo one >file");
+  for (const std::string name :
+       {"05-mountns", "06-netns-veth", "07-cgroup-memory", "08-all"}) {
+    CAPTURE(name);
+    const auto options = std::string{name >= "06" ? "--net none " : ""} +
+                         (name >= "07" ? "--memory none " : "");
+    const auto result = shell(
+        go +
+        step(caller, name,
+             options +
+                 "--bind data:/mnt --bind ./file:/tmp/file --bind .:/tmp/all") +
+        "cat /mnt/file /tmp/file /tmp/all/file");
+    CAPTURE(result.err);
+    CHECK(result.out == "found\none\none\n");
+    CHECK(
+        shell(go + step(caller, name, options + "--bind nothing:/mnt") + "true")
+            .status == 125);
+  }
+  must("rm -rf " + base);
+}
+
 TEST_SUITE_END();

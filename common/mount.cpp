@@ -4,7 +4,10 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+
 #include <unistd.h>
+#include <algorithm>
+#include <climits>
 
 namespace sys {
 
@@ -106,8 +109,21 @@ void set_mount_attributes(const std::string& path, std::uint64_t attributes) {
 }
 
 Fd copy_mount(const std::string& path) {
+  // A system call takes no path of PATH_MAX bytes or more, and that of our
+  // working directory might be longer: then open the first part of it.
+  Fd start;
+  std::string rest = path;
+  while (rest.size() >= PATH_MAX) {
+    const auto slash = std::min(rest.rfind('/', PATH_MAX - 1), rest.size());
+    start.reset(check(
+        ::openat(start.get() == -1 ? AT_FDCWD : start.get(),
+                 (rest.substr(0, slash) + "/").c_str(), O_PATH | O_CLOEXEC),
+        "open the first part of {}", path));
+    rest.erase(0, slash + 1);
+  }
   return Fd{static_cast<int>(
-      check(::syscall(SYS_open_tree, AT_FDCWD, path.c_str(),
+      check(::syscall(SYS_open_tree, start.get() == -1 ? AT_FDCWD : start.get(),
+                      rest.c_str(),
                       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE),
             "copy the mount {}", path))};
 }
@@ -121,7 +137,8 @@ void place_mount(const Fd& copy, const std::string& target) {
 std::vector<Fd> copy_binds(const std::vector<Bind>& binds) {
   std::vector<Fd> copies;
   for (const auto& bind : binds) {
-    if (::access(bind.source.c_str(), F_OK) == -1)
+    // (Of one that is too long this says nothing.)
+    if (::access(bind.source.c_str(), F_OK) == -1 && errno != ENAMETOOLONG)
       throw Error{errno, sys::format("find {} for --bind", bind.source),
                   hint_for_source(bind.source)};
     copies.push_back(copy_mount(bind.source));
