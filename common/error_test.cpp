@@ -148,7 +148,9 @@ TEST_CASE("what a terminal would act on is shown, not sent") {
       // A byte that promises more does not swallow what follows.
       {"\xe4\x1b[2J", "\\xe4?[2J"},
   };
-  for (const auto& [text, shown] : texts) {
+  for (const auto& one : texts) {
+    const auto& text = one.first;
+    const auto& shown = one.second;
     CHECK(sys::printable(text) == shown);
     // Every way by which it can get there.
     CHECK(reported(sys::Error{EIO, text}).find(": cannot " + shown + ": ") !=
