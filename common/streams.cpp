@@ -97,10 +97,22 @@ std::size_t waiting_in(const Fd& pipe) {
   return static_cast<std::size_t>(bytes);
 }
 
-// A flag of ours alone: the caller's description of the file stays as it is.
+bool are_one_terminal(int one, int other) {
+  unsigned first = 0;
+  unsigned second = 0;
+  return ::ioctl(one, TIOCGDEV, &first) == 0 &&
+         ::ioctl(other, TIOCGDEV, &second) == 0 && first == second;
+}
+
+// A flag of ours alone, not to wait: the caller's description of the file stays
+// as it is. Another user's terminal, as under runuser(1), has a second name.
 Fd open_anew(int stream) {
+  constexpr int kFlags = O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC;
   const auto name = sys::format("/proc/self/fd/{}", stream);
-  return Fd{::open(name.c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)};
+  Fd anew{::open(name.c_str(), kFlags)};
+  if (anew.get() != -1) return anew;
+  Fd terminal{::open("/dev/tty", kFlags)};
+  return are_one_terminal(terminal.get(), stream) ? std::move(terminal) : Fd{};
 }
 
 }  // namespace

@@ -80,6 +80,12 @@ class Terminal {
     return now;
   }
 
+  // Whether as much is shown as fits there; what comes then has to wait.
+  [[nodiscard]] bool is_full() const {
+    int bytes = 0;
+    return ::ioctl(master_, FIONREAD, &bytes) == 0 && bytes > 4000;
+  }
+
   // As stty(1) and pagers do.
   void set_flags(tcflag_t flags) const {
     termios now = modes();
@@ -327,6 +333,15 @@ TEST_AS_BOTH("what 08 prints is not lost on a terminal that is read late") {
   ::poll(nullptr, 0, 2000);
   CHECK(terminal.shows("\n5000\r\n"));
   CHECK(terminal.finish() == 0);
+}
+
+// A program that runs as another user cannot open the terminal by its name.
+TEST_AS_BOTH("TERM ends 08, even if nobody reads what it prints") {
+  Terminal terminal{run(caller, "08-all") + "yes"};
+  CHECK(host::comes_to_run(terminal.pid(), "yes"));
+  CHECK(host::eventually([&](pid_t) { return terminal.is_full(); }, 0));
+  ::kill(terminal.pid(), SIGTERM);
+  CHECK(host::eventually(host::is_gone, terminal.pid()));
 }
 
 // ---- Its modes -------------------------------------------------------------
