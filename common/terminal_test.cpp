@@ -339,7 +339,17 @@ TEST_AS_BOTH("what 08 prints is not lost on a terminal that is read late") {
 TEST_AS_BOTH("TERM ends 08, even if nobody reads what it prints") {
   Terminal terminal{run(caller, "08-all") + "yes"};
   CHECK(host::comes_to_run(terminal.pid(), "yes"));
-  CHECK(host::eventually([&](pid_t) { return terminal.is_full(); }, 0));
+  // Full, and nothing moves any more.
+  int looks = 0;
+  CHECK(host::eventually(
+      [&](pid_t pid) {
+        const bool sleeps =
+            host::contents("/proc/" + std::to_string(pid) + "/status")
+                .find("State:\tS") != std::string::npos;
+        looks = sleeps && terminal.is_full() ? looks + 1 : 0;
+        return looks == 20;
+      },
+      terminal.pid()));
   ::kill(terminal.pid(), SIGTERM);
   CHECK(host::eventually(host::is_gone, terminal.pid()));
 }
