@@ -129,7 +129,7 @@ TEST_ON_V2("the caller's own limits bind its container") {
                 .status == 137);
   CHECK(service
             .run(box(Caller::kRoot, "07-cgroup-memory", "--memory 64M") +
-                 "sh -c 'i=0; while [ $i -lt 40 ]; do sleep 1 & i=$((i+1)); "
+                 "sh -c 'i=0; while [ $i -lt 40 ]; do sleep 1000 & i=$((i+1)); "
                  "done' 2>&1")
             .out.find("can't fork") != std::string::npos);
   // And the caller's cgroup is as it was.
