@@ -301,6 +301,53 @@ TEST_AS_BOTH("enter says what it waits for, and a signal ends it meanwhile") {
   CHECK(visitor.finish() == 125);
 }
 
+// Where cgroup v2 is mounted, or "".
+std::string cgroup2() {
+  for (const auto& line : host::lines(host::contents("/proc/self/mountinfo")))
+    if (line.find(" - cgroup2 ") != line.npos) {
+      std::istringstream words{line};
+      std::string word;
+      for (int i = 0; i < 5; ++i) words >> word;
+      return word;
+    }
+  return {};
+}
+
+// As of another session of the same user: the cgroup above both is root's.
+TEST_CASE_FIXTURE(host::Unharmed,
+                  "enter tells where from a container can be entered (user)" *
+                      doctest::skip(::geteuid() != 0 || cgroup2().empty())) {
+  host::Running box{quiet(Caller::kUser) + "sh -c 'echo up; read wait'"};
+  CHECK(box.hear() == "up");
+  const auto number = std::to_string(box.pid());
+  const auto session = cgroup2() + "/enter-test-" + number;
+  const auto group = session + "/box-" + number;
+  must("mkdir -p " + group + " && chown -R 54321:54321 " + session);
+  const auto command = host::children(box.child());
+  REQUIRE(command.size() == 1);
+  must("echo " + std::to_string(command.front()) + " >" + group +
+       "/cgroup.procs");
+  const auto result = shell(enter(Caller::kUser, number) + " true");
+  CHECK(result.status == 125);
+  CHECK(result.err.find("EACCES") != result.err.npos);
+  CHECK(result.err.find("from the session that runs it") != result.err.npos);
+  // Root, and the user in that session, enter it.
+  CHECK(shell(enter(Caller::kRoot, number) + " hostname").out == "box\n");
+  must("mkdir " + session + "/shell && chown -R 54321:54321 " + session +
+       "/shell");
+  CHECK(shell("echo $$ >" + session + "/shell/cgroup.procs; " +
+              enter(Caller::kUser, number) + " hostname")
+            .out == "box\n");
+  box.finish();
+  CHECK(host::eventually(
+      [&](pid_t) {
+        return shell("rmdir " + group + " " + session + "/shell " + session)
+                       .status == 0 ||
+               !std::filesystem::exists(session);
+      },
+      0));
+}
+
 // A stress beside the test above: by the clock, and with the shell's own fork.
 TEST_AS_BOTH("enter called at once, or a moment later, is in the container") {
   const auto line = quiet(caller) + "sleep 1000 & all=$!; sleep 0.0";
