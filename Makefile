@@ -275,7 +275,7 @@ lint:
 	clang-format --dry-run --Werror $(SOURCES) $(wildcard common/*.hpp steps/*/*.hpp)
 	printf '%s\n' $(SOURCES) | \
 	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
-	shellcheck $$(grep -lE '^#!/bin/(ba|busybox )?sh' scripts/* rootfs/* .ci/run)
+	shellcheck $$(grep -lE '^#!/bin/(ba|busybox )?sh' scripts/* rootfs/* .ci/run .devcontainer/*)
 	$$(command -v pyflakes3 || echo pyflakes) $$(grep -l '^#!.*python3' scripts/*) scripts/*.py
 	scripts/slides_test.py Deck
 	codespell --skip '*.svg,package-lock.json' --ignore-words-list nin,crate,passt,whos README.md steps common scripts rootfs slides

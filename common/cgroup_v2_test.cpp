@@ -116,10 +116,10 @@ TEST_ON_V2("the caller's own limits bind its container") {
       {"--memory 50M --pids 5", "52428800\n5\n20000 100000\n"},
       {"--cpus 0.5", "67108864\n20\n20000 100000\n"},
       {"--cpus 0.1", "67108864\n20\n10000 100000\n"}};
-  for (const auto& [options, limits] : wanted) {
-    CAPTURE(options);
-    CHECK(service.run(box(Caller::kRoot, "08-all", options) + show).out ==
-          limits);
+  for (const auto& one : wanted) {
+    CAPTURE(one.first);
+    CHECK(service.run(box(Caller::kRoot, "08-all", one.first) + show).out ==
+          one.second);
   }
   for (const std::string name : {"07-cgroup-memory", "08-all"})
     for (const std::string size : {"400M", "none"})

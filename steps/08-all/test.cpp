@@ -657,12 +657,12 @@ TEST_AS_ROOT(
   constexpr long kWanted = 640;
   const std::map<std::string, std::string> protocols{{"tcp", "TCP"},
                                                      {"udp", "UDP"}};
-  for (const auto& [thing, protocol] : protocols) {
-    CAPTURE(thing);
-    host::Running greedy{hog_in_box(Caller::kRoot, "--memory 64M ") + thing +
-                         " " + std::to_string(kWanted)};
+  for (const auto& one : protocols) {
+    CAPTURE(one.first);
+    host::Running greedy{hog_in_box(Caller::kRoot, "--memory 64M ") +
+                         one.first + " " + std::to_string(kWanted)};
     (void)greedy.hear();  // Nothing, if it was killed.
-    CHECK(held_by(protocol) < kWanted / 2);
+    CHECK(held_by(one.second) < kWanted / 2);
     greedy.finish();
   }
 }
