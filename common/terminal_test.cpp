@@ -337,7 +337,7 @@ TEST_AS_BOTH("what 08 prints is not lost on a terminal that is read late") {
 
 // A program that runs as another user cannot open the terminal by its name.
 TEST_AS_BOTH("TERM ends 08, even if nobody reads what it prints") {
-  Terminal terminal{run(caller, "08-all") + "yes"};
+  Terminal terminal{step(caller, "08-all", "--net none --memory none") + "yes"};
   CHECK(host::comes_to_run(terminal.pid(), "yes"));
   // Full, and nothing moves any more.
   int looks = 0;
