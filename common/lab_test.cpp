@@ -297,6 +297,22 @@ TEST_IN_LAB("a machine that does not start is 125, and no waiting") {
 
 // Machines that are not here; what describes them is at least well-formed, and
 // what it runs is there.
+TEST_IN_LAB("where KVM is there and does not work, it says how to do without") {
+  const auto place = host::scratch("qemu");
+  host::must("cd " + place +
+             " && for name in qemu-system-x86_64 qemu-system-aarch64; do "
+             "printf '#!/bin/sh\\nexit 134\\n' >$name; chmod 755 $name; done");
+  for (const std::string accelerator : {"kvm", "tcg"}) {
+    const auto result =
+        shell("PATH=" + place + ":$PATH LAB_ACCEL=" + accelerator + " " +
+              lab() + "true");
+    CHECK(result.status == 125);
+    CHECK_MESSAGE((result.err.find("; hint: LAB_ACCEL=tcg ") !=
+                   std::string::npos) == (accelerator == "kvm"),
+                  result.err);
+  }
+}
+
 TEST_CASE("the dev container is privileged, and its commands are ours") {
   const auto result = shell(
       "python3 -c 'import json\n"
