@@ -1,6 +1,12 @@
 // enter joins a container that is finished, and no other; and what runs there
 // then has what the container's own command has.
 
+#include <poll.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -346,6 +352,43 @@ TEST_CASE_FIXTURE(host::Unharmed,
                !std::filesystem::exists(session);
       },
       0));
+}
+
+// What a command line prints that has a terminal for its standard streams.
+std::string on_a_terminal(const std::string& line) {
+  int master = -1;
+  const pid_t pid = ::forkpty(&master, nullptr, nullptr, nullptr);
+  if (pid == 0) {
+    ::execl("/bin/sh", "sh", "-c", ("exec " + line).c_str(), nullptr);
+    ::_exit(127);
+  }
+  const sys::Fd end{master};
+  std::string text;
+  std::array<char, 1024> chunk{};
+  for (;;) {
+    pollfd output{master, POLLIN, 0};
+    if (::poll(&output, 1, 10'000) != 1) break;
+    const auto n = ::read(master, chunk.data(), chunk.size());
+    if (n <= 0) break;
+    text.append(chunk.data(), static_cast<std::size_t>(n));
+  }
+  ::kill(pid, SIGKILL);  // If it hangs.
+  (void)::waitpid(pid, nullptr, 0);
+  return text;
+}
+
+TEST_AS_BOTH("the terminal that enter gives has a name in the container") {
+  // Where a link of the container's leads, does not matter.
+  for (const std::string before : {"", "ln -sf /dev/zero /dev/ptmx; "}) {
+    host::Running box{quiet(caller) + "sh -c '" + before +
+                      "echo up; read wait'"};
+    CHECK(box.hear() == "up");
+    const auto shown = on_a_terminal(
+        enter(caller, std::to_string(box.pid())) +
+        " sh -c 'tty; echo written >$(tty); echo again >/dev/tty'");
+    CHECK(shown == "/dev/pts/0\r\nwritten\r\nagain\r\n");
+    box.finish();
+  }
 }
 
 // A stress beside the test above: by the clock, and with the shell's own fork.

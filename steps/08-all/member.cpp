@@ -6,9 +6,13 @@
 #include "steps/08-all/member.hpp"
 
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -257,4 +261,22 @@ int foreign_namespaces(const Process& member) {
                       member.pid(), kind.name)};
   }
   return flags;
+}
+
+sys::Fd open_ptmx(const Process& member) {
+  const sys::Fd root{::open(
+      sys::format("/proc/self/fd/{}/root", member.directory().get()).c_str(),
+      O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  open_how how{};
+  how.flags = O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS;
+  sys::Fd ptmx{static_cast<int>(
+      ::syscall(SYS_openat2, root.get(), "dev/pts/ptmx", &how, sizeof how))};
+  struct statfs kind {};
+  unsigned number = 0;
+  if (ptmx.get() == -1 || ::fstatfs(ptmx.get(), &kind) == -1 ||
+      kind.f_type != DEVPTS_SUPER_MAGIC ||
+      ::ioctl(ptmx.get(), TIOCGPTN, &number) == -1)
+    ptmx.reset();
+  return ptmx;
 }

@@ -18,6 +18,8 @@ class Process {
   explicit Process(pid_t pid);
 
   [[nodiscard]] pid_t pid() const { return pid_; }
+  /// Its directory in /proc.
+  [[nodiscard]] const sys::Fd& directory() const { return directory_; }
   /// Its pidfd.
   [[nodiscard]] const sys::Fd& descriptor() const { return descriptor_; }
 
@@ -67,3 +69,7 @@ Process wait_for_member(pid_t pid);
 /// The CLONE_NEW* of those namespaces of `member` that are not ours. Throws if
 /// one of those is ours that every container has from step 05 on.
 int foreign_namespaces(const Process& member);
+
+/// The device that makes terminals in the container of `member`, opened; none
+/// if the container has none. It is opened by no link of the container's.
+sys::Fd open_ptmx(const Process& member);

@@ -43,13 +43,13 @@ bool are_the_same(const termios& one, const termios& other) {
 
 }  // namespace
 
-Terminal::Terminal(uid_t user, gid_t group) {
+Terminal::Terminal(uid_t user, gid_t group, sys::Fd ptmx) {
   for (const int stream : {STDERR_FILENO, STDOUT_FILENO})
     if (is_terminal(stream)) shown_ = stream;
   const bool reads = is_terminal(STDIN_FILENO) && !is_in_background();
   has_keys_ = reads && shown_ == STDOUT_FILENO;
   has_lines_ = reads && !has_keys_;
-  if (shown_ != -1) make(user, group);
+  if (shown_ != -1) make(user, group, std::move(ptmx));
 
   if (has_keys_)
     use(STDIN_FILENO, ours_, its_);
@@ -63,12 +63,14 @@ Terminal::~Terminal() {
   pause();
 }
 
-void Terminal::make(uid_t user, gid_t group) {
+void Terminal::make(uid_t user, gid_t group, sys::Fd ptmx) {
   termios modes{};
   sys::check(::tcgetattr(shown_, &modes), "get the terminal's modes");
-  ours_ = std::make_shared<sys::Fd>(sys::check(
-      ::open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK),
-      "make a terminal"));
+  if (ptmx.get() == -1)
+    ptmx.reset(sys::check(
+        ::open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK),
+        "make a terminal"));
+  ours_ = std::make_shared<sys::Fd>(std::move(ptmx));
   sys::check(::unlockpt(ours_->get()), "unlock the terminal");
   its_ = std::make_shared<sys::Fd>(sys::check(
       ::ioctl(ours_->get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC),

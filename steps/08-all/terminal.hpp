@@ -20,7 +20,9 @@ class Terminal : public sys::Streams {
  public:
   /// Parent: makes it, as large as the caller's and with its modes, for a user
   /// and group of the container's. Throws Error.
-  explicit Terminal(uid_t user = 0, gid_t group = 0);
+  /// The device that makes terminals is the host's, or the one that is given:
+  /// in the container its terminals have a name.
+  explicit Terminal(uid_t user = 0, gid_t group = 0, sys::Fd ptmx = sys::Fd{});
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
   /// Gives the caller's terminal its modes back.
@@ -38,7 +40,7 @@ class Terminal : public sys::Streams {
  private:
   void prepare() override;
   bool may_read() override;
-  void make(uid_t user, gid_t group);
+  void make(uid_t user, gid_t group, sys::Fd ptmx);
   void make_raw();
   void copy_size() const;
 
