@@ -357,9 +357,10 @@ TEST_AS_BOTH("TERM ends 08, even if nobody reads what it prints") {
 // ---- Its modes -------------------------------------------------------------
 
 TEST_AS_BOTH("08 takes all keys, and gives back the modes that it found") {
-  Terminal terminal{"sh -c '" + run(caller, "08-all") +
+  Terminal terminal{"sh -c 'read go; " + run(caller, "08-all") +
                     "sh -c \"echo up; read wait\"; echo over; read wait'"};
   const auto before = terminal.modes().c_lflag;
+  terminal.type("\n");
   CHECK(terminal.shows("up"));
   CHECK(host::eventually(
       [&](pid_t) { return (terminal.modes().c_lflag & ICANON) == 0; }, 0));
@@ -369,9 +370,10 @@ TEST_AS_BOTH("08 takes all keys, and gives back the modes that it found") {
 }
 
 TEST_AS_BOTH("08 leaves modes that somebody else has set meanwhile") {
-  Terminal terminal{"sh -c '" + run(caller, "08-all") +
+  Terminal terminal{"sh -c 'read go; " + run(caller, "08-all") +
                     "sh -c \"echo up; read wait\"; echo over; read wait'"};
   const auto before = terminal.modes().c_lflag;
+  terminal.type("\n");
   CHECK(terminal.shows("up"));
   CHECK(host::eventually(
       [&](pid_t) { return (terminal.modes().c_lflag & ICANON) == 0; }, 0));
@@ -384,10 +386,11 @@ TEST_AS_BOTH("08 leaves modes that somebody else has set meanwhile") {
 
 // As in `08-all ... | less`: both have the same terminal.
 TEST_AS_BOTH("08 changes no modes when its output goes to another program") {
-  Terminal terminal{"sh -c '" + run(caller, "08-all") +
+  Terminal terminal{"sh -c 'read go; " + run(caller, "08-all") +
                     "sh -c \"read a; echo \\$a; read b; echo \\$b\" | "
                     "while read word; do echo [$word]; done; echo over'"};
   const auto before = terminal.modes().c_lflag;
+  terminal.type("\n");
   CHECK(host::comes_to_run(terminal.pid(), "sh"));
   terminal.type("one\n");
   CHECK(terminal.shows("[one]"));
