@@ -289,6 +289,10 @@ const Cause kNoIds{
 
 // Which of the namespaces of a clone may not be had at all?
 Cause at_a_limit(const Attempt& attempt, const Host& host) {
+  // The container asks, and cannot see the host's own limit: see namespaces(7).
+  if (is_about(attempt, "make a cgroup namespace"))
+    return {"user.max_cgroup_namespaces of the host is reached",
+            "sudo sysctl -w user.max_cgroup_namespaces=15000"};
   // With a higher limit it would be the next to fail.
   if (host.is_root && !host.has_ids) return kNoIds;
   for (const auto& name : host.none_of)
@@ -473,7 +477,8 @@ std::optional<Cause> forbidden(const Attempt& attempt, const Host& host) {
       host);
 }
 
-Cause no_overlay(const Host& host) {
+Cause no_overlay(int errnum, const Host& host) {
+  if (errnum == ENODEV) return no_module(host, "overlay");
   if (host.mount_below.empty())
     return {"an overlay cannot lie on the file system of the rootfs",
             "cp -a . /var/tmp/box && cd /var/tmp/box"};
@@ -483,6 +488,11 @@ Cause no_overlay(const Host& host) {
       host.mount_below == host.programs + "/rootfs/proc"
           ? "make reset"
           : "sudo umount " + host.mount_below};
+}
+
+bool makes_namespaces(const Attempt& attempt) {
+  return is_about(attempt, "clone a child") ||
+         is_about(attempt, "make a cgroup namespace");
 }
 
 std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
@@ -500,18 +510,12 @@ std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
     return filtered(host, forbidden_one(attempt));
   if (contains(attempt.doing, " to /proc/sys/") && !host.mask.empty())
     return masked(host);
-  if (is_clone && is_one_of(errnum, {ENOSPC, EUSERS}))
+  if (makes_namespaces(attempt) && is_one_of(errnum, {ENOSPC, EUSERS}))
     return at_a_limit(attempt, host);
-  // The container asks, and cannot see the host's own limit: see namespaces(7).
-  if (is_about(attempt, "make a cgroup namespace") && errnum == ENOSPC)
-    return Cause{"user.max_cgroup_namespaces of the host is reached",
-                 "sudo sysctl -w user.max_cgroup_namespaces=15000"};
-  if (is_about(attempt, "mount overlay") && errnum == ENODEV)
-    return no_module(host, "overlay");
   if (is_about(attempt, "make a veth pair") && errnum == EOPNOTSUPP)
     return no_module(host, "veth");
-  if (is_about(attempt, "mount overlay") && errnum == EINVAL)
-    return no_overlay(host);
+  if (is_about(attempt, "mount overlay") && is_one_of(errnum, {ENODEV, EINVAL}))
+    return no_overlay(errnum, host);
   if (is_about(attempt, "find a directory proc in") && errnum == ENOENT)
     return Cause{"a root filesystem has one", "make rootfs"};
   if (is_about(attempt, "make this the root mount") && errnum == EINVAL)

@@ -108,6 +108,11 @@ long huge_pages(long most) {
 constexpr std::size_t kMegabyte = 1 << 20;
 std::array<char, 65000> message{};
 
+sockaddr* general(sockaddr_in& place) {
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): see bind(2).
+  return reinterpret_cast<sockaddr*>(&place);
+}
+
 // Both ends in this process, and nobody reads.
 long tcp(long most) {
   const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -115,14 +120,13 @@ long tcp(long most) {
   place.sin_family = AF_INET;
   place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof place;
-  ::bind(listener, reinterpret_cast<sockaddr*>(&place), size);
+  ::bind(listener, general(place), size);
   ::listen(listener, 1024);
-  ::getsockname(listener, reinterpret_cast<sockaddr*>(&place), &size);
+  ::getsockname(listener, general(place), &size);
   std::size_t sum = 0;
   (void)repeat(10'000, [&](long) {
     const int end = ::socket(AF_INET, SOCK_STREAM, 0);
-    if (end == -1 ||
-        ::connect(end, reinterpret_cast<sockaddr*>(&place), size) == -1 ||
+    if (end == -1 || ::connect(end, general(place), size) == -1 ||
         ::accept(listener, nullptr, nullptr) == -1)
       return false;
     for (;;) {
@@ -143,13 +147,11 @@ long udp(long most) {
     place.sin_family = AF_INET;
     place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof place;
-    if (end == -1 ||
-        ::bind(end, reinterpret_cast<sockaddr*>(&place), size) == -1)
-      return false;
-    ::getsockname(end, reinterpret_cast<sockaddr*>(&place), &size);
+    if (end == -1 || ::bind(end, general(place), size) == -1) return false;
+    ::getsockname(end, general(place), &size);
     for (int i = 0; i < 8; ++i)
       (void)::sendto(end, message.data(), message.size(), MSG_DONTWAIT,
-                     reinterpret_cast<sockaddr*>(&place), size);
+                     general(place), size);
     // What found no room is gone without an error: ask what is in the queue.
     std::array<unsigned, SK_MEMINFO_VARS> numbers{};
     size = sizeof numbers;
@@ -194,9 +196,9 @@ int main(int argc, char** argv) {
   for (const auto resource :
        {RLIMIT_NOFILE, RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE, RLIMIT_MEMLOCK}) {
     rlimit limit{};
-    ::getrlimit(resource, &limit);
+    (void)::getrlimit(resource, &limit);
     limit.rlim_cur = limit.rlim_max;
-    ::setrlimit(resource, &limit);
+    (void)::setrlimit(resource, &limit);
   }
   const long count =
       hog->second(argc > 2 ? std::strtol(argv[2], nullptr, 10) : 1'000'000);
