@@ -1,8 +1,10 @@
 // Limits beside memory: processes and processor time. See cgroups(7).
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "common/file.hpp"
@@ -111,9 +113,15 @@ void limit_what_a_user_has() {
 }
 
 void limit_watches() {
-  const std::string settings = "proc/sys/user/max_inotify_";
-  sys::write_file_if_there(settings + "instances", "32");
-  sys::write_file_if_there(settings + "watches", "8192");
+  for (const auto& [name, most] :
+       {std::pair<std::string, long>{"instances", 32}, {"watches", 8192}}) {
+    const auto of_host = "proc/sys/fs/inotify/max_user_" + name;
+    if (::access(of_host.c_str(), F_OK) == -1) continue;
+    const long quarter =
+        std::strtol(sys::read_file(of_host).c_str(), nullptr, 10) / 4;
+    sys::write_file("proc/sys/user/max_inotify_" + name,
+                    sys::format("{}", std::min(most, quarter)));
+  }
 }
 
 void limit_terminals() {
