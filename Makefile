@@ -3,7 +3,8 @@
 # The lines that begin with two # are what `make` prints.
 
 ##   make run         set up, build, and open a shell in the finished container
-##   make test        set up, build, and run every test (ALL=yes: the slow ones, too)
+##   make test        set up, build, and run the tests (ALL=yes: also what takes long;
+##                    ALL=ci: what CI runs of that)
 ##
 ##   make 03          a shell in step 03 (01 to 08; COMMAND="ps" runs that instead)
 ##   make diff-03     what step 03 adds to step 02: the lesson
@@ -103,6 +104,8 @@ $(BUILD)/tests: $(call objects,$(TESTS)) $(BUILD)/common.a
 $(foreach step,$(STEPS),$(eval $(BUILD)/$(MY)/$(step): \
   $(BUILD)/$(MY)/$(firstword $(subst -, ,$(step))).o $(BUILD)/common.a))
 $(BUILD)/$(MY)/08-all: $(call objects,$(LAYERS))
+# The tests of the checker build those, and nothing else, with other flags.
+$(BUILD)/$(MY)/%.o: CXXFLAGS := $(or $(MY_FLAGS),$(CXXFLAGS))
 
 $(PROGRAMS) $(MINE) $(BUILD)/floor:
 	$(CXX) $(INSTRUMENT) $(LINK) -s -o $@ $(filter %.o,$^) $(filter %.a,$^)

@@ -133,12 +133,12 @@ TEST_CASE("on v1 a cgroup is made below our own, in each hierarchy") {
 
   const auto found = host.find({"memory", "pids"});
   REQUIRE(found.size() == 2);
-  CHECK(found[0].version == 1);
-  CHECK(found[0].directory == host / "memory/user/me");
-  CHECK(found[0].controllers == Paths{"memory"});
-  CHECK(found[1].version == 1);
-  CHECK(found[1].directory == host / "pids");
-  CHECK(found[1].controllers == Paths{"pids"});
+  CHECK(testing::nth(found, 0).version == 1);
+  CHECK(testing::nth(found, 0).directory == host / "memory/user/me");
+  CHECK(testing::nth(found, 0).controllers == Paths{"memory"});
+  CHECK(testing::nth(found, 1).version == 1);
+  CHECK(testing::nth(found, 1).directory == host / "pids");
+  CHECK(testing::nth(found, 1).controllers == Paths{"pids"});
 }
 
 TEST_CASE("v1 controllers that are mounted together are found by either name") {
@@ -147,8 +147,9 @@ TEST_CASE("v1 controllers that are mounted together are found by either name") {
   host.make_cgroup("cpu,cpuacct");
   host.am_in("5:cpu,cpuacct:/");
 
-  CHECK(host.find({"cpu"}).at(0).directory == host / "cpu,cpuacct");
-  CHECK(host.find({"cpuacct"}).at(0).directory == host / "cpu,cpuacct");
+  CHECK(testing::first(host.find({"cpu"})).directory == host / "cpu,cpuacct");
+  CHECK(testing::first(host.find({"cpuacct"})).directory ==
+        host / "cpu,cpuacct");
   CHECK_THROWS_AS((void)host.find({"cpuset"}), sys::Error);
 }
 
@@ -162,8 +163,8 @@ TEST_CASE("v1 controllers that are mounted together have one place") {
   host.am_in("5:cpu,cpuacct:/");
   const auto found = host.find({"memory", "cpu", "pids"});
   REQUIRE(found.size() == 2);
-  CHECK(found[0].controllers == Paths{"memory", "pids"});
-  CHECK(found[1].directory == host / "cpu");
+  CHECK(testing::nth(found, 0).controllers == Paths{"memory", "pids"});
+  CHECK(testing::nth(found, 1).directory == host / "cpu");
 }
 
 TEST_CASE("a controller is not taken for one whose name it begins") {
@@ -189,8 +190,8 @@ TEST_CASE("on a hybrid host memory is where it is mounted, on v1") {
 
   const auto found = host.find({"memory"});
   REQUIRE(found.size() == 1);
-  CHECK(found[0].version == 1);
-  CHECK(found[0].directory == host / "memory");
+  CHECK(testing::nth(found, 0).version == 1);
+  CHECK(testing::nth(found, 0).directory == host / "memory");
 }
 
 TEST_CASE("a hybrid host may have one controller on v1, another on v2") {
@@ -219,17 +220,19 @@ TEST_CASE("on v2 it is the nearest ancestor that hands the controller down") {
   const SystemdHost host;
   const auto found = host.find({"memory"});
   REQUIRE(found.size() == 1);
-  CHECK(found[0].version == 2);
-  CHECK(found[0].directory == host / "v2/user.slice/user-0.slice");
-  CHECK(found[0].told.empty());
+  CHECK(testing::nth(found, 0).version == 2);
+  CHECK(testing::nth(found, 0).directory ==
+        host / "v2/user.slice/user-0.slice");
+  CHECK(testing::nth(found, 0).told.empty());
 }
 
 TEST_CASE("on v2 there is one place for all controllers, or none") {
   const SystemdHost host;
   const auto found = host.find({"pids", "memory", "cpu"});
   REQUIRE(found.size() == 1);
-  CHECK(found[0].directory == host / "v2/user.slice");  // It has cpu as well.
-  CHECK(found[0].controllers == Paths{"pids", "memory", "cpu"});
+  CHECK(testing::nth(found, 0).directory ==
+        host / "v2/user.slice");  // It has cpu as well.
+  CHECK(testing::nth(found, 0).controllers == Paths{"pids", "memory", "cpu"});
   CHECK_THROWS_AS((void)host.find({"memory", "cpuset"}), sys::Error);
 }
 
@@ -247,7 +250,7 @@ TEST_CASE("a v2 cgroup that could hand a controller down is told to") {
   host.make_cgroup("v2", "memory pids", "");
   host.am_in("0::/mine");
 
-  CHECK(host.find({"memory"}).at(0).directory == host / "v2/mine");
+  CHECK(testing::first(host.find({"memory"})).directory == host / "v2/mine");
   CHECK(host.read("v2/mine/cgroup.subtree_control") == "+memory");
   CHECK(host.read("v2/cgroup.subtree_control") == "\n");
 }
@@ -263,15 +266,16 @@ TEST_CASE("the nearest that can be told comes before a farther that need not") {
   host.am_in("0::/svc/shell");
 
   const auto found = host.find({"memory", "pids"});
-  CHECK(found.at(0).directory == host / "v2/svc");
-  CHECK(found.at(0).told == Paths{"memory"});
+  CHECK(testing::first(found).directory == host / "v2/svc");
+  CHECK(testing::first(found).told == Paths{"memory"});
   CHECK(host.read("v2/svc/cgroup.subtree_control") == "+memory");
 }
 
 TEST_CASE("a v2 cgroup that must not be filled is passed over") {
   const SystemdHost host;
   std::filesystem::remove(host / "v2/user.slice/user-0.slice/cgroup.procs");
-  CHECK(host.find({"memory"}).at(0).directory == host / "v2/user.slice");
+  CHECK(testing::first(host.find({"memory"})).directory ==
+        host / "v2/user.slice");
 }
 
 TEST_CASE("a v2 cgroup that can take no container is left as it is") {
@@ -293,7 +297,7 @@ TEST_CASE("a v2 cgroup that can take no container is left as it is") {
     }
   for (const auto& controllers :
        {Paths{"memory", "pids"}, Paths{"pids"}, Paths{"cpu", "pids"}}) {
-    CHECK(host.find(controllers).at(0).directory == host / "v2");
+    CHECK(testing::first(host.find(controllers)).directory == host / "v2");
     CHECK(host.read("v2/mine/cgroup.subtree_control") == "\n");
   }
 }
@@ -306,7 +310,7 @@ TEST_CASE("that a v2 cgroup hands a controller down is not enough") {
   host.make_cgroup("v2/mine", "memory pids", "pids");
   host.is_inner("v2/mine", "4711\n", "domain threaded");
   host.am_in("0::/mine");
-  CHECK(host.find({"pids"}).at(0).directory == host / "v2");
+  CHECK(testing::first(host.find({"pids"})).directory == host / "v2");
 }
 
 TEST_CASE("why there is no v2 cgroup is told by what could be mended") {
@@ -360,7 +364,7 @@ class LimitedHost : public Host {
   }
   [[nodiscard]] std::map<std::string, std::string> limits() const {
     std::map<std::string, std::string> limits;
-    const auto found = find({"pids"}).at(0);
+    const auto found = testing::first(find({"pids"}));
     CHECK(found.directory == *this / "v2");
     for (const auto& limit : found.callers_limits)
       limits[limit.file] = limit.value;
@@ -410,7 +414,7 @@ TEST_CASE("of two limits the lower counts, whatever its unit") {
 TEST_CASE("a controller that limits us is wanted, if nobody asks for it") {
   const LimitedHost host;
   host.write("v2/svc/memory.max", "104857600\n");
-  const auto found = host.find({"pids"}).at(0);
+  const auto found = testing::first(host.find({"pids"}));
   CHECK(found.controllers == Paths{"pids", "memory"});
 }
 
@@ -461,23 +465,24 @@ TEST_CASE("a mount may show but a part of the hierarchy: ours begins there") {
 
   SUBCASE("we are at its top") {
     host.am_in("4:memory:/docker/4f1b");
-    CHECK(host.find({"memory"}).at(0).directory == host / "memory");
+    CHECK(testing::first(host.find({"memory"})).directory == host / "memory");
   }
   SUBCASE("we are further down") {
     host.am_in("4:memory:/docker/4f1b/inner");
-    CHECK(host.find({"memory"}).at(0).directory == host / "memory/inner");
+    CHECK(testing::first(host.find({"memory"})).directory ==
+          host / "memory/inner");
   }
   SUBCASE("we are elsewhere") {
     host.am_in("4:memory:/system.slice");
-    CHECK(host.find({"memory"}).at(0).directory == host / "memory");
+    CHECK(testing::first(host.find({"memory"})).directory == host / "memory");
   }
   SUBCASE("we are in a neighbour, whose name ours begins") {
     host.am_in("4:memory:/docker/4f1b2c");
-    CHECK(host.find({"memory"}).at(0).directory == host / "memory");
+    CHECK(testing::first(host.find({"memory"})).directory == host / "memory");
   }
   SUBCASE("we are outside of a cgroup namespace's root") {
     host.am_in("4:memory:/../../system.slice");
-    CHECK(host.find({"memory"}).at(0).directory == host / "memory");
+    CHECK(testing::first(host.find({"memory"})).directory == host / "memory");
   }
 }
 
@@ -486,7 +491,7 @@ TEST_CASE("on v2, too, a neighbour is no child") {
   host.has_v2("v2", "/docker/4f1b");
   host.make_cgroup("v2", "memory", "memory");
   host.am_in("0::/docker/4f1b2c");
-  CHECK(host.find({"memory"}).at(0).directory == host / "v2");
+  CHECK(testing::first(host.find({"memory"})).directory == host / "v2");
 }
 
 // As a container has it whose cgroup namespace is newer than its mounts.
@@ -508,7 +513,7 @@ TEST_CASE("a mount of what is above our cgroup namespace is not for us") {
   host.has_v2("own");
   host.make_cgroup("own", "memory", "memory");
   host.has_v2("host", "/..");
-  CHECK(host.find({"memory"}).at(0).directory == host / "own");
+  CHECK(testing::first(host.find({"memory"})).directory == host / "own");
 }
 
 TEST_CASE("a mount that lies under another one is not seen") {
@@ -516,7 +521,7 @@ TEST_CASE("a mount that lies under another one is not seen") {
   host.am_in("0::/");
   host.has_v2("place");
   host.make_cgroup("place", "memory", "memory");
-  CHECK(host.find({"memory"}).at(0).directory == host / "place");
+  CHECK(testing::first(host.find({"memory"})).directory == host / "place");
   host.has_v2("place", "/..");
   CHECK_THROWS_AS((void)host.find({"memory"}), sys::Error);
 }
@@ -528,7 +533,7 @@ TEST_CASE("of two mounts of a hierarchy the later one counts") {
   host.make_cgroup("hidden", "memory", "memory");
   host.make_cgroup("seen", "memory", "memory");
   host.am_in("0::/");
-  CHECK(host.find({"memory"}).at(0).directory == host / "seen");
+  CHECK(testing::first(host.find({"memory"})).directory == host / "seen");
 }
 
 // ---- Nothing there ---------------------------------------------------------
@@ -580,11 +585,11 @@ TEST_CASE("an ordinary user gets no cgroup that only root may fill" *
   host.make_cgroup("v2/mine", "memory", "memory");
   host.make_cgroup("v2", "memory", "memory");
   host.am_in("0::/mine");
-  CHECK(host.find({"memory"}).at(0).directory == host / "v2/mine");
+  CHECK(testing::first(host.find({"memory"})).directory == host / "v2/mine");
 
   constexpr auto kReadOnly = std::filesystem::perms{0444};
   std::filesystem::permissions(host / "v2/mine/cgroup.procs", kReadOnly);
-  CHECK(host.find({"memory"}).at(0).directory == host / "v2");
+  CHECK(testing::first(host.find({"memory"})).directory == host / "v2");
   std::filesystem::permissions(host / "v2/cgroup.procs", kReadOnly);
   CHECK_THROWS_AS((void)host.find({"memory"}), sys::Error);
 }

@@ -11,6 +11,7 @@
 
 #include "common/cgroup.hpp"
 #include "common/host_test.hpp"
+#include "common/testing.hpp"
 
 namespace fs = std::filesystem;
 using host::Caller, host::must, host::shell, host::step;
@@ -26,7 +27,7 @@ bool is_v2() {
 // Where we may make one: root below the root of all, a user in what is theirs.
 std::string place() {
   if (::geteuid() != 0)
-    return sys::find_cgroup_parents({"memory"}).front().directory;
+    return testing::first(sys::find_cgroup_parents({"memory"})).directory;
   for (const char* const controller : {"memory", "pids", "cpu"})
     must(std::string{"echo +"} + controller + " >" + kTop +
          "/cgroup.subtree_control");

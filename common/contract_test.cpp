@@ -3,6 +3,7 @@
 
 #include "common/error.hpp"
 #include "common/host_test.hpp"
+#include "common/testing.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -97,8 +98,7 @@ TEST_AS_BOTH("127 if the command is not found, 126 if it cannot run") {
     for (const std::string command : {"no-such", "/no/such", "/bin/sh/x"}) {
       const auto result = shell(run + command);
       CHECK(result.status == (command == "/bin/sh/x" ? 126 : 127));
-      CHECK(host::lines(result.err)
-                .back()
+      CHECK(testing::last(host::lines(result.err))
                 .starts_with(program.name + ": cannot run "));
     }
     CHECK(shell(run + "/etc/passwd").status == 126);

@@ -132,9 +132,9 @@ TEST_AS_BOTH("on this very host its verdicts are what the steps do") {
   for (const auto* const name :
        {"01-chroot", "02-pidns", "03-userns", "04-uts", "05-mountns",
         "06-netns-veth", "07-cgroup-memory", "08-all"}) {
-    const auto& line = lines[i++];
+    const auto line = testing::nth(lines, i++);
     CHECK(line.starts_with(name));
-    const auto verdict = line.substr(18);
+    const auto verdict = testing::behind(line, 18);
     const bool works = shell(step(caller, name) + "true").status == 0;
     CHECK((verdict == "ready" || verdict.starts_with("ready (")) == works);
     all = all && verdict.starts_with("ready");
@@ -154,7 +154,7 @@ TEST_AS_BOTH("as JSON it says the same") {
   for (const auto& line : lines) {
     const auto space = line.find(' ');
     const auto same = line_of(text.out, line.substr(0, space));
-    CHECK(same.substr(18).starts_with(line.substr(space + 1)));
+    CHECK(testing::behind(same, 18).starts_with(line.substr(space + 1)));
   }
 }
 
@@ -171,7 +171,7 @@ TEST_AS_BOTH("without a compiler no step works, and a command brings one") {
   CHECK(line_of(result.out, "08-all").ends_with("not here"));
   CHECK(result.out.find("08: missing: compiler no-such-g++ -std=c++20") !=
         std::string::npos);
-  const auto mend = host::lines(result.out).back();
+  const auto mend = testing::last(host::lines(result.out));
   CHECK((mend.find(" install ") != std::string::npos ||
          mend.find(" -S ") != std::string::npos ||
          mend.find(" add ") != std::string::npos));
@@ -215,7 +215,7 @@ TEST_AS_ROOT("lost exec bits: all that are lost, and what gives them back") {
   auto told = shell("cd " + tree + " && sh scripts/doctor");
   CHECK(told.out.find(": the scripts are not executable\n    chmod +x ") !=
         std::string::npos);
-  must("cd " + tree + " && " + host::lines(told.out).back());
+  must("cd " + tree + " && " + testing::last(host::lines(told.out)));
   for (const std::string name : {"scripts/", "rootfs/"})
     CHECK(shell("cd " + tree + " && find " + name +
                 " -type f ! -perm -100 -exec grep -l '^#!' {} +")

@@ -18,6 +18,7 @@
 
 #include "common/host_test.hpp"
 #include "common/owned.hpp"
+#include "common/testing.hpp"
 
 using host::Caller, host::must, host::shell, host::step;
 namespace fs = std::filesystem;
@@ -186,10 +187,10 @@ TEST_AS_BOTH("enter takes the PID of 08-all, of PID 1, and of any other") {
   const pid_t sleeper = find_program(box.pid(), "sleep");
   const auto below_init = host::children(box.child());
   REQUIRE(below_init.size() == 1);
-  const auto below_command = host::children(below_init.front());
+  const auto below_command = host::children(testing::first(below_init));
   REQUIRE(below_command.size() == 1);  // A subshell, which has run no program.
-  for (const pid_t pid : {box.pid(), box.child(), below_init.front(),
-                          below_command.front(), sleeper}) {
+  for (const pid_t pid : {box.pid(), box.child(), testing::first(below_init),
+                          testing::first(below_command), sleeper}) {
     const auto result = shell(enter(caller, std::to_string(pid)) + " hostname");
     CHECK(result.out == "box\n");
     CHECK(result.err == "");
@@ -286,11 +287,11 @@ TEST_AS_BOTH("enter says what it waits for, and a signal ends it meanwhile") {
   all.emplace("pivot_root", 1, quiet(caller) + "sleep 1000");
   const auto first = host::children(all->pid());
   REQUIRE(first.size() == 1);
-  const auto told = "enter: wait until the container of process " +
-                    std::to_string(all->pid()) +
-                    " runs its command; hint: process " +
-                    std::to_string(first.front()) + " is stopped: kill -CONT " +
-                    std::to_string(first.front());
+  const auto told =
+      "enter: wait until the container of process " +
+      std::to_string(all->pid()) + " runs its command; hint: process " +
+      std::to_string(testing::first(first)) + " is stopped: kill -CONT " +
+      std::to_string(testing::first(first));
   for (const int signal : {SIGTERM, SIGINT, SIGKILL}) {
     host::Running visitor{visit(all->pid())};
     CHECK(visitor.hear() == told);

@@ -7,6 +7,8 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
@@ -19,6 +21,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <random>
 #include <sstream>
 
 #include "common/cgroup.hpp"
@@ -313,21 +316,25 @@ bool has_tmpfs_attributes() {
 
 namespace {
 
+// What follows is our own as root: see the end of this file. An ordinary user
+// can change none of it, but others can, meanwhile.
 std::string host_name() {
-  return contents("/proc/sys/kernel/hostname");
+  return ::geteuid() != 0 ? "" : contents("/proc/sys/kernel/hostname");
 }
 
 std::vector<std::string> links() {
   std::vector<std::string> names;
+  if (::geteuid() != 0) return names;
   for (const auto& line : lines(contents("/proc/self/net/dev")))
     names.push_back(line.substr(0, line.find(':')));
-  names.erase(names.begin(), names.begin() + 2);  // Two lines of headings.
+  // Two lines of headings.
+  names.erase(names.begin(),
+              names.begin() + std::min<long>(2, std::ssize(names)));
   std::sort(names.begin(), names.end());
   return names;
 }
 
-// The routes, and the settings for all interfaces and for those to come. As
-// root the network is our own: see the end of this file.
+// The routes, and the settings for all interfaces and for those to come.
 std::string network() {
   if (::geteuid() != 0) return {};
   auto all = contents("/proc/self/net/route") +
@@ -354,11 +361,39 @@ std::string settled_network() {
   return network();
 }
 
-// Other copies of this project may run beside us.
+// As an ordinary user, we see the processes of other copies of this project.
 bool is_ours(const fs::path& path) {
   const auto text = path.string();
   return text.starts_with(build_directory().parent_path().string() + "/") ||
          text.starts_with(place().string() + "/");
+}
+
+// The numbers of the processes on the host that is made for us: see the end of
+// this file. A container's cgroup is named after one, in a tree that is the
+// whole machine's.
+constexpr const char* kLastNumber = "/proc/sys/kernel/ns_last_pid";
+long first_number = 0;
+
+long number_in(const std::string& text) {
+  return std::strtol(text.c_str(), nullptr, 10);
+}
+
+// Others run containers meanwhile: theirs go by other numbers, or are another
+// user's.
+bool is_our_cgroup(const std::string& path) {
+  // A program whose number is taken adds a multiple of what no number reaches.
+  const auto number = number_in(path.substr(path.rfind('-') + 1)) % 4194304;
+  if (first_number != 0)
+    return number >= first_number && number <= number_in(contents(kLastNumber));
+  struct stat about {};
+  if (::stat(path.c_str(), &about) != 0 || about.st_uid != ::geteuid())
+    return false;
+  if (::geteuid() != 0) return true;
+  // Among the machine's processes: those of a program of ours that runs.
+  std::error_code error;
+  const auto owner =
+      fs::read_symlink("/proc/" + std::to_string(number) + "/exe", error);
+  return !error && is_ours(owner);
 }
 
 std::vector<std::string> our_cgroups() {
@@ -367,16 +402,8 @@ std::vector<std::string> our_cgroups() {
   const auto all = shell(
       "find /sys/fs/cgroup -type d -name 'apart-*' -prune -o -type d "
       "-name 'box-*' -print 2>/dev/null");
-  for (const auto& path : lines(all.out)) {
-    std::error_code error;
-    const auto number = path.substr(path.rfind('-') + 1);
-    const auto owner = fs::read_symlink("/proc/" + number + "/exe", error);
-    // The number alone proves nothing: when its owner is gone, it may soon be
-    // somebody else's. So theirs are only those of a step of theirs that runs.
-    const auto name = owner.filename().string();
-    const bool is_step = name.size() > 3 && name[0] == '0' && name[2] == '-';
-    if (error || !is_step || is_ours(owner)) found.push_back(path);
-  }
+  for (const auto& path : lines(all.out))
+    if (is_our_cgroup(path)) found.push_back(path);
   std::sort(found.begin(), found.end());
   return found;
 }
@@ -386,9 +413,11 @@ std::vector<std::string> our_processes() {
   std::vector<std::string> found;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator("/proc", ignored)) {
+    if (number_in(entry.path().filename()) == 0) continue;
     const auto root = fs::read_symlink(entry.path() / "root", ignored);
     const auto program = fs::read_symlink(entry.path() / "exe", ignored);
-    if (program.filename() == "tests") continue;
+    // Us: also if we were built anew meanwhile, and the file is "(deleted)".
+    if (program.filename().string().starts_with("tests")) continue;
     if (is_ours(program) || is_ours(root))
       found.push_back(entry.path().filename().string() + " " +
                       program.string());
@@ -401,7 +430,7 @@ std::vector<std::string> our_processes() {
 
 Unharmed::Unharmed()
     : name_{host_name()},
-      mounts_{contents("/proc/self/mountinfo")},
+      mounts_{mounts()},
       network_{settled_network()},
       links_{links()},
       cgroups_{our_cgroups()},
@@ -409,69 +438,138 @@ Unharmed::Unharmed()
 
 namespace {
 
-bool is_part_of(const std::vector<std::string>& some,
-                const std::vector<std::string>& all) {
-  return std::all_of(some.begin(), some.end(), [&](const auto& one) {
-    return std::find(all.begin(), all.end(), one) != all.end();
-  });
+// What is in one list and not in another, a line each.
+std::string only_in(const std::vector<std::string>& some,
+                    const std::vector<std::string>& others,
+                    const std::string& mark) {
+  std::string found;
+  for (const auto& one : some)
+    if (std::find(others.begin(), others.end(), one) == others.end())
+      found += mark + one + "\n";
+  return found;
 }
 
-// The mounts that are there now or were there before, but not both. When
-// somebody removes a mount point, its mount goes from all namespaces: that is
-// not our harm.
-std::string changed_mounts(const std::string& before) {
-  const auto earlier = lines(before);
-  const auto now = lines(contents("/proc/self/mountinfo"));
-  std::string changed;
-  std::error_code ignored;
-  for (const auto& line : now)
-    if (!is_part_of({line}, earlier)) changed += "+ " + line + "\n";
-  for (const auto& line : earlier) {
-    std::string word;
-    std::string mount_point;
-    std::istringstream{line} >> word >> word >> word >> word >> mount_point;
-    if (!is_part_of({line}, now) && fs::exists(mount_point, ignored))
-      changed += "- " + line + "\n";
-  }
-  return changed;
+std::string changed(const std::vector<std::string>& before,
+                    const std::vector<std::string>& now) {
+  return only_in(now, before, "+ ") + only_in(before, now, "- ");
 }
 
 }  // namespace
+
+std::vector<std::string> mounts() {
+  return ::geteuid() != 0 ? std::vector<std::string>{}
+                          : lines(contents("/proc/self/mountinfo"));
+}
+
+// When somebody removes a mount point, its mount goes from all namespaces: that
+// is not our harm.
+std::string changed_mounts(const std::vector<std::string>& before) {
+  std::vector<std::string> earlier;
+  std::error_code ignored;
+  const auto now = mounts();
+  std::copy_if(before.begin(), before.end(), std::back_inserter(earlier),
+               [&](const std::string& line) {
+                 std::string word;
+                 std::string mount_point;
+                 std::istringstream{line} >> word >> word >> word >> word >>
+                     mount_point;
+                 return only_in({line}, now, "").empty() ||
+                        fs::exists(mount_point, ignored);
+               });
+  return changed(earlier, now);
+}
 
 // NOLINTNEXTLINE(bugprone-exception-escape)
 Unharmed::~Unharmed() {
   CHECK(host_name() == name_);
   CHECK(changed_mounts(mounts_) == "");
   // A link goes with its network namespace: soon, but not at once.
-  CHECK(eventually([&](pid_t) { return is_part_of(links(), links_); }, 0));
-  CHECK(eventually([&](pid_t) { return network() == network_; }, 0));
-  // One that was there may go: `make reset` is not only for tests to call. And
-  // what is not ours may look so for a moment, but not where we are alone.
-  const auto none_is_left = [&](pid_t) {
-    return is_part_of(our_cgroups(), cgroups_);
-  };
-  const bool is_alone = std::getenv("APART") != nullptr;
-  CHECK((is_alone ? none_is_left(0) : eventually(none_is_left, 0)));
-  CHECK(our_processes() == processes_);
+  (void)eventually(
+      [&](pid_t) {
+        return only_in(links(), links_, "").empty() && network() == network_;
+      },
+      0);
+  CHECK(only_in(links(), links_, "+ ") == "");
+  CHECK(changed(lines(network_), lines(network())) == "");
+  // One that was there may go: `make reset` is not only for tests to call.
+  // Where numbers are the machine's, what is not ours may look so for a moment.
+  if (first_number == 0)
+    (void)eventually(
+        [&](pid_t) { return only_in(our_cgroups(), cgroups_, "").empty(); }, 0);
+  CHECK(only_in(our_cgroups(), cgroups_, "+ ") == "");
+  CHECK(changed(processes_, our_processes()) == "");
 }
+
+namespace {
+
+// As root, the whole run has a host of its own, but for its files and cgroups:
+// nothing that a failing test leaves behind outlives it, and what others do
+// meanwhile is not seen. Mounts are shared, as they are on a host with systemd,
+// so that one that spreads is seen.
+void make_host(bool with_numbers) {
+  sys::check(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
+             "mount(2) MS_PRIVATE: keep our mounts from the machine");
+  // In its place: who unmounts it has none.
+  if (with_numbers) {
+    sys::check(::umount2("/proc", MNT_DETACH), "umount2(2) /proc");
+    sys::check(::mount("proc", "/proc", "proc", 0, nullptr),
+               "mount(2) proc: see our own processes");
+  }
+  // Where the machine shows its message queues, ours.
+  if (contents("/proc/self/mounts").find(" mqueue ") != std::string::npos)
+    sys::check(::mount("mqueue", "/dev/mqueue", "mqueue", 0, nullptr),
+               "mount(2) mqueue: see our own message queues");
+  sys::check(::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr),
+             "mount(2) MS_SHARED: share them among ourselves");
+  sys::Netlink{}.set_up("lo");
+  if (!with_numbers) return;
+  const auto most = number_in(contents("/proc/sys/kernel/pid_max"));
+  const auto first =
+      most / 2 + static_cast<long>(std::random_device{}()) % (most / 4);
+  std::ofstream{kLastNumber} << first;
+  // A kernel may have no such file.
+  if (number_in(contents(kLastNumber)) >= first) first_number = first;
+}
+
+// `make reset` removes nothing where there may be processes that it cannot see:
+// so its tests, if nothing else is asked for, run among those of the machine.
+bool is_for_reset(int argc, char** argv) {
+  return std::any_of(argv, argv + argc, [](const std::string& word) {
+    return word == "-ts=reset" || word == "--test-suite=reset";
+  });
+}
+
+// The init of that host. Returns the status of the process that runs the tests.
+int wait_for(pid_t tests) {
+  for (;;) {
+    int status = 0;
+    const pid_t ended = ::wait(&status);
+    if (ended == tests)
+      return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  }
+}
+
+}  // namespace
 
 }  // namespace host
 
-// As root, the whole run has a network and mounts of its own for a host:
-// nothing that a failing test leaves behind outlives it. Mounts are shared, as
-// they are on a host with systemd, so that one that spreads is seen.
 int main(int argc, char** argv) {
   // Ignored by nohup(1), say, they would be ignored by all that we start.
   for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM})
     (void)::signal(number, SIG_DFL);
-  if (::geteuid() == 0) {
-    sys::check(::unshare(CLONE_NEWNS | CLONE_NEWNET), "unshare a host");
-    sys::check(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
-               "make the mounts private");
-    sys::check(::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr),
-               "make the mounts shared");
-    sys::Netlink{}.set_up("lo");
-  }
   doctest::Context context{argc, argv};
+  if (::geteuid() == 0 && !context.shouldExit()) {
+    const bool with_numbers = !host::is_for_reset(argc, argv);
+    sys::check(::unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS |
+                         CLONE_NEWIPC | (with_numbers ? CLONE_NEWPID : 0)),
+               "unshare(2): a host of our own");
+    const pid_t init = sys::check(::fork(), "fork(2)");
+    if (init != 0) return host::wait_for(init);
+    // Its end is that of all: also if somebody kills the one above it.
+    (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    host::make_host(with_numbers);
+    const pid_t tests = sys::check(::fork(), "fork(2)");
+    if (tests != 0) return host::wait_for(tests);
+  }
   return context.run();
 }

@@ -112,6 +112,14 @@ bool has_tmpfs_attributes();
 /// Lines of a text.
 std::vector<std::string> lines(const std::string& text);
 
+/// The mounts of the host that was made for the tests; see mountinfo in
+/// proc(5). An ordinary user can make none, but others can meanwhile: then it
+/// is empty.
+std::vector<std::string> mounts();
+
+/// What is other now, a line each, with a + or a - before it.
+std::string changed_mounts(const std::vector<std::string>& before);
+
 /// The fixture of every test of a step: at its end, no mount, link, cgroup or
 /// process is there that was not there before, and the host has its name, its
 /// routes and its settings of the network.
@@ -123,7 +131,9 @@ class Unharmed {
   ~Unharmed();  // NOLINT(bugprone-exception-escape): CHECK goes on
 
  private:
-  std::string name_, mounts_, network_;
+  std::string name_;
+  std::vector<std::string> mounts_;
+  std::string network_;
   std::vector<std::string> links_, cgroups_, processes_;
 };
 

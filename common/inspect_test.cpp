@@ -4,6 +4,7 @@
 #include <map>
 
 #include "common/host_test.hpp"
+#include "common/testing.hpp"
 
 using host::Caller, host::shell, host::step;
 
@@ -24,7 +25,8 @@ std::map<std::string, std::string> layers_of(Caller caller, pid_t pid) {
   for (const auto& line : host::lines(result.out)) {
     REQUIRE(line.size() > 20);
     const auto name = line.substr(6, 13);
-    found[name.substr(0, name.find_last_not_of(' ') + 1)] = line.substr(20);
+    found[name.substr(0, name.find_last_not_of(' ') + 1)] =
+        testing::behind(line, 20);
   }
   return found;
 }
@@ -32,7 +34,8 @@ std::map<std::string, std::string> layers_of(Caller caller, pid_t pid) {
 std::string inode(pid_t pid, const std::string& kind) {
   const auto link =
       shell("readlink /proc/" + std::to_string(pid) + "/ns/" + kind).out;
-  return link.substr(kind.size() + 2, link.size() - kind.size() - 4);
+  const auto number = testing::behind(link, kind.size() + 2);
+  return number.substr(0, number.find(']'));
 }
 
 // What the layers of a container are, by the step that adds them.
@@ -62,7 +65,7 @@ TEST_CASE("a process may call itself anything, and moves no cursor by it") {
       "wait'"};
   CHECK(odd.hear() == "up");
   const auto result = shell(inspect(Caller::kRoot, std::to_string(odd.pid())));
-  CHECK(host::lines(result.out).front().ends_with(" ?[2J?x?"));
+  CHECK(testing::first(host::lines(result.out)).ends_with(" ?[2J?x?"));
   odd.finish();
 }
 

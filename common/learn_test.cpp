@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "common/host_test.hpp"
+#include "common/testing.hpp"
 
 namespace fs = std::filesystem;
 using host::contents, host::Result, host::shell;
@@ -28,7 +29,7 @@ class Learner {
   ~Learner() { remove(); }
 
   [[nodiscard]] Result learn(const std::string& words) const {
-    return shell("MY=" + my_ + " CXXFLAGS='-O0 -w' scripts/learn " + words);
+    return shell("MY=" + my_ + " MY_FLAGS='-O0 -w' scripts/learn " + words);
   }
 
   [[nodiscard]] std::string mine(const std::string& step) const {
@@ -312,7 +313,8 @@ TEST_CASE("each step has a task, and hints of four rungs") {
     const auto step = entry.path().filename().string().substr(0, 2);
     CHECK(learner.learn("start " + step).status == 0);
     const auto start = contents(learner.mine(step));
-    for (const auto& line : host::lines(text.substr(text.find('\n')))) {
+    for (const auto& line :
+         host::lines(testing::behind(text, text.find('\n')))) {
       if (line.starts_with("## ") || line.starts_with("```")) break;
       CAPTURE(line);
       CHECK(start.find(line.empty() ? "//\n" : "// " + line + "\n") !=
@@ -351,7 +353,7 @@ TEST_CASE("a number that no step has, or none, is one clear line") {
           shell("make --no-print-directory " + verb + "-" + number);
       CHECK(result.status == 2);
       CHECK(result.out.empty());
-      CHECK(host::lines(result.err).at(0) ==
+      CHECK(testing::first(host::lines(result.err)) ==
             "make " + verb + "-NN: NN is " + (verb == "diff" ? "02" : "01") +
                 " to 08");
     }

@@ -89,4 +89,14 @@ TEST_CASE("no step takes a layer away, but for chroot, which pivot_root ends") {
   }
 }
 
+// One that ends in the middle takes all tests behind it with it:
+// testing::first, last, nth, number and behind say what there was instead.
+TEST_CASE("no test takes for granted what a program prints") {
+  const auto found = host::shell(
+      "grep -nE '[)][.](front|back)[(][)]|std::sto[a-z]+[(]|ato[il][(]' "
+      "common/*_test.cpp steps/*/test.cpp");
+  CHECK(found.out == "");
+  CHECK(found.err == "");
+}
+
 TEST_SUITE_END();

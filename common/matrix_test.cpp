@@ -1,6 +1,7 @@
 // The matrix comes out as steps/matrix.md has it: every attack in every step.
 
 #include "common/host_test.hpp"
+#include "common/testing.hpp"
 
 #include <csignal>
 #include <filesystem>
@@ -38,7 +39,7 @@ TEST_CASE_FIXTURE(host::Unharmed,
                       doctest::skip(kIsSkipped)) {
   const auto result = shell(matrix("--compare steps"));
   // 22 attacks; root has eight steps, an ordinary user the last six.
-  int cells = 0;
+  long cells = 0;
   for (const auto& line : host::lines(result.out))
     if (line.starts_with("not compared: ")) {
       ++cells;
@@ -46,7 +47,7 @@ TEST_CASE_FIXTURE(host::Unharmed,
     }
   INFO(result.out << result.err);
   CHECK(result.status == 0);
-  cells += std::atoi(host::lines(result.out).back().c_str());
+  cells += testing::number(testing::last(host::lines(result.out)));
   CHECK(cells == 22 * (8 + 6));
 }
 

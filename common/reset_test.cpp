@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "common/host_test.hpp"
+#include "common/testing.hpp"
 
 using host::Caller, host::shell;
 
@@ -52,11 +53,11 @@ TEST_AS_ROOT("of mounts it removes a dead container's /proc, and no other") {
   CHECK(result.status == 0);
   const auto lines = host::lines(result.out);
   REQUIRE(lines.size() == 4);
-  CHECK(lines[0] == "2");
-  CHECK(lines[1].starts_with("reset: umount -l "));
-  CHECK(lines[1].ends_with("/build/rootfs/proc"));
-  CHECK(lines[2] == "2");
-  CHECK(lines[3] == "1");
+  CHECK(testing::nth(lines, 0) == "2");
+  CHECK(testing::nth(lines, 1).starts_with("reset: umount -l "));
+  CHECK(testing::nth(lines, 1).ends_with("/build/rootfs/proc"));
+  CHECK(testing::nth(lines, 2) == "2");
+  CHECK(testing::nth(lines, 3) == "1");
 }
 
 TEST_AS_ROOT("of cgroups it removes those of dead programs that are empty") {
@@ -283,9 +284,10 @@ TEST_AS_ROOT("where /proc does not show all that lives, nothing is removed") {
     const auto said = said_beside_life(prepare, run);
     const auto lines = host::lines(said);
     REQUIRE_MESSAGE(lines.size() == 3, said);
-    CHECK(lines[0].starts_with("reset: nothing is removed, because "));
-    CHECK_MESSAGE(lines[0].find(why) != std::string::npos, said);
-    CHECK(lines[1] == "status 1");
+    CHECK(testing::nth(lines, 0).starts_with(
+        "reset: nothing is removed, because "));
+    CHECK_MESSAGE(testing::nth(lines, 0).find(why) != std::string::npos, said);
+    CHECK(testing::nth(lines, 1) == "status 1");
   }
 }
 

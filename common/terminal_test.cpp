@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "common/host_test.hpp"
+#include "common/testing.hpp"
 
 using host::Caller, host::step;
 
@@ -421,7 +422,7 @@ TEST_AS_BOTH("08 that is told to stop gives the modes back, and takes them") {
     return (terminal.modes().c_lflag & ICANON) == 0;
   };
   CHECK(host::eventually(is_raw, 0));
-  ::kill(host::children(terminal.pid()).front(), SIGTSTP);
+  ::kill(testing::first(host::children(terminal.pid())), SIGTSTP);
   CHECK(terminal.shows("host# "));
   CHECK((terminal.modes().c_lflag & ICANON) != 0);
   terminal.type("fg\n");
@@ -470,7 +471,7 @@ TEST_AS_BOTH("a closed terminal ends it") {
     CAPTURE(name);
     Terminal terminal{run(caller, name)};
     CHECK(terminal.shows("box# "));
-    const auto child = host::children(terminal.pid()).front();
+    const auto child = testing::first(host::children(terminal.pid()));
     terminal.hang_up();
     CHECK(host::eventually(host::is_gone, child));
   }

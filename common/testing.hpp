@@ -8,13 +8,17 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <concepts>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <iterator>
+#include <random>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "common/file.hpp"
 #include "common/mount.hpp"
@@ -55,6 +59,66 @@ class Directory {
 
  private:
   std::string path_ = std::filesystem::temp_directory_path() / "box-XXXXXX";
+};
+
+/// The n-th of what a program printed, say, or of what was found. Where there
+/// are fewer, the test fails with what there is, and the others go on.
+template <typename List>
+auto nth(const List& all, std::size_t n) {
+  if (n < all.size()) return *std::next(all.begin(), static_cast<long>(n));
+  std::string what;
+  if constexpr (std::is_convertible_v<decltype(*all.begin()), std::string>)
+    for (const auto& one : all) what += (what.empty() ? ": " : ", ") + one;
+  throw std::out_of_range{"there are only " + std::to_string(all.size()) +
+                          what};
+}
+
+template <typename List>
+auto first(const List& all) {
+  return nth(all, 0);
+}
+
+template <typename List>
+auto last(const List& all) {
+  return nth(all, all.empty() ? 0 : all.size() - 1);
+}
+
+/// The number that a text begins with.
+inline long number(const std::string& text) {
+  char* end = nullptr;
+  const long value = std::strtol(text.c_str(), &end, 10);
+  if (end == text.c_str()) throw std::invalid_argument{"no number: " + text};
+  return value;
+}
+
+/// What follows the first n bytes of a text.
+inline std::string behind(const std::string& text, std::size_t n) {
+  if (n > text.size()) throw std::out_of_range{"too short: " + text};
+  return text.substr(n);
+}
+
+/// How much of what takes long is tried: TEST_SHARE=1 for all of it, or 10, as
+/// by default, for a tenth; and which, by a seed that is printed with what
+/// fails and that TEST_SEED gives back.
+struct Share {
+  unsigned long one_in = from_environment("TEST_SHARE", 10);
+  unsigned long seed = from_environment("TEST_SEED", std::random_device{}());
+
+  /// Whether the n-th is tried.
+  [[nodiscard]] bool has(unsigned long n) const {
+    return (n + seed) % one_in == 0;
+  }
+  [[nodiscard]] std::string words() const {
+    return "TEST_SHARE=" + std::to_string(one_in) +
+           " TEST_SEED=" + std::to_string(seed);
+  }
+
+ private:
+  static unsigned long from_environment(const char* name, unsigned long other) {
+    const char* const text = std::getenv(name);
+    return text == nullptr ? other
+                           : std::max(1UL, std::strtoul(text, nullptr, 10));
+  }
 };
 
 /// The Error that `body` throws.

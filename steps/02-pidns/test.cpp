@@ -1,6 +1,7 @@
 // Step 02 promises process numbers of the container's own.
 
 #include "common/host_test.hpp"
+#include "common/testing.hpp"
 
 #include <csignal>
 #include <filesystem>
@@ -66,7 +67,7 @@ TEST_AS_ROOT("the end of PID 1 ends all") {
                     "sh -c 'sleep 1000 & echo ready; read wait'"};
   CHECK(box.hear() == "ready");
   CHECK(host::eventually(has_child, box.child()));
-  const auto sleeper = host::children(box.child()).front();
+  const auto sleeper = testing::first(host::children(box.child()));
   ::kill(box.child(), SIGKILL);
   CHECK(box.finish() == 128 + SIGKILL);
   CHECK(!host::is_alive(sleeper));

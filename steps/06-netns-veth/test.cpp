@@ -3,6 +3,7 @@
 // for the host: see main in common/host_test.cpp.
 
 #include "common/host_test.hpp"
+#include "common/testing.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -288,9 +289,10 @@ TEST_AS_ROOT("nothing that is new comes in, from whoever has a route to it") {
                       kAddress + "; read wait'"};
     const auto address = box.hear();
     REQUIRE(!address.empty());
-    const auto end =
-        address.substr(0, address.rfind('.') + 1) +
-        std::to_string(std::stoi(address.substr(address.rfind('.') + 1)) - 1);
+    const auto end = address.substr(0, address.rfind('.') + 1) +
+                     std::to_string(testing::number(testing::behind(
+                                        address, address.rfind('.') + 1)) -
+                                    1);
     const auto pid = box.child();
     CHECK(arrived(pid) == "0 0 0");
     // Under its own address, another one of its, and those of the cable's ends.

@@ -1,6 +1,7 @@
 // Step 07 promises that the container's memory has a limit.
 
 #include "common/host_test.hpp"
+#include "common/testing.hpp"
 
 #include "common/cgroup.hpp"
 
@@ -14,7 +15,7 @@ const std::string kStep = "07-cgroup-memory";
 
 // The directory of the running container's cgroup that limits memory.
 sys::Cgroup group_of(const host::Running& box) {
-  auto group = sys::find_cgroup_parents({"memory"}).front();
+  auto group = testing::first(sys::find_cgroup_parents({"memory"}));
   group.directory += "/box-" + std::to_string(box.pid());
   return group;
 }
@@ -99,7 +100,7 @@ TEST_WITHOUT_CGROUP("a limit that cannot be set stops the program") {
 }
 
 TEST_AS_ROOT("an ordinary user's limit holds in a delegated cgroup") {
-  const auto parent = sys::find_cgroup_parents({"memory"}).front();
+  const auto parent = testing::first(sys::find_cgroup_parents({"memory"}));
   const auto mine = parent.directory + "/delegated-to-54321";
   const auto leaf = parent.version == 2 ? mine + "/leaf" : mine;
   must("mkdir -p " + leaf + "; [ " + std::to_string(parent.version) +

@@ -3,6 +3,7 @@
 
 #include "common/host_test.hpp"
 #include "common/owned.hpp"
+#include "common/testing.hpp"
 
 #include <fcntl.h>
 
@@ -363,7 +364,7 @@ TEST_AS_ROOT("it can neither leave its cgroup, nor change or nest it") {
              "sh -c \"echo 1 >$file\" 2>/dev/null && echo wrote $file; done; "
              "mkdir */x ./x 2>/dev/null && echo nested; "
              "mount -t cgroup2 none /mnt 2>/dev/null && echo mounted");
-  CHECK(std::stoi(result) > 0);
+  CHECK(testing::number(result) > 0);
   CHECK(host::lines(result).size() == 1);
 }
 
@@ -580,7 +581,7 @@ TEST_AS_ROOT("containers of one PID, in PID namespaces, have a cgroup each") {
         "sh -c 'cd /sys/fs/cgroup; cat memory.max memory/memory.limit* "
         "2>/dev/null; cat'"));
   for (std::size_t i = 0; i < sizes.size(); ++i)
-    CHECK(boxes[i]->hear() == std::to_string(std::stoll(sizes[i]) << 20));
+    CHECK(boxes[i]->hear() == std::to_string(testing::number(sizes[i]) << 20));
   for (const auto& running : boxes) CHECK(running->finish() == 0);
 }
 
@@ -628,7 +629,7 @@ long left_beside(Caller caller, const std::string& thing,
   CHECK_FALSE(greedy.hear().empty());
   const auto left = shell(hog_on_host(caller) + thing + " " + most);
   greedy.finish();
-  return left.out.empty() ? -1 : std::stol(left.out);
+  return left.out.empty() ? -1 : testing::number(left.out);
 }
 
 // MiB of the machine that the sockets of a protocol hold, in all its networks:
@@ -637,7 +638,8 @@ long held_by(const std::string& protocol) {
   const auto text = host::contents("/proc/net/sockstat");
   const auto line = text.find("\n" + protocol + ": ");
   REQUIRE(line != std::string::npos);
-  const auto pages = std::stol(text.substr(text.find(" mem ", line) + 5));
+  const auto pages =
+      testing::number(testing::behind(text, text.find(" mem ", line) + 5));
   return pages * ::sysconf(_SC_PAGESIZE) / (1 << 20);
 }
 
@@ -672,7 +674,7 @@ TEST_AS_BOTH("its own limits are what programs need, and cannot be raised") {
   const auto hard = [&](const std::string& name) {
     const auto at = limits.find(name);
     REQUIRE(at != std::string::npos);
-    return std::stol(
+    return testing::number(
         limits.substr(limits.find_first_not_of(' ', at + 26 + 21)));
   };
   CHECK(hard("Max open files") <= 4096);
