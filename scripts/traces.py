@@ -86,7 +86,7 @@ def settings():
         yield f'{name} = ' + markdown.read(f'/proc/sys/{name}').strip()
 
 
-def traces(words):
+def traces(words, with_cgroups):
     """What is on this host, each with its kind, and how often. Of the trees that are others',
     too, only what goes by one of these words, or by a name that our programs give."""
     def ours(path):
@@ -94,7 +94,7 @@ def traces(words):
         return name.startswith('box-') or name in words
     kinds = {
         'file': [*own_files(), *filter(ours, files(sandbox.PLACE, BUILT))],
-        'cgroup': cgroups(words),
+        'cgroup': cgroups(words if with_cgroups else ()),
         'process': processes(),
         'mount': (f'{point} ({options})' if point in OWN else point for point, _, options in mounts()),
         'interface': (name for _, name in socket.if_nameindex()),
@@ -121,13 +121,14 @@ def watched(script):
     """Puts into a list what the commands have left and taken away, a line for each."""
     words = set(re.findall(r'[\w.-]+', '\n'.join(
         line for command in script.commands for line in command.typed)))
-    before, found, ended = traces(words), [], False
+    with_cgroups = sandbox.uses_cgroups(script)
+    before, found, ended = traces(words, with_cgroups), [], False
     try:
         yield found
         ended = True
     finally:
         for _ in range(100 if ended else 10):  # Who is on a terminal that closes takes a moment to end.
-            now = traces(words)
+            now = traces(words, with_cgroups)
             if now == before:
                 break
             time.sleep(0.05)
