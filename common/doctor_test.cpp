@@ -182,7 +182,7 @@ namespace {
 // A copy of the project in which nothing is built, in which `caller` runs the
 // doctor after `prepare`; what it says, and what is behind that.
 std::string copy_of_all(const std::string& name) {
-  const auto tree = host::scratch("doctor-tree") + "/" + name;
+  auto tree = host::scratch("doctor-tree") + "/" + name;
   must("rm -rf " + tree + " && mkdir " + tree +
        " && cp -r Makefile README.md common rootfs scripts steps " + tree);
   return tree;

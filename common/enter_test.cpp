@@ -21,7 +21,6 @@
 #include "common/testing.hpp"
 
 using host::Caller, host::must, host::shell, host::step;
-namespace fs = std::filesystem;
 
 TEST_SUITE_BEGIN("enter");
 

@@ -137,7 +137,8 @@ TEST_CASE("what a terminal would act on is shown, not sent") {
        "\\x80\\x9b2J\\x9d"},
       {"\u00a0\u00ad", "\u00a0\u00ad"},
       // Right to left, and nothing at all.
-      {"a\u202e\u2066b\u200b\u200f\u2028\ufeff\u061c", "a??b?????"},
+      {"a\u202e\u2066b\u200b\u200f\u2028\ufeff\u061c\u2069\u202c",
+       "a??b???????"},
       {"\U000e0041", "?"},
       // Latin-1; cut short; longer than needed; half of a pair; too large.
       {"caf\xe9", "caf\\xe9"},

@@ -28,14 +28,15 @@ constexpr long kHighBit = 1L << 32;
 // What a filter answers to a call, by the rules of classic BPF: see bpf(4) of
 // BSD. It has no loops, and ends.
 unsigned verdict_of(const Program& program, const seccomp_data& data) {
-  const auto* const bytes = reinterpret_cast<const char*>(&data);
+  std::array<char, sizeof data> bytes{};
+  std::memcpy(bytes.data(), &data, sizeof data);
   unsigned word = 0;
   for (std::size_t i = 0;; ++i) {
     const auto& step = program.at(i);
     const auto jump = [&](bool is_so) { i += is_so ? step.jt : step.jf; };
     switch (step.code) {
       case BPF_LD | BPF_W | BPF_ABS:
-        std::memcpy(&word, bytes + step.k, sizeof word);
+        std::memcpy(&word, &bytes.at(step.k), sizeof word);
         break;
       case BPF_ALU | BPF_AND | BPF_K:
         word &= step.k;
@@ -115,9 +116,11 @@ constexpr std::array<Difference, 0> kOnlyOurs{};
 
 // The number in the head of every program that says what machine it is for.
 unsigned machine_of_this_program() {
+  std::array<char, sizeof(Elf64_Ehdr)> bytes{};
+  std::ifstream{"/proc/self/exe", std::ios::binary}.read(bytes.data(),
+                                                         bytes.size());
   Elf64_Ehdr head{};
-  std::ifstream{"/proc/self/exe", std::ios::binary}.read(
-      reinterpret_cast<char*>(&head), sizeof head);
+  std::memcpy(&head, bytes.data(), sizeof head);
   return head.e_machine;
 }
 

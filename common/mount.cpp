@@ -171,16 +171,16 @@ void place_binds(const std::vector<Bind>& binds,
     else
       Fd{::openat(parent.get(), name.c_str(), O_CREAT | O_EXCL | O_CLOEXEC,
                   0600)};
-    const char* const kIsLink =
+    const char* const link_hint =
         "there it is a link to elsewhere; rm it from the rootfs first";
     const auto target = open_inside(
-        path, is_link(path) ? kIsLink : "the rootfs is not ours to change");
+        path, is_link(path) ? link_hint : "the rootfs is not ours to change");
     struct stat place {};
     check(::fstat(target.get(), &place), "look at {}", bind.target);
     const auto doing = sys::format("bind {} on {}", bind.source, bind.target);
     // A resolv.conf that is a link to /dev/null would take that away.
     if (is_link(path) && S_ISCHR(place.st_mode) && !S_ISCHR(source.st_mode))
-      throw Error{EINVAL, doing, kIsLink};
+      throw Error{EINVAL, doing, link_hint};
     if (S_ISDIR(source.st_mode) != S_ISDIR(place.st_mode))
       throw Error{S_ISDIR(place.st_mode) ? EISDIR : ENOTDIR, doing,
                   "a directory goes on a directory, a file on a file"};
