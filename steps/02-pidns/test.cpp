@@ -87,8 +87,10 @@ TEST_AS_ROOT("/proc may not be a link, nor be missing") {
   shell("cp -a '" + host::rootfs(Caller::kRoot) + "/bin' " + tree);
   const auto run = host::step_in(tree, Caller::kRoot, "02-pidns") + "true";
   CHECK(shell(run).status == 125);
-  CHECK(shell(run).err == "02-pidns: cannot find a directory proc in " + tree +
-                              ": No such file or directory (ENOENT)\n");
+  CHECK(shell(run).err ==
+        "02-pidns: cannot find a directory proc in " + tree +
+            ": No such file or directory (ENOENT); hint: a root "
+            "filesystem has one: make rootfs\n");
   fs::create_directory_symlink("bin", tree + "/proc");
   CHECK(shell(run).status == 125);
   CHECK(shell(run).err == "02-pidns: cannot find a directory proc in " + tree +
