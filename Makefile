@@ -129,11 +129,13 @@ $(BUILD)/common.a: $(call objects,$(COMMON))
 	$(AR) rcs $@ $^
 
 # Another compiler or other flags make other objects: this file holds what made the ones
-# that are there, and is written only when that changes.
+# that are there. It is written again here if that has changed.
 COMPILE  := $(CXX) $(BASE) $(WARNINGS) $(CXXFLAGS) $(INSTRUMENT)
-$(BUILD)/compile: FORCE
+$(shell [ ! -e $(BUILD)/compile ] || echo '$(COMPILE)' | cmp -s - $(BUILD)/compile || \
+  echo '$(COMPILE)' >$(BUILD)/compile)
+$(BUILD)/compile:
 	@mkdir -p $(@D)
-	@echo '$(COMPILE)' | cmp -s - $@ || echo '$(COMPILE)' >$@
+	@echo '$(COMPILE)' >$@
 
 $(BUILD)/%.o: %.cpp $(BUILD)/compile
 	@mkdir -p $(@D)
@@ -319,7 +321,7 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: FORCE help build test-programs rootfs setup doctor run test lab test-lab test-arm64 test-musl \
+.PHONY: help build test-programs rootfs setup doctor run test lab test-lab test-arm64 test-musl \
         test-compilers test-distributions docs docs-update slides pdf live demo record \
         record-update preflight lint bench matrix mutants mistakes progress inspect \
         checker reset clean 01 02 03 04 05 06 07 08

@@ -396,6 +396,8 @@ bool is_our_cgroup(const std::string& path) {
   return !error && is_ours(owner);
 }
 
+}  // namespace
+
 std::vector<std::string> our_cgroups() {
   std::vector<std::string> found;
   // What scripts/apart runs elsewhere, it removes.
@@ -407,6 +409,8 @@ std::vector<std::string> our_cgroups() {
   std::sort(found.begin(), found.end());
   return found;
 }
+
+namespace {
 
 // Those that run a program of ours, or have a rootfs of ours for their root.
 std::vector<std::string> our_processes() {

@@ -102,6 +102,9 @@ inline bool is_gone(pid_t pid) {
 /// The contents of a file, or "" if it cannot be read.
 std::string contents(const std::string& path);
 
+/// The cgroups of the containers that these tests started.
+std::vector<std::string> our_cgroups();
+
 /// Whether we are an ordinary user to whom a cgroup was delegated.
 bool has_delegated_cgroup();
 

@@ -665,6 +665,14 @@ class WholeTexts(unittest.TestCase):
             other.kill()
         self.assertEqual(status, 0, said)
 
+    def test_a_network_namespace_that_others_remove_meanwhile_is_not_the_texts(self):
+        name = f'docs-test-{os.getpid()}'
+        subprocess.run(['ip', 'netns', 'add', name], check=True)
+        with subprocess.Popen(['sh', '-c', f'sleep 2; ip netns delete {name}']) as other:
+            status, said, _ = self.check('```console', 'host# sleep 3', '```')
+            other.wait()
+        self.assertEqual(status, 0, said)
+
     def test_a_signal_ends_it_whenever_it_comes_and_leaves_nothing(self):
         """^C and ^\\, which the terminal sends to all; and others, which are sent to it alone."""
         for number, send in ((signal.SIGINT, os.killpg), (signal.SIGQUIT, os.killpg),

@@ -111,9 +111,20 @@ class Numbers:
             if cls.first else True
 
 
+def forget_mounts_of_others(kept):
+    """Those in the directories that this host will have of its own: an ip-netns(8) name, say. If
+    the machine removes the file below it, the mount goes here, too, and seems to be taken away."""
+    for line in reversed(markdown.read('/proc/self/mounts').splitlines()):
+        point = line.split()[1].encode().decode('unicode_escape')
+        covered = any(point.startswith(f'{place}/') for place in (*COVERED, '/run'))
+        if covered and not any(f'{path}/'.startswith(f'{point}/') for path in kept):
+            subprocess.run(['umount', '-l', point], stderr=subprocess.DEVNULL, check=False)
+
+
 def make_host(scratch, texts=()):
     """Makes one, in namespaces of our own: its name, its network, its files."""
     Numbers.take()
+    forget_mounts_of_others([TOP, scratch, *texts])
     run('hostname', 'host')
     run('ip', 'link', 'set', 'lo', 'up')
     for owner in (0, USER):
