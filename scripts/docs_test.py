@@ -668,8 +668,9 @@ class WholeTexts(unittest.TestCase):
     def test_a_network_namespace_that_others_remove_meanwhile_is_not_the_texts(self):
         name = f'docs-test-{os.getpid()}'
         subprocess.run(['ip', 'netns', 'add', name], check=True)
-        with subprocess.Popen(['sh', '-c', f'sleep 2; ip netns delete {name}']) as other:
-            status, said, _ = self.check('```console', 'host# sleep 3', '```')
+        wait = 'until pgrep -fx "sleep 4.711" >/dev/null; do sleep 0.1; done'
+        with subprocess.Popen(['sh', '-c', f'{wait}; ip netns delete {name}']) as other:
+            status, said, _ = self.check('```console', 'host# sleep 4.711', '```')
             other.wait()
         self.assertEqual(status, 0, said)
 
