@@ -462,7 +462,7 @@ TEST_AS_BOTH("what enters a container sees of itself what its command sees") {
   }
   // The limits of 08-all bind the container, and so also what enters it.
   for (const std::string lower : {"ulimit -n 100;", "ulimit -f 4096;",
-                                  "ulimit -s 4096;", "prlimit --nproc=5000"})
+                                  "ulimit -s 4096;", "prlimit --nproc=2000"})
     compare(caller, lower, "");
   // And these come from the caller, of the one and of the other.
   for (const std::string both : {"nice -n 5", "ionice -c 3", "taskset -c 0",
