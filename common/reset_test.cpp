@@ -21,18 +21,20 @@ host::Result on_a_host(const std::string& script) {
   const auto file = host::scratch("reset-script") + "/script";
   std::ofstream{file} << "mount -t tmpfs none /sys/fs/cgroup\n"
                          "reset=\"scripts/reset --alone\"\n"
+                         // As a program of ours marks what it makes, long ago.
+                         "mark() { for made; do (umask 077; echo "
+                         "\"${made##*/}\" >\"$made/.box-leftover\"); "
+                         "touch -d '2 hours ago' \"$made\"; done; }\n"
                       << script;
   return shell("TMPDIR='" + place +
                "' unshare --mount --net --propagation private sh -eu " + file);
 }
 
-// Old enough to be a leftover.
 const std::string kFiles =
-    "cd \"$TMPDIR\"; mkdir -p docs.dead/rootfs-0/bin docs.used/rootfs-0/bin "
-    "docs.young/rootfs-0/bin matrix.1.dead/rootfs-root/bin lab.dead docs.other;"
-    "touch docs.dead/bashrc docs.used/bashrc docs.young/bashrc docs.other/mine "
-    "matrix.1.dead/01-chroot lab.dead/console lab.dead/status;"
-    "touch -d \"2 hours ago\" docs.dead docs.used docs.other matrix.* lab.*;"
+    "cd \"$TMPDIR\"; mkdir docs.dead docs.used docs.young matrix.1.dead "
+    "lab.dead apart.dead mutants.dead docs.other; touch docs.other/mine;"
+    "mark docs.dead docs.used docs.young matrix.* lab.* apart.* mutants.*;"
+    "touch docs.young; touch -d \"2 hours ago\" docs.other;"
     "cd \"$OLDPWD\"; ";
 
 }  // namespace
@@ -161,9 +163,11 @@ TEST_AS_ROOT("of files it removes what we put there, if nobody uses it") {
   CAPTURE(result.err);
   CHECK(result.status == 0);
   CHECK(result.out ==
+        "reset: rm -rf --one-file-system apart.dead\n"
         "reset: rm -rf --one-file-system docs.dead\n"
         "reset: rm -rf --one-file-system lab.dead\n"
-        "reset: rm -rf --one-file-system matrix.1.dead\n6\n"
+        "reset: rm -rf --one-file-system matrix.1.dead\n"
+        "reset: rm -rf --one-file-system mutants.dead\n8\n"
         "docs.other\ndocs.used\ndocs.young\n");
 }
 
@@ -174,9 +178,8 @@ TEST_AS_ROOT("what is mounted in a leftover stays, whatever its name is") {
       "mkdir \"$TMPDIR/precious\"; touch \"$TMPDIR/precious/file\";"
       "for name in lab.plain 'lab.bl ank' 'lab.b\\040s' \"lab.tab\t\"; do "
       "mkdir -p \"$TMPDIR/$name/mnt\";"
-      "touch \"$TMPDIR/$name/console\" \"$TMPDIR/$name/status\";"
       "mount --bind \"$TMPDIR/precious\" \"$TMPDIR/$name/mnt\";"
-      "touch -d \"2 hours ago\" \"$TMPDIR/$name\"; done;"
+      "mark \"$TMPDIR/$name\"; done;"
       "$reset; ls \"$TMPDIR/precious\"; ls \"$TMPDIR\" | wc -l");
   CAPTURE(result.err);
   CHECK(result.out == "file\n5\n");
@@ -186,17 +189,66 @@ TEST_AS_ROOT("a name that no program of ours gives stays") {
   const auto result = on_a_host(
       kFiles +
       "name=$(printf \"docs.\\033[2J\\302\\233\\303\\244\"); "
-      "rm -r $TMPDIR/docs.used; mv $TMPDIR/docs.dead \"$TMPDIR/$name\";"
+      "mkdir \"$TMPDIR/$name\"; mark \"$TMPDIR/$name\"; rm -r $TMPDIR/*.dead "
+      "$TMPDIR/docs.used; "
       "$reset --dry-run | grep docs || :; $reset >/dev/null; ls $TMPDIR | wc "
       "-l");
   CAPTURE(result.err);
   CHECK(result.out == "3\n");
 }
 
+// What somebody else's directory may have in it: all that is in ours, copied or
+// planted. Each has a file that must stay.
+TEST_AS_ROOT("a directory that only looks like a leftover stays") {
+  const auto result = on_a_host(
+      "cd \"$TMPDIR\"; mkdir lab.ours; touch lab.ours/console; mark lab.ours\n"
+      "for name in lab.results lab.copy lab.open lab.group lab.link lab.hard "
+      "lab.read lab.planted mutants.copy docs.mine matrix.mine; do\n"
+      "mkdir $name; echo x >$name/thesis.txt; done\n"
+      "touch lab.results/console lab.results/status docs.mine/bashrc "
+      "matrix.mine/01-chroot\n"
+      "mkdir -p mutants.copy/steps/01-chroot docs.mine/rootfs-0/bin "
+      "matrix.mine/rootfs-root/bin; touch "
+      "mutants.copy/steps/01-chroot/main.cpp\n"
+      "cp -a lab.ours/.box-leftover lab.copy\n"
+      "mark lab.open lab.group lab.hard lab.read lab.planted\n"
+      "chmod 1777 lab.open; chmod 775 lab.group; chmod 644 "
+      "lab.read/.box-leftover\n"
+      "(umask 077; echo lab.link >note); ln -s ../note lab.link/.box-leftover\n"
+      "ln lab.hard/.box-leftover kept; chown 54321 "
+      "lab.planted/.box-leftover\n"
+      "touch -d '2 hours ago' lab.* mutants.* docs.* matrix.*; cd \"$OLDPWD\"\n"
+      "$reset | sed \"s,$TMPDIR/,,\"; ls \"$TMPDIR\"/*/thesis.txt | wc -l");
+  CAPTURE(result.err);
+  CHECK(result.out == "reset: rm -rf --one-file-system lab.ours\n11\n");
+}
+
+// Killed, each leaves its directory as it has made it.
+TEST_AS_ROOT("what a killed program of ours has left goes") {
+  const auto result = on_a_host(
+      "while umount -Rl /sys/fs/cgroup 2>/dev/null; do :; done\n"
+      "mount -t tmpfs none /sys/fs/cgroup; mount -t tmpfs none /tmp\n"
+      "export TMPDIR=/tmp\n"
+      "killed() { path=$1; shift; setsid \"$@\" >/tmp/log 2>&1 </dev/null & "
+      "program=$!\n"
+      "until [ -n \"$(find /tmp -path \"$path/.box-leftover\")\" ]; do "
+      "[ -e /proc/$program ] || { cat /tmp/log; exit 1; }; sleep 0.05; done\n"
+      "kill -KILL -$program; wait $program || :; }\n"
+      "killed '/tmp/apart.*' scripts/apart sleep 9\n"
+      "killed '/tmp/script*' scripts/container.sh build/rootfs sleep 9\n"
+      "killed '/tmp/mutants.*' scripts/mutants\n"
+      "touch -d '2 hours ago' /tmp/*.*\n"
+      "$reset | sed -n 's,.*rm -rf --one-file-system \\(/tmp/[a-z]*\\).*,"
+      "\\1,p' | sort; ls -A /tmp | grep [.] || :");
+  CAPTURE(result.err);
+  CHECK(result.out == "/tmp/apart\n/tmp/mutants\n/tmp/script\n");
+}
+
 TEST_AS_ROOT("what scripts/container.sh keeps by a mount goes with it") {
   const auto result = on_a_host(
       "work=$TMPDIR/script99999999.abcdef; mkdir -p $work "
-      "$TMPDIR/script99999999.other; touch $work/ns;"
+      "$TMPDIR/script99999999.other; touch $work/ns; mkdir "
+      "$TMPDIR/script99999999.early; mark $work $TMPDIR/script99999999.early;"
       "touch -d \"2 hours ago\" $TMPDIR/script*; unshare --net=$work/ns true;"
       "$reset >/dev/null; ls \"$TMPDIR\"; grep -c \"$work\" "
       "/proc/self/mountinfo || :");
@@ -215,8 +267,7 @@ const std::string kLife = R"sh(
 mount -t proc proc build/rootfs/proc
 chroot build/rootfs sleep 1000 & box=$!
 mkdir -p "$TMPDIR/lab.live/disk" /sys/fs/cgroup/box-$$
-touch "$TMPDIR/lab.live/console" "$TMPDIR/lab.live/status"
-touch -d "2 hours ago" "$TMPDIR/lab.live"
+mark "$TMPDIR/lab.live"
 (cd "$TMPDIR/lab.live/disk" && exec sleep 1000) & lab=$!
 for pid in $box $lab; do
   until [ "$(cat /proc/$pid/comm)" = sleep ]; do sleep 0.05; done
@@ -344,10 +395,8 @@ TEST_AS_ROOT("a directory in use is seen, whatever characters are above it") {
   const auto result = on_a_host(
       "export TMPDIR=\"$TMPDIR/a [b]* \\\\c\"\n"
       "mkdir -p \"$TMPDIR/lab.live/disk\"\n"
-      "touch \"$TMPDIR/lab.live/console\" \"$TMPDIR/lab.live/status\"\n"
-      "touch -d \"2 hours ago\" \"$TMPDIR/lab.live\"\n"
       "cp -r \"$TMPDIR/lab.live\" \"$TMPDIR/lab.dead\"\n"
-      "touch -d \"2 hours ago\" \"$TMPDIR/lab.dead\"\n"
+      "mark \"$TMPDIR\"/lab.*\n"
       "(cd \"$TMPDIR/lab.live/disk\" && unset OLDPWD PWD && "
       "exec env -i sleep 1000) & lab=$!\n"
       "trap 'kill $lab' EXIT\n"
@@ -361,8 +410,7 @@ TEST_AS_ROOT("a directory in use is seen, whatever characters are above it") {
 TEST_AS_ROOT("what a program of ours holds stays, wherever that runs") {
   const auto result = on_a_host(
       "mkdir -p \"$TMPDIR/lab.held\"\n"
-      "touch \"$TMPDIR/lab.held/console\" \"$TMPDIR/lab.held/status\"\n"
-      "touch -d \"2 hours ago\" \"$TMPDIR/lab.held\"\n"
+      "mark \"$TMPDIR/lab.held\"\n"
       "flock -s \"$TMPDIR/lab.held\" sleep 1000 & holder=$!\n"
       "until [ -n \"$(cat /proc/$holder/task/$holder/children)\" ]; do "
       "sleep 0.05; done\n"
@@ -374,11 +422,16 @@ TEST_AS_ROOT("what a program of ours holds stays, wherever that runs") {
   CHECK(result.out == "lab.held\n");
 }
 
-TEST_CASE("each program that reset tidies up after holds what it made") {
+TEST_CASE("each program that reset tidies up after marks and holds its own") {
   CHECK(shell("grep -l 'flock -s 9' scripts/lab scripts/mutants; "
               "grep -l 'fcntl.flock(os.open(.*LOCK_SH)' scripts/*")
             .out ==
-        "scripts/lab\nscripts/mutants\nscripts/matrix\nscripts/sandbox.py\n");
+        "scripts/lab\nscripts/mutants\nscripts/apart\nscripts/matrix\n"
+        "scripts/sandbox.py\n");
+  CHECK(shell("grep -l '[.]box-leftover' scripts/*").out ==
+        "scripts/apart\nscripts/container.sh\nscripts/lab\n"
+        "scripts/matrix\nscripts/mutants\nscripts/reset\n"
+        "scripts/sandbox.py\n");
 }
 
 TEST_SUITE_END();

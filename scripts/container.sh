@@ -9,6 +9,7 @@ shift $(($# > 0))
 [ $# -gt 0 ] || set -- /bin/sh -l
 name=script$$
 work=$(mktemp -d "/tmp/$name.XXXXXX")
+(umask 077 && echo "${work##*/}" >"$work/.box-leftover")  # For scripts/reset.
 
 # A cgroup: v2 if the memory controller is there, else v1.
 group=/sys/fs/cgroup/$name limit=memory.max

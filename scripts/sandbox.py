@@ -156,7 +156,11 @@ def make_host(scratch, texts=()):
 
 
 def hold(directory):
-    """As long as we live, scripts/reset sees that the directory is in use."""
+    """Marks what mkdtemp() has made, so scripts/reset knows it as ours. As long as we live, it
+    sees that the directory is in use."""
+    with open(directory + '/.box-leftover', 'x', encoding='ascii',
+              opener=lambda path, flags: os.open(path, flags, 0o600)) as mark:
+        mark.write(os.path.basename(directory) + '\n')
     fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_SH)
 
 
@@ -235,8 +239,8 @@ def entered(texts=()):
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, ending())
     scratch = tempfile.mkdtemp(prefix='docs.')
-    os.chmod(scratch, 0o755)
     hold(scratch)
+    os.chmod(scratch, 0o755)
     try:
         with subprocess.Popen(
                 ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork',
