@@ -277,6 +277,31 @@ TEST_AS_BOTH("unshare(1) is tried, too") {
   CHECK(shell(doctor(caller)).out.find("unshare(1)") == std::string::npos);
 }
 
+// A machine that is slow, or short of memory, ends a step at any moment: also
+// after it has said what its container has not.
+TEST_AS_BOTH(
+    "a step that is ended is not ready, whatever it has noted before") {
+  const auto place = host::scratch("ended");
+  must("cd " + place + " && chmod 755 .");
+  const std::string note =
+      "no memory limit: cannot find a cgroup for a limit on memory; hint: the "
+      "cgroups here are root's: run it as root, or in make lab";
+  for (const std::string end :
+       {"kill -KILL $$", "kill -SEGV $$", "exit 124", "exit 1", "exit 125"}) {
+    CAPTURE(end);
+    std::ofstream{place + "/timeout"}
+        << "#!/bin/sh\ncase $2 in *08-all) echo '08-all: " << note << "' >&2; "
+        << end << " ;; esac\nshift\nexec \"$@\"\n";
+    must("chmod 755 " + place + "/timeout");
+    const auto told = shell("PATH=" + place + ":$PATH " + doctor(caller));
+    CAPTURE(told.out);
+    CHECK(told.status == 1);
+    CHECK(line_of(told.out, "08-all").find("not here") != std::string::npos);
+    CHECK(line_of(told.out, "08: 08-all ").find("cgroup") == std::string::npos);
+    CHECK(told.out.find("/08-all' -v ") != std::string::npos);
+  }
+}
+
 TEST_AS_ROOT("an ordinary user with an image of root's is told whose it is") {
   const auto place = host::scratch("built-by-root");
   (void)doctor(Caller::kUser);
