@@ -57,8 +57,9 @@ Character first_character(std::string_view text) {
   return {size, number};
 }
 
-// Characters that are not seen: they move the cursor, turn the direction of
-// what follows, or hide in it.
+// Characters that are not seen. They move the cursor, turn the direction of
+// what follows, or hide in it. Those that hide are the ones that Unicode calls
+// Default_Ignorable_Code_Point.
 bool is_unseen(char32_t number) {
   struct Range {
     char32_t first, last;
@@ -66,13 +67,23 @@ bool is_unseen(char32_t number) {
   static constexpr Range kRanges[] = {
       {0x00, 0x1f},         // C0, ESC among them
       {0x7f, 0x9f},         // DEL and C1, CSI among them
+      {0xad, 0xad},         // The soft hyphen
+      {0x34f, 0x34f},       // Joins characters
       {0x61c, 0x61c},       // A mark of direction
+      {0x115f, 0x1160},     // Fillers of Hangul
+      {0x17b4, 0x17b5},     // Vowels of Khmer that are not written
+      {0x180b, 0x180f},     // Variants of Mongolian, and its separator
       {0x200b, 0x200f},     // Of no width; marks of direction
       {0x2028, 0x202e},     // Line ends; turns of direction
       {0x2060, 0x206f},     // Of no width; turns of direction
+      {0x3164, 0x3164},     // A filler of Hangul
+      {0xfe00, 0xfe0f},     // Variants of the character before
       {0xfeff, 0xfeff},     // Of no width
-      {0xfff9, 0xfffb},     // Annotations
-      {0xe0000, 0xe007f}};  // Tags
+      {0xffa0, 0xffa0},     // A filler of Hangul, of half the width
+      {0xfff0, 0xfffb},     // Kept for such characters; annotations
+      {0x1bca0, 0x1bca3},   // For shorthand
+      {0x1d173, 0x1d17a},   // For music
+      {0xe0000, 0xe0fff}};  // Tags; more variants
   return std::any_of(std::begin(kRanges), std::end(kRanges),
                      [&](const Range& range) {
                        return number >= range.first && number <= range.last;

@@ -135,11 +135,20 @@ TEST_CASE("what a terminal would act on is shown, not sent") {
       {"\x80\x9b"
        "2J\x9d",
        "\\x80\\x9b2J\\x9d"},
-      {"\u00a0\u00ad", "\u00a0\u00ad"},
+      {"\u00a0\u00ac\u00ae", "\u00a0\u00ac\u00ae"},
       // Right to left, and nothing at all.
       {"a\u202e\u2066b\u200b\u200f\u2028\ufeff\u061c\u2069\u202c",
        "a??b???????"},
       {"\U000e0041", "?"},
+      // Each looks like nothing, or changes the character before it.
+      {"a\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b\u180e\u180f\u3164b",
+       "a??????????b"},
+      {"a\ufe00\ufe0f\uffa0\ufff0\ufffbb", "a?????b"},
+      {"\U0001d173\U0001d17a\U000e0000\U000e007f\U000e0100\U000e0fff",
+       "??????"},
+      // Their neighbours are seen.
+      {"\u115e\u1161\u180a\u3163\u3165\ufdff\ufe10\uff9f\uffa1",
+       "\u115e\u1161\u180a\u3163\u3165\ufdff\ufe10\uff9f\uffa1"},
       // Latin-1; cut short; longer than needed; half of a pair; too large.
       {"caf\xe9", "caf\\xe9"},
       {"\xe4\xb8", "\\xe4\\xb8"},
