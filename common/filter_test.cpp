@@ -279,6 +279,20 @@ TEST_CASE("of terminals and personalities it looks at the kind") {
   CHECK(verdict(SYS_ioctl, {0, TCGETS}) == SECCOMP_RET_ALLOW);
   CHECK(verdict(SYS_ioctl, {0, TIOCSTI}) == (kErrno | EPERM));
   CHECK(verdict(SYS_ioctl, {0, kHighBit | TIOCLINUX}) == (kErrno | EPERM));
+  // Those that make the kernel load a module: dlci, 8021q, bridge, and one for
+  // the line discipline whose number is asked for.
+  for (const long request :
+       {0x8980L, 0x8981L, 0x8982L, 0x8983L, 0x8940L, 0x8941L, 0x89a0L, 0x89a1L,
+        0x89a2L, 0x89a3L, 0x5423L}) {
+    CAPTURE(request);
+    CHECK(verdict(SYS_ioctl, {0, request}) == (kErrno | EPERM));
+    CHECK(verdict(SYS_ioctl, {0, kHighBit | request}) == (kErrno | EPERM));
+  }
+  // What ip(8), ifconfig(8) and a shell ask.
+  for (const long request : {0L + SIOCGIFCONF, 0L + SIOCGIFNAME,
+                             0L + SIOCGIFADDR, 0L + SIOCGIFHWADDR, 0L + SIOCINQ,
+                             0L + TIOCGETD, 0L + TIOCSWINSZ, 0L + TIOCSCTTY})
+    CHECK(verdict(SYS_ioctl, {0, request}) == SECCOMP_RET_ALLOW);
   // Docker's five, and one for gdb(1).
   for (const long persona : {0L, 8L, 0x20000L, 0x20008L, 0xffffffffL, 0x40000L})
     CHECK(verdict(SYS_personality, {persona}) == SECCOMP_RET_ALLOW);

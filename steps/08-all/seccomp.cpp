@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -223,11 +224,17 @@ Program socket_rule() {
   return rule;
 }
 
-// No pushing of keys into the terminal that we share with the caller.
+// No pushing of keys into the terminal that we share with the caller. And none
+// of the requests for which the kernel loads a module before it asks for a
+// capability: a line discipline, an old bridge, a VLAN, a frame relay.
 Program ioctl_rule() {
   Program rule;
   load_argument(rule, 1);
-  for (const unsigned request : {unsigned{TIOCSTI}, unsigned{TIOCLINUX}})
+  for (const unsigned request :
+       {0U + TIOCSTI, 0U + TIOCLINUX, 0U + TIOCSETD, 0U + SIOCGIFBR,
+        0U + SIOCSIFBR, 0U + SIOCBRADDBR, 0U + SIOCBRDELBR, 0U + SIOCBRADDIF,
+        0U + SIOCBRDELIF, 0U + SIOCGIFVLAN, 0U + SIOCSIFVLAN, 0U + SIOCADDDLCI,
+        0U + SIOCDELDLCI})
     answer_if(rule, BPF_JEQ, request, refuse(EPERM));
   answer(rule, SECCOMP_RET_ALLOW);
   return rule;
