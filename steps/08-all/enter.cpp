@@ -120,9 +120,10 @@ void print_usage(FILE* file) {
              "usage: enter [-v] PID [COMMAND [ARG...]]\n\n"
              "Runs COMMAND (/bin/sh) in the container that process PID of\n"
              "the host belongs to, or that 08-all runs with that PID, as soon\n"
-             "as that has started its own command. It has the same walls and\n"
-             "limits as that one, and is root: --user and --env of 08-all\n"
-             "are for the first command only.\n\n"
+             "as that has started its own command. It has the same walls as\n"
+             "that one, its cgroups named box-PID and its resource limits.\n"
+             "Processors, oom_score_adj and other cgroups are the caller's.\n"
+             "It is root: --user and --env are for the first command only.\n\n"
              "  -v      tell each step when it is done\n"
              "  --help  print this\n\n"
              "Read setns(2), pidfd_open(2), namespaces(7).\n");
