@@ -113,6 +113,19 @@ ifinfomsg link_info(unsigned index, unsigned flags) {
   return info;
 }
 
+// The kernel makes a route to the first `prefix` bits of `peer`.
+Request address_request(const std::string& name, Ipv4 address, Ipv4 peer,
+                        unsigned prefix) {
+  ifaddrmsg info{};
+  info.ifa_family = AF_INET;
+  info.ifa_prefixlen = static_cast<std::uint8_t>(prefix);
+  info.ifa_index = index_of(name);
+  Request request{RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, info};
+  request.add(IFA_LOCAL, ::htonl(address));
+  request.add(IFA_ADDRESS, ::htonl(peer));
+  return request;
+}
+
 }  // namespace
 
 std::string to_string(Ipv4 address) {
@@ -170,16 +183,18 @@ void Netlink::set_up(const std::string& name) {
 
 void Netlink::add_address(const std::string& name, Ipv4 address,
                           unsigned prefix) {
-  ifaddrmsg info{};
-  info.ifa_family = AF_INET;
-  info.ifa_prefixlen = static_cast<std::uint8_t>(prefix);
-  info.ifa_index = index_of(name);
-  Request request{RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, info};
-  request.add(IFA_LOCAL, ::htonl(address));
-  request.add(IFA_ADDRESS, ::htonl(address));
+  auto request = address_request(name, address, address, prefix);
   require(socket_, request,
           sys::format("give {} the address {}/{}", name, to_string(address),
                       prefix));
+}
+
+void Netlink::add_peer_address(const std::string& name, Ipv4 address,
+                               Ipv4 peer) {
+  auto request = address_request(name, address, peer, 32);
+  require(socket_, request,
+          sys::format("give {} the address {} with the peer {}", name,
+                      to_string(address), to_string(peer)));
 }
 
 void Netlink::add_default_route(Ipv4 gateway) {

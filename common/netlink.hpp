@@ -37,6 +37,10 @@ class Netlink {
   /// ip address add ADDRESS/PREFIX dev NAME
   void add_address(const std::string& name, Ipv4 address, unsigned prefix);
 
+  /// ip address add ADDRESS peer PEER dev NAME: a route to PEER, and to no
+  /// other address.
+  void add_peer_address(const std::string& name, Ipv4 address, Ipv4 peer);
+
   /// ip route add default via GATEWAY
   void add_default_route(Ipv4 gateway);
 

@@ -167,6 +167,26 @@ TEST_CASE("a default route leads through a gateway that can be reached" *
   });
 }
 
+TEST_CASE("a peer address makes a route to one address, and to none beside it" *
+          doctest::skip(::geteuid() != 0)) {
+  in_private_network([] {
+    sys::Netlink netlink;
+    make_links(netlink);
+    netlink.add_peer_address("here", address(10, 199, 0, 1),
+                             address(10, 199, 0, 2));
+    CHECK(netlink.route_prefix(address(10, 199, 0, 2)) == 32);
+    for (const unsigned beside : {0U, 3U})
+      CHECK(netlink.route_prefix(address(10, 199, 0, beside)) == 0);
+    const auto error = testing::error_of([&] {
+      netlink.add_peer_address("here", address(10, 199, 0, 1),
+                               address(10, 199, 0, 2));
+    });
+    CHECK(error.doing() ==
+          "give here the address 10.199.0.1 with the peer 10.199.0.2");
+    CHECK(error.code() == std::errc::file_exists);
+  });
+}
+
 TEST_CASE("find_free_subnet gives every number four addresses of its own" *
           doctest::skip(::geteuid() != 0)) {
   in_private_network([] {

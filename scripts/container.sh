@@ -32,10 +32,10 @@ echo 67108864 >"$group/$limit"
 touch "$work/ns"
 unshare --net="$work/ns" true
 ip link add "$name" type veth peer name eth0 netns "$work/ns"
-ip addr add 10.200.0.1/30 dev "$name"
+ip addr add 10.200.0.1 peer 10.200.0.2 dev "$name"
 ip link set "$name" up
 nsenter --net="$work/ns" sh -c 'ip link set lo up; ip link set eth0 up
-  ip addr add 10.200.0.2/30 dev eth0; echo 1 >/proc/sys/net/ipv4/conf/eth0/rp_filter'
+  ip addr add 10.200.0.2 peer 10.200.0.1 dev eth0; echo 1 >/proc/sys/net/ipv4/conf/eth0/rp_filter'
 
 # shellcheck disable=SC2016  # For the shell inside.
 inside='

@@ -526,7 +526,7 @@ class Drawings(unittest.TestCase):
         drawn = ' '.join(words for _, words in self.drawn('steps/06-netns-veth/cable.svg'))
         number = int(re.search(r'\bbox(\d+)', drawn)[1])
         ends = {int(end) for end in re.findall(r'\b10\.199\.0\.(\d+)', drawn)}
-        self.assertEqual(ends, {4 * number + 1, 4 * number + 2})  # The /30 of its number.
+        self.assertEqual(ends, {4 * number + 1, 4 * number + 2})  # The two of its number.
 
     def test_every_ring_stops_one_attack(self):
         drawn = markdown.read('steps/08-all/walls.svg')

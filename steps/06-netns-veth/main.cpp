@@ -154,7 +154,7 @@ Cable plug_cable(pid_t child) {
     const Cable cable{number, subnet + 1, subnet + 2};
     if (!host.add_veth(cable.link(), "eth0", child)) continue;
     distrust(cable.link());
-    host.add_address(cable.link(), cable.outside, 30);
+    host.add_peer_address(cable.link(), cable.outside, cable.inside);
     return cable;
   }
   throw std::runtime_error{"all links from box0 to box4095 are taken"};
@@ -173,7 +173,7 @@ void set_up_network(const Cable& cable, const std::string& network) {
   if (cable.inside == 0) return;
   sys::write_file(settings + "conf/eth0/rp_filter", "1");
   own.set_up("eth0");
-  own.add_address("eth0", cable.inside, 30);
+  own.add_peer_address("eth0", cable.inside, cable.outside);
   if (network == "nat") own.add_default_route(cable.outside);
 }
 
