@@ -229,7 +229,7 @@ std::string Running::hear() const {
   std::string line;
   pollfd end{.fd = from_, .events = POLLIN, .revents = 0};
   for (char c = 0;
-       ::poll(&end, 1, 10'000) == 1 && ::read(from_, &c, 1) == 1 && c != '\n';)
+       ::poll(&end, 1, 60'000) == 1 && ::read(from_, &c, 1) == 1 && c != '\n';)
     line += c;
   return line;
 }

@@ -67,7 +67,7 @@ class Running {
   /// Writes a line to its standard input.
   void say(const std::string& line) const;
   /// The next line of its standard output; empty at its end, or if it says
-  /// nothing for ten seconds.
+  /// nothing for a minute.
   [[nodiscard]] std::string hear() const;
   /// Its PID.
   [[nodiscard]] pid_t pid() const { return pid_; }
