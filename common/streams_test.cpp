@@ -94,7 +94,9 @@ TEST_AS_BOTH("no standard stream is the caller's, of whatever kind it is") {
     for (int stream = 0; stream < 3; ++stream) {
       const auto number = std::to_string(stream);
       for (auto where : stream == 0 ? inputs : outputs) {
-        if (where == "</dev/kmsg" && ::access("/dev/kmsg", R_OK) != 0) continue;
+        // The kernel may refuse it to a caller whom its mode would let in.
+        if (where == "</dev/kmsg" && shell("exec </dev/kmsg").status != 0)
+          continue;
         if (where.starts_with("1")) where.erase(0, 1);
         if (stream == 2) where = "2" + where;
         if (where.starts_with("<>") && stream == 1) where = "1" + where;
