@@ -145,6 +145,13 @@ $(BUILD)/%.o: %.cpp $(BUILD)/compile
 # that belong to that user.
 rootfs: $(ROOTFS)
 	@:
+# One of ours that has lost a part is made anew.
+PARTS    := $(addprefix $(ROOTFS)/,bin/busybox etc/passwd proc sys dev tmp)
+ifneq ($(wildcard $(ROOTFS)/etc/rootfs-mark),)
+ifneq ($(words $(PARTS)),$(words $(wildcard $(PARTS))))
+.PHONY: $(ROOTFS)
+endif
+endif
 $(ROOTFS): rootfs/build
 	rootfs/build $@
 	@touch $@

@@ -410,7 +410,10 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
     if (!host.has_cgroups)
       return {"no cgroup file system is mounted",
               "sudo mount -t cgroup2 cgroup2 /sys/fs/cgroup"};
-    return {"the kernel was built without that controller", kElsewhere};
+    return {
+        "the kernel has no such controller, or hands it down to no cgroup "
+        "that can be seen here",
+        kElsewhere};
   }
   if (!host.container.empty())
     return in_container(host, "cgroups are kept away");

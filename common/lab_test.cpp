@@ -41,6 +41,18 @@ std::string lab() {
                     name " (takes QEMU and scripts/lab --fetch)" * \
                         doctest::skip(has_no_lab()))
 
+TEST_CASE("a setting that is no number is refused at once") {
+  for (const std::string name : {"LAB_MEM", "LAB_CPUS", "LAB_TIMEOUT"})
+    for (const std::string value : {"abc", "-1", "1x", "1G", "010", "' '"}) {
+      const auto result =
+          shell("timeout 9 env " + name + "=" + value + " " + lab() + "true");
+      CAPTURE(name);
+      CAPTURE(value);
+      CHECK(result.status == 125);
+      CHECK(result.err.find("whole numbers, not ") != std::string::npos);
+    }
+}
+
 TEST_IN_LAB("its input, outputs and status are the command's") {
   const auto readme = host::contents("README.md");
   const auto result = shell(

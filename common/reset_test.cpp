@@ -65,7 +65,8 @@ TEST_AS_ROOT("of mounts it removes a dead container's /proc, and no other") {
 TEST_AS_ROOT("of cgroups it removes those of dead programs that are empty") {
   const auto result = on_a_host(
       "cd /sys/fs/cgroup; mkdir -p m/box-99999999 m/box-$$ m/box-1x m/boxer-99 "
-      "m/box-99999998 script99999999 apart-99999999/box-1 apart-$$/box-1;"
+      "m/box-99999998 m/script99999999 script99999999 apart-99999999/box-1 "
+      "apart-$$/box-1;"
       "echo 1 >m/box-99999998/cgroup.procs; cd \"$OLDPWD\";"
       "$reset --dry-run | sort; echo; $reset | grep stays;"
       "cd /sys/fs/cgroup; find . -mindepth 1 -type d | sed s/$$/self/ | "
@@ -81,7 +82,8 @@ TEST_AS_ROOT("of cgroups it removes those of dead programs that are empty") {
         "reset: /sys/fs/cgroup/m/box-99999998 stays: there are processes in "
         "it\n"
         "./apart-self\n./apart-self/box-1\n./m\n./m/box-1x\n"
-        "./m/box-99999998\n./m/box-self\n./m/boxer-99\n");
+        "./m/box-99999998\n./m/box-self\n./m/boxer-99\n"
+        "./m/script99999999\n");
 }
 
 TEST_AS_ROOT("of rules it removes ours whose link is gone") {

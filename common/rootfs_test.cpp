@@ -32,6 +32,17 @@ TEST_CASE("two builds are the same, to the byte and the time stamp") {
   CHECK(fingerprint(one) == fingerprint(two));
 }
 
+TEST_CASE("make rootfs makes one anew that has lost a part") {
+  const auto tree = host::scratch("lost");
+  must("cp -r Makefile rootfs " + tree + "; cd " + tree + "; make rootfs");
+  for (const std::string part : {"proc", "bin", "etc/passwd"}) {
+    CAPTURE(part);
+    must("cd " + tree + "/build/rootfs; rm -r " + part + "; cd ../..; " +
+         "make rootfs; [ -e build/rootfs/" + part + " ]");
+  }
+  CHECK(shell("cd " + tree + "; make -s rootfs").out.empty());
+}
+
 TEST_CASE("its links are relative, so they hold wherever / is") {
   const auto tree = host::scratch("builds") + "/links";
   must("rootfs/build " + tree);
