@@ -367,7 +367,7 @@ std::string on_a_terminal(const std::string& line) {
   std::array<char, 1024> chunk{};
   for (;;) {
     pollfd output{master, POLLIN, 0};
-    if (::poll(&output, 1, 10'000) != 1) break;
+    if (::poll(&output, 1, 60'000) != 1) break;
     const auto n = ::read(master, chunk.data(), chunk.size());
     if (n <= 0) break;
     text.append(chunk.data(), static_cast<std::size_t>(n));

@@ -99,12 +99,13 @@ class Terminal {
     (void)::ioctl(master_, TIOCSWINSZ, &size);
   }
 
-  // Whether the screen comes to show `text`, within ten seconds.
+  // Whether the screen comes to show `text`: false if nothing comes for a
+  // minute.
   bool shows(const std::string& text) {
     while (screen_.find(text) == std::string::npos) {
       pollfd output{master_, POLLIN, 0};
       std::array<char, 1024> chunk{};
-      if (::poll(&output, 1, 10000) != 1) return false;
+      if (::poll(&output, 1, 60'000) != 1) return false;
       const auto n = ::read(master_, chunk.data(), chunk.size());
       if (n <= 0) return false;
       screen_.append(chunk.data(), static_cast<std::size_t>(n));
@@ -113,7 +114,7 @@ class Terminal {
     return true;
   }
 
-  // Whether a sleep below comes to have its terminal, within ten seconds: a key
+  // Whether a sleep below comes to have its terminal: a key
   // is a signal for it only from then on.
   [[nodiscard]] bool is_with_a_job() const {
     return host::comes_to_run(pid_, "sleep") &&
