@@ -398,7 +398,7 @@ TEST_AS_BOTH("08 changes no modes when its output goes to another program") {
   terminal.type("\n");
   CHECK(host::comes_to_run(terminal.pid(), "sh"));
   terminal.type("one\n");
-  CHECK(terminal.shows("[one]"));
+  CHECK(terminal.shows("[one]\r\n"));
   CHECK(terminal.modes().c_lflag == before);
   // While a pager reads single keys, they are the pager's.
   const auto pagers = before & ~static_cast<tcflag_t>(ICANON | ECHO);

@@ -527,7 +527,13 @@ TEST_AS_ROOT("two hundred at once have two hundred addresses") {
   for (int i = 0; i < 200; ++i)
     boxes.push_back(std::make_unique<host::Running>(
         box(Caller::kRoot) + "sh -c 'ip -4 -o addr show eth0; read wait'"));
-  for (const auto& running : boxes) addresses.insert(running->hear());
+  for (const auto& running : boxes) {
+    auto address = running->hear();
+    // Where a processor is emulated, all of them take minutes.
+    for (int more = 0; more < 5 && address.empty(); ++more)
+      address = running->hear();
+    addresses.insert(address);
+  }
   CHECK(addresses.size() == 200);
   CHECK(addresses.count("") == 0);
   for (const auto& running : boxes) CHECK(running->finish() == 1);
