@@ -70,27 +70,6 @@ void forget_signals_of_write() {
   }
 }
 
-// Reads what is there, without waiting, and forgets it.
-void skip(int file, std::size_t bytes) {
-  std::array<char, PIPE_BUF> chunk{};
-  while (bytes > 0) {
-    pollfd end{.fd = file, .events = POLLIN, .revents = 0};
-    if (::poll(&end, 1, 0) != 1) return;
-    const auto n = ::read(file, chunk.data(), std::min(bytes, chunk.size()));
-    if (n <= 0) return;
-    bytes -= static_cast<std::size_t>(n);
-  }
-}
-
-// Takes from a stream what had been left there.
-void take(int file, mode_t kind, std::size_t bytes) {
-  if (bytes == 0) return;
-  if (S_ISREG(kind) || S_ISBLK(kind))
-    ::lseek(file, static_cast<off_t>(bytes), SEEK_CUR);
-  else
-    skip(file, bytes);
-}
-
 std::size_t waiting_in(const Fd& pipe) {
   int bytes = 0;
   (void)::ioctl(pipe.get(), FIONREAD, &bytes);
@@ -106,34 +85,41 @@ bool are_one_terminal(int one, int other) {
 
 // A flag of ours alone, not to wait: the caller's description of the file stays
 // as it is. Another user's terminal, as under runuser(1), has a second name.
-Fd open_anew(int stream) {
-  constexpr int kFlags = O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC;
+Fd open_anew(int stream, int access) {
+  const int flags = access | O_NOCTTY | O_NONBLOCK | O_CLOEXEC;
   const auto name = sys::format("/proc/self/fd/{}", stream);
-  Fd anew{::open(name.c_str(), kFlags)};
+  Fd anew{::open(name.c_str(), flags)};
   if (anew.get() != -1) return anew;
-  Fd terminal{::open("/dev/tty", kFlags)};
+  Fd terminal{::open("/dev/tty", flags)};
   return are_one_terminal(terminal.get(), stream) ? std::move(terminal) : Fd{};
+}
+
+// Reads of packets give what fits into the buffer, and lose the rest.
+bool has_packets(int stream) {
+  int type = SOCK_STREAM;
+  socklen_t size = sizeof type;
+  (void)::getsockopt(stream, SOL_SOCKET, SO_TYPE, &type, &size);
+  return type != SOCK_STREAM;
 }
 
 }  // namespace
 
 // ---- Making them -----------------------------------------------------------
 
-bool Streams::Copy::is_input() const {
-  return stream == STDIN_FILENO;
-}
-
 bool Streams::Copy::is_over() const {
   return is_stopped || ours->get() == -1;
 }
 
+int Streams::Copy::callers() const {
+  return anew.get() == -1 ? stream : anew.get();
+}
+
 int Streams::Copy::from() const {
-  return is_input() ? stream : ours->get();
+  return is_input ? callers() : ours->get();
 }
 
 int Streams::Copy::to() const {
-  if (is_input()) return ours->get();
-  return anew.get() == -1 ? stream : anew.get();
+  return is_input ? ours->get() : callers();
 }
 
 Streams::Streams(const std::set<int>& replaced) {
@@ -153,7 +139,7 @@ Streams::Streams(const std::set<int>& replaced) {
       use_device(stream, device, access);
     else if (stream == STDERR_FILENO && !is_terminal(STDOUT_FILENO) &&
              are_one(STDOUT_FILENO, STDERR_FILENO))
-      use_same(STDERR_FILENO, STDOUT_FILENO);
+      its_[STDERR_FILENO] = its_[STDOUT_FILENO];
     else
       use_pipe(stream);
   }
@@ -163,11 +149,8 @@ bool Streams::is_terminal(int stream) const {
   return terminals_.contains(stream);
 }
 
-void Streams::use_same(int stream, int other) {
-  its_[stream] = its_[other];
-}
-
 bool Streams::are_one(int stream, int other) {
+  if (are_one_terminal(stream, other)) return true;
   const auto one = look_at(stream);
   const auto two = look_at(other);
   if (one.st_dev != two.st_dev || one.st_ino != two.st_ino) return false;
@@ -177,13 +160,17 @@ bool Streams::are_one(int stream, int other) {
           ::lseek(stream, 0, SEEK_CUR) == ::lseek(other, 0, SEEK_CUR));
 }
 
-void Streams::use(int stream, std::shared_ptr<Fd> ours,
-                  std::shared_ptr<Fd> its) {
+void Streams::use(int stream, std::shared_ptr<Fd> its) {
   its_[stream] = std::move(its);
-  const auto kind = look_at(stream).st_mode;
-  Copy copy{.stream = stream, .kind = kind, .ours = std::move(ours)};
-  if (!copy.is_input() && (S_ISFIFO(kind) || is_terminal(stream)))
-    copy.anew = open_anew(stream);
+}
+
+void Streams::pass(int stream, bool is_input, std::shared_ptr<Fd> ours) {
+  Copy copy{.stream = stream,
+            .is_input = is_input,
+            .kind = look_at(stream).st_mode,
+            .ours = std::move(ours)};
+  if (is_terminal(stream) || (S_ISFIFO(copy.kind) && !is_input))
+    copy.anew = open_anew(stream, is_input ? O_RDONLY : O_WRONLY);
   copies_.push_back(std::move(copy));
 }
 
@@ -194,13 +181,15 @@ void Streams::use_pipe(int stream) {
     throw Error{errno, "let a pipe be opened by its name"};
   auto ours = std::make_shared<Fd>(std::move(pipe.write_end));
   auto its = std::make_shared<Fd>(std::move(pipe.read_end));
-  if (stream == STDIN_FILENO)
+  const bool is_input = stream == STDIN_FILENO;
+  if (is_input)
     // Of one page. So when it can be written to, all has been read.
     (void)::fcntl(ours->get(), F_SETPIPE_SZ, PIPE_BUF);
   else
     ours.swap(its);
   (void)::fcntl(ours->get(), F_SETFL, O_NONBLOCK);
-  use(stream, std::move(ours), std::move(its));
+  use(stream, std::move(its));
+  pass(stream, is_input, std::move(ours));
 }
 
 void Streams::use_device(int stream, const char* path, int access) {
@@ -228,12 +217,11 @@ void Streams::pass_on(const Fd& signals) {
 Streams::Event Streams::copy(const Fd& signals, int timeout) {
   std::vector<pollfd> ends{{signals.get(), POLLIN, 0}};
   for (const auto& copy : copies_) {
-    const bool writes = !copy.bytes.empty() || copy.seen > 0;
-    bool reads = !writes && copy.left > 0;
-    if (reads && copy.is_input() && !copy.is_over() && !may_read()) {
-      reads = false;
-      timeout = 100;  // Then ask again.
-    }
+    const bool may = !copy.is_input || copy.is_over() || may_read();
+    if (!may && timeout == -1) timeout = 100;  // Then ask again.
+    const bool writes =
+        !copy.bytes.empty() || (copy.is_input && !copy.has_room);
+    const bool reads = may && !writes && copy.left > 0;
     ends.push_back({copy.is_over() || !reads ? -1 : copy.from(), POLLIN, 0});
     ends.push_back({copy.is_over() ? -1 : copy.to(),
                     static_cast<short>(writes ? POLLOUT : 0), 0});
@@ -251,54 +239,49 @@ Streams::Event Streams::copy(const Fd& signals, int timeout) {
       write_some(copy);
     else if (to.revents != 0)
       give_up(copy, EPIPE);
-    else if (from.revents != 0 && (!copy.is_input() || may_read()))
+    else if (from.revents != 0)
       read_some(copy);
   }
   return Event::kBytes;
 }
 
-// Reads from the caller, but leaves there what it reads. -1 where that cannot
-// be done, and the caller then really reads.
-ssize_t Streams::look(const Copy& copy, char* bytes, std::size_t size) {
-  const int file = copy.stream;
-  if (S_ISREG(copy.kind) || S_ISBLK(copy.kind))
-    return ::pread(file, bytes, size, ::lseek(file, 0, SEEK_CUR));
-  if (S_ISSOCK(copy.kind))
-    return ::recv(file, bytes, size, MSG_PEEK | MSG_DONTWAIT);
-  if (!S_ISFIFO(copy.kind)) {
-    errno = ENOTSUP;
-    return -1;
-  }
-  if (!glass_) glass_.emplace();
-  const auto n = ::tee(file, glass_->write_end.get(), size, SPLICE_F_NONBLOCK);
-  return n <= 0 ? n : ::read(glass_->read_end.get(), bytes, size);
+// Does not wait, because another process may have read what was there.
+ssize_t Streams::read_from(const Copy& copy, char* bytes, std::size_t size) {
+  if (copy.is_input && S_ISSOCK(copy.kind))
+    return ::recv(copy.stream, bytes, size, MSG_DONTWAIT);
+  return ::read(copy.from(), bytes, size);
 }
 
 void Streams::read_some(Copy& copy) {
-  std::array<char, 16 * PIPE_BUF> chunk{};
-  auto size = std::min(chunk.size(), copy.left);
-  ssize_t n = -1;
-  if (copy.is_input()) {
-    size = PIPE_BUF;
-    n = look(copy, chunk.data(), size);
-    if (n > 0) copy.seen = static_cast<std::size_t>(n);
+  copy.has_room = false;
+  if (copy.is_input && S_ISFIFO(copy.kind)) {
+    const auto n = ::splice(copy.stream, nullptr, copy.to(), nullptr, PIPE_BUF,
+                            SPLICE_F_NONBLOCK);
+    if (n == 0) end(copy);
+    if (n == -1 && errno != EAGAIN && errno != EINTR) give_up(copy, errno);
+    return;
   }
-  if (n == -1 && (!copy.is_input() || errno != EAGAIN))
-    n = ::read(copy.from(), chunk.data(), size);
+  std::array<char, 16 * PIPE_BUF> chunk{};
+  const auto size = copy.is_input && !has_packets(copy.stream)
+                        ? PIPE_BUF
+                        : std::min(chunk.size(), copy.left);
+  const auto place = ::lseek(copy.from(), 0, SEEK_CUR);
+  const auto n = read_from(copy, chunk.data(), size);
   if (n == -1 && (errno == EAGAIN || errno == EINTR)) return;
   if (n > 0) {
     copy.bytes.assign(chunk.data(), static_cast<std::size_t>(n));
     copy.left -= static_cast<std::size_t>(n);
+    copy.place = place + n;
     return;
   }
-  if (n == -1 && copy.is_input() && !is_terminal(copy.stream) && !failure_)
-    failure_.emplace(errno, "read standard input");
-  copy.ours->reset();  // The other side comes to the end, too.
+  if (n == -1 && copy.is_input && !is_terminal(copy.stream))
+    note(Error{errno, "read standard input"}.what());
+  end(copy);
 }
 
 void Streams::write_some(Copy& copy) {
-  if (copy.bytes.empty()) {  // So it has been read from its pipe.
-    take(copy.stream, copy.kind, std::exchange(copy.seen, 0));
+  if (copy.bytes.empty()) {
+    copy.has_room = true;
     return;
   }
   // A pipe that has room has room for this. If others write there as well,
@@ -308,7 +291,7 @@ void Streams::write_some(Copy& copy) {
     if (const auto end = copy.bytes.rfind('\n', size - 1);
         end != std::string::npos)
       size = end + 1;
-  const bool is_socket = !copy.is_input() && S_ISSOCK(copy.kind);
+  const bool is_socket = !copy.is_input && S_ISSOCK(copy.kind);
   const auto n = is_socket ? ::send(copy.to(), copy.bytes.data(), size,
                                     MSG_DONTWAIT | MSG_NOSIGNAL)
                            : ::write(copy.to(), copy.bytes.data(), size);
@@ -322,21 +305,37 @@ void Streams::write_some(Copy& copy) {
 // with SIGPIPE.
 void Streams::give_up(Copy& copy, int errnum) {
   forget_signals_of_write();
-  if (copy.is_input()) return stop_reading(copy);
+  if (copy.is_input) return stop_reading(copy);
   copy.bytes.clear();
-  copy.ours->reset();
+  end(copy);
   const bool is_nobody_there = errnum == EPIPE || errnum == ECONNRESET ||
                                (errnum == EIO && is_terminal(copy.stream));
   if (!is_nobody_there && !failure_)
     failure_.emplace(errnum, sys::format("write to {}", name_of(copy.stream)));
 }
 
-// What the command has read is taken from the caller's stream, and the rest
-// stays there.
+// A file goes on behind what the command has read, if nobody else has read
+// there since.
 void Streams::stop_reading(Copy& copy) {
   const auto rest = waiting_in(*copy.ours) + copy.bytes.size();
-  take(copy.stream, copy.kind, copy.seen - std::min(copy.seen, rest));
+  if (::lseek(copy.stream, 0, SEEK_CUR) == copy.place)
+    (void)::lseek(copy.stream, -static_cast<off_t>(rest), SEEK_CUR);
   copy.is_stopped = true;
+  leave(copy);
+}
+
+// The command's side comes to the end, and the caller's.
+void Streams::end(Copy& copy) {
+  copy.ours->reset();
+  leave(copy);
+}
+
+// One who writes to the command, or reads, is to notice that it has closed the
+// stream. Standard error is also ours.
+void Streams::leave(Copy& copy) {
+  copy.anew.reset();
+  if (!is_terminal(copy.stream) && copy.stream != STDERR_FILENO)
+    ::close(copy.stream);
 }
 
 // ---- The end ---------------------------------------------------------------
@@ -344,7 +343,7 @@ void Streams::stop_reading(Copy& copy) {
 bool Streams::has_more_to_write() {
   bool has_more = false;
   for (auto& copy : copies_) {
-    if (copy.is_input() || copy.is_over()) continue;
+    if (copy.is_input || copy.is_over()) continue;
     if (copy.bytes.empty() && copy.left > 0) read_some(copy);
     has_more = has_more || !copy.bytes.empty();
   }
@@ -355,7 +354,7 @@ void Streams::finish(const Fd& signals, bool in_a_hurry) {
   for (auto& copy : copies_) {
     if (copy.is_over()) continue;
     const bool is_pipe = ::fcntl(copy.ours->get(), F_GETPIPE_SZ) > 0;
-    if (copy.is_input())
+    if (copy.is_input)
       stop_reading(copy);
     else
       // No more, because one that stays behind may print for ever. A

@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include <sys/types.h>  // mode_t, ssize_t
+#include <sys/types.h>  // mode_t, off_t, ssize_t
 
 #include <cstddef>
 #include <limits>
@@ -26,9 +26,11 @@ namespace sys {
 /// A terminal stays the caller's (step 08 replaces it). And /dev/null and its
 /// like, which every container has, are opened anew.
 ///
-/// From a file, a pipe or a socket no more is taken than the command has read,
-/// as long as nothing else reads there meanwhile: a shell's `while read` goes
-/// on behind the command.
+/// What the command has not read of a file is left there, as long as nothing
+/// else reads there meanwhile: a shell's `while read` goes on behind the
+/// command. From a pipe, a socket or a device up to a page more is read, as
+/// with ssh(1), and lost at the end. So in a loop over a pipe give the command
+/// </dev/null.
 class Streams {
  public:
   /// Parent: makes the pipes, one for standard output and standard error if
@@ -60,17 +62,19 @@ class Streams {
   /// One way from or to a stream of the caller's. `ours` is closed when it is
   /// over; copies may share it.
   struct Copy {
-    int stream;   // 0, 1 or 2.
-    mode_t kind;  // What it is, as S_IFREG.
+    int stream;     // 0, 1 or 2.
+    bool is_input;  // From the caller.
+    mode_t kind;    // What it is, as S_IFREG.
     std::shared_ptr<Fd> ours;
-    Fd anew{};             // The stream, opened once more so as not to wait.
-    std::string bytes{};   // Read, and not yet written.
-    std::size_t seen = 0;  // Read, and not yet taken from the caller's stream.
+    Fd anew{};            // The stream, opened once more so as not to wait.
+    std::string bytes{};  // Read, and not yet written.
+    off_t place = 0;      // Where the last read has left a file.
     std::size_t left = std::numeric_limits<std::size_t>::max();  // To be read.
+    bool has_room = false;  // Input: what was written has been read.
     bool is_stopped = false;
 
-    [[nodiscard]] bool is_input() const;
     [[nodiscard]] bool is_over() const;
+    [[nodiscard]] int callers() const;
     [[nodiscard]] int from() const;
     [[nodiscard]] int to() const;
   };
@@ -81,16 +85,14 @@ class Streams {
   [[nodiscard]] bool is_terminal(int stream) const;
   /// Copies between `stream` and a new pipe.
   void use_pipe(int stream);
-  /// Copies between `stream` and `ours`; the child uses `its` end.
-  void use(int stream, std::shared_ptr<Fd> ours, std::shared_ptr<Fd> its);
-  /// The child's `stream` is the same as its `other`.
-  void use_same(int stream, int other);
-  /// The child has /dev/null, or a device like it, as its `stream`.
-  void use_device(int stream, const char* path, int access);
+  /// The child has `its` as `stream`.
+  void use(int stream, std::shared_ptr<Fd> its);
+  /// Copies from `stream` to `ours`, or else from `ours` to `stream`.
+  void pass(int stream, bool is_input, std::shared_ptr<Fd> ours);
 
   /// Called before the parent waits for bytes or a signal, and not for each.
   virtual void prepare() {}
-  /// Whether what waits at standard input is for us to read.
+  /// Whether what waits at standard input is for us to read. Asked each time.
   virtual bool may_read() { return true; }
 
  private:
@@ -98,15 +100,17 @@ class Streams {
   Event copy(const Fd& signals, int timeout);
   void read_some(Copy& copy);
   void write_some(Copy& copy);
-  ssize_t look(const Copy& copy, char* bytes, std::size_t size);
+  static ssize_t read_from(const Copy& copy, char* bytes, std::size_t size);
   void give_up(Copy& copy, int errnum);
-  static void stop_reading(Copy& copy);
+  void stop_reading(Copy& copy);
+  void end(Copy& copy);
+  void leave(Copy& copy);
+  void use_device(int stream, const char* path, int access);
   bool has_more_to_write();
 
   std::set<int> terminals_;
   std::map<int, std::shared_ptr<Fd>> its_;  // None: the caller's own.
   std::vector<Copy> copies_;
-  std::optional<Pipe> glass_;  // To look at what is in a pipe: see tee(2).
   std::optional<Error> failure_;
 };
 

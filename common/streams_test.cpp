@@ -2,6 +2,7 @@
 // that goes through them arrives. From step 05 on, and in enter.
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -57,10 +58,9 @@ sys::Fd lend(const sys::Fd& file) {
 }
 
 struct Sockets {
-  Sockets() {
+  explicit Sockets(int type = SOCK_STREAM) {
     std::array<int, 2> ends{};
-    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) ==
-            0);
+    REQUIRE(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends.data()) == 0);
     ours.reset(ends[0]);
     its.reset(ends[1]);
   }
@@ -140,22 +140,104 @@ TEST_AS_BOTH("a file that is a standard stream keeps its contents and mode") {
   });
 }
 
-TEST_AS_BOTH("what the command does not read is left to the caller") {
+TEST_AS_BOTH("what the command does not read of a file is left there") {
   const auto directory = place(caller, "left");
   must("seq 1 20000 >" + directory + "/numbers");
   const auto rest = "cd " + directory + "; tail -n +2 numbers | cksum";
   const auto expected = shell(rest).out;
   for_each(caller, [&](const std::string& run) {
-    const auto line = "{ " + run + "sh -c 'read one; echo $one >&2'; " + run +
-                      "true; cksum; }";
-    for (const auto& result :
-         {shell("cd " + directory + "; " + line + " <numbers"),
-          shell("cd " + directory + "; cat numbers | " + line)}) {
-      CHECK(result.out == expected);
-      CHECK(result.err == "1\n");
-    }
-    CHECK(shell("seq 1 5 | while read n; do echo $n; " + run + "true; done")
+    const auto result = shell(
+        "cd " + directory + "; { " + run + "sh -c 'read one; echo $one >&2'; " +
+        run + "true; " + run + "sh -c 'exec <&-'; cksum; } <numbers");
+    CHECK(result.out == expected);
+    CHECK(result.err == "1\n");
+    CHECK(shell("cd " + directory + "; seq 1 5 >five; " +
+                "while read n; do echo $n; " + run + "true; done <five")
               .out == "1\n2\n3\n4\n5\n");
+    CHECK(shell("seq 1 5 | while read n; do echo $n; " + run +
+                "true </dev/null; done")
+              .out == "1\n2\n3\n4\n5\n");
+  });
+}
+
+// The lines may be cut where one reader stops and the other goes on.
+TEST_AS_BOTH("of several readers each byte comes to one") {
+  const auto directory = place(caller, "shared");
+  must("seq 1 100000 >" + directory + "/numbers");
+  const std::string cd = "cd " + directory + "; ";
+  const auto count = [&](const std::string& file) {
+    return shell(cd + "od -An -v -t u1 -w1 " + file + " | sort | uniq -c").out;
+  };
+  const auto expected = count("numbers");
+  for_each(caller, [&](const std::string& run) {
+    const auto both = [&](const std::string& command) {
+      return "{ { for file in a b; do " + run + command +
+             " <&3 >$file & done; wait; } 3<&0; }";
+    };
+    for (const auto& line :
+         {both("cat") + " <numbers", "cat numbers | " + both("cat"),
+          "cat numbers | { " + run + "cat <&3 >a & cat >b; wait; } 3<&0"}) {
+      CAPTURE(line);
+      must(cd + line + "; cat a b >all");
+      CHECK(count("all") == expected);
+    }
+    // All that fits into a page comes to one of them, and once.
+    const auto lines = both("sh -c 'while read j; do echo $j; done'");
+    for (const auto& line :
+         {"seq 1 40 | " + lines, "seq 1 40 >forty; " + lines + " <forty"}) {
+      CAPTURE(line);
+      must(cd + line);
+      CHECK(shell(cd + "cat a b | sort -n").out == shell("seq 1 40").out);
+    }
+  });
+}
+
+TEST_AS_BOTH("no packet is cut") {
+  for (const int type : {SOCK_DGRAM, SOCK_SEQPACKET}) {
+    for_each(caller, [&](const std::string& run) {
+      const Sockets sockets{type};
+      const auto input = lend(sockets.its);
+      for (const auto size : {6000U, 60000U}) {
+        const std::string packet(size, 'x');
+        REQUIRE(::send(sockets.ours.get(), packet.data(), size, 0) == size);
+        CHECK(shell(run + "head -c " + std::to_string(size) + " <&" +
+                    std::to_string(input.get()))
+                  .out == packet);
+      }
+    });
+  }
+}
+
+TEST_AS_BOTH("input that cannot be read is at its end") {
+  for_each(caller, [&](const std::string& run) {
+    CHECK(shell(run + "sh -c 'exit 3' </proc/self/mem").status == 3);
+    const auto result = shell(run + "sh -c 'cat; exit 4' </proc/self/mem");
+    CHECK(result.status == 4);
+    CHECK(result.out.empty());
+    CHECK(result.err.find("read standard input") != result.err.npos);
+  });
+}
+
+TEST_AS_BOTH("a stream that the command closes is closed for the caller, too") {
+  for_each(caller, [&](const std::string& run) {
+    // cat ends before the command, which waits for it.
+    const auto go = place(caller, "closed") + "/go";
+    must("mkfifo " + go + "; timeout 20 sh -c '{ " + run +
+         "sh -c \"exec >&-; read wait\" 0<>" + go + "; } | { cat; echo >" + go +
+         "; }'; rm " + go);
+    sys::Pipe pipe;
+    auto input = lend(pipe.read_end);
+    const auto number = std::to_string(input.get());
+    host::Running box{run + "sh -c 'exec <&-; echo closed; sleep 1000' <&" +
+                      number + " " + number + "<&-"};
+    CHECK(box.hear() == "closed");
+    pipe.read_end.reset();
+    input.reset();
+    pollfd writes{.fd = pipe.write_end.get(), .events = 0, .revents = 0};
+    CHECK(::poll(&writes, 1, 10000) == 1);
+    CHECK((writes.revents & POLLERR) != 0);
+    ::kill(box.pid(), SIGTERM);
+    (void)box.finish();
   });
 }
 

@@ -110,8 +110,16 @@ class Terminal {
       if (n <= 0) return false;
       screen_.append(chunk.data(), static_cast<std::size_t>(n));
     }
-    screen_.erase(0, screen_.find(text) + text.size());
+    const auto end = screen_.find(text) + text.size();
+    shown_ += screen_.substr(0, end);
+    screen_.erase(0, end);
     return true;
+  }
+
+  // Whether `text` is a line or the end of one, in what was shown until now.
+  [[nodiscard]] bool has_shown(const std::string& text) const {
+    return shown_.find("\n" + text) != std::string::npos ||
+           shown_.find(":" + text) != std::string::npos;
   }
 
   // Whether a sleep below comes to have its terminal: a key
@@ -146,7 +154,8 @@ class Terminal {
  private:
   pid_t pid_ = -1;
   int master_ = -1;
-  std::string screen_;
+  std::string screen_;  // Shown, and not yet looked for.
+  std::string shown_;   // What comes before it.
 };
 
 const std::vector<std::string> kSteps{"03-userns",        "04-uts",
@@ -390,28 +399,87 @@ TEST_AS_BOTH("08 leaves modes that somebody else has set meanwhile") {
 }
 
 // As in `08-all ... | less`: both have the same terminal.
-TEST_AS_BOTH("08 changes no modes when its output goes to another program") {
+TEST_AS_BOTH("08 shares the terminal with the program that reads its output") {
   Terminal terminal{"sh -c 'read go; " + run(caller, "08-all") +
                     "sh -c \"read a; echo \\$a; read b; echo \\$b\" | "
                     "while read word; do echo [$word]; done; echo over'"};
-  const auto before = terminal.modes().c_lflag;
+  const auto before = terminal.modes();
+  const auto is_raw = [&](pid_t) {
+    return (terminal.modes().c_lflag & ICANON) == 0;
+  };
   terminal.type("\n");
-  CHECK(host::comes_to_run(terminal.pid(), "sh"));
-  terminal.type("one\n");
+  CHECK(host::eventually(is_raw, 0));
+  // The other prints on it.
+  CHECK(terminal.modes().c_oflag == before.c_oflag);
+  terminal.type("one\r");
   CHECK(terminal.shows("[one]\r\n"));
-  CHECK(terminal.modes().c_lflag == before);
-  // While a pager reads single keys, they are the pager's.
-  const auto pagers = before & ~static_cast<tcflag_t>(ICANON | ECHO);
+  // A pager's modes are left.
+  const auto pagers = before.c_lflag & ~static_cast<tcflag_t>(ICANON | ECHO);
   terminal.set_flags(pagers);
-  terminal.type("key\n");
   terminal.resize(30, 90);  // It is heard, and changes nothing.
-  CHECK(terminal.is_quiet());
-  CHECK(terminal.modes().c_lflag == pagers);
-  terminal.set_flags(before);
-  CHECK(terminal.shows("[key]"));
+  terminal.type("two\n");
+  CHECK(terminal.shows("[two]\r\n"));
   CHECK(terminal.shows("over"));
-  CHECK(terminal.modes().c_lflag == before);
+  CHECK(terminal.modes().c_lflag == pagers);
   CHECK(terminal.finish() == 0);
+}
+
+TEST_AS_BOTH("a password is read from the terminal, wherever output goes") {
+  const std::string ask =
+      " sh -c \"echo pw: >/dev/tty; read p </dev/tty; echo tok-\\$p\"";
+  // With the echo off before it asks.
+  const std::string hidden =
+      " sh -c \"stty -echo </dev/tty; echo pw: >/dev/tty; read p; "
+      "echo tok-\\$p\"";
+  const auto test = [&](const std::string& run) {
+    for (const auto& line :
+         {"x=$(" + run + ask + "); echo $x", run + ask + " | cat",
+          run + ask + " 2>&1 | cat", run + hidden + " | cat",
+          run + hidden + " 2>/dev/null"}) {
+      CAPTURE(line);
+      Terminal terminal{"sh -c '" + line + "'"};
+      CHECK(terminal.shows("pw:"));
+      const auto is_raw = [&](pid_t) {
+        return (terminal.modes().c_lflag & (ICANON | ECHO)) == 0;
+      };
+      CHECK(host::eventually(is_raw, 0));
+      terminal.type("secret\r");
+      CHECK(terminal.shows("tok-secret\r\n"));
+      const bool echoes = line.find("stty") == line.npos;
+      CHECK(terminal.has_shown("secret\r\n") == echoes);
+      CHECK(terminal.finish() == 0);
+    }
+  };
+  test(run(caller, "08-all"));
+  host::Running box{run(caller, "08-all") + "sh -c 'echo up; read wait'"};
+  CHECK(box.hear() == "up");
+  test("env ASAN_OPTIONS=detect_leaks=0 " + host::as(caller, "enter") + " " +
+       std::to_string(box.pid()));
+  CHECK(box.finish() == 1);
+}
+
+TEST_AS_BOTH("08 takes the keys when it comes to the foreground") {
+  for (const std::string shell :
+       {"env PS1='host# ' sh -i",
+        "env PS1='host# ' bash --norc --noediting -i"}) {
+    CAPTURE(shell);
+    Terminal terminal{shell};
+    CHECK(terminal.shows("host# "));
+    terminal.type(run(caller, "08-all") +
+                  "sh -c 'echo u\"\"p; read x; echo got-$x; read y' &\n");
+    CHECK(terminal.shows("up"));
+    const auto before = terminal.modes().c_lflag;
+    terminal.type("fg\n");
+    CHECK(host::eventually(
+        [&](pid_t) { return (terminal.modes().c_lflag & ICANON) == 0; }, 0));
+    terminal.type("key\r");
+    CHECK(terminal.shows("got-key\r\n"));
+    terminal.type("\r");
+    CHECK(terminal.shows("host# "));
+    CHECK(terminal.modes().c_lflag == before);
+    terminal.type("exit 4\n");
+    CHECK(terminal.finish() == 4);
+  }
 }
 
 TEST_AS_BOTH("08 that is told to stop gives the modes back, and takes them") {

@@ -44,19 +44,9 @@ bool are_the_same(const termios& one, const termios& other) {
 }  // namespace
 
 Terminal::Terminal(uid_t user, gid_t group, sys::Fd ptmx) {
-  for (const int stream : {STDERR_FILENO, STDOUT_FILENO})
+  for (const int stream : {STDIN_FILENO, STDERR_FILENO, STDOUT_FILENO})
     if (is_terminal(stream)) shown_ = stream;
-  const bool reads = is_terminal(STDIN_FILENO) && !is_in_background();
-  has_keys_ = reads && shown_ == STDOUT_FILENO;
-  has_lines_ = reads && !has_keys_;
   if (shown_ != -1) make(user, group, std::move(ptmx));
-
-  if (has_keys_)
-    use(STDIN_FILENO, ours_, its_);
-  else if (has_lines_)
-    use_pipe(STDIN_FILENO);
-  else if (is_terminal(STDIN_FILENO))
-    use_device(STDIN_FILENO, "/dev/null", O_RDONLY);
 }
 
 Terminal::~Terminal() {
@@ -76,17 +66,25 @@ void Terminal::make(uid_t user, gid_t group, sys::Fd ptmx) {
       ::ioctl(ours_->get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC),
       "open its other end"));
   // One of the two makes "\r\n" of the ends of lines: the caller's, unless we
-  // make that raw.
-  if (!has_keys_) modes.c_oflag &= ~static_cast<tcflag_t>(OPOST);
+  // make that raw and nobody else prints there.
+  is_all_raw_ = is_terminal(STDIN_FILENO) && is_terminal(STDOUT_FILENO) &&
+                are_one(STDIN_FILENO, STDOUT_FILENO) && !is_in_background();
+  if (!is_all_raw_) modes.c_oflag &= ~static_cast<tcflag_t>(OPOST);
   sys::check(::tcsetattr(its_->get(), TCSANOW, &modes), "copy the modes");
   give_away(its_->get(), user, group);
   copy_size();
-  use(shown_, ours_, its_);
-  if (shown_ != STDOUT_FILENO || !is_terminal(STDERR_FILENO)) return;
-  if (are_one(STDOUT_FILENO, STDERR_FILENO))
-    use_same(STDERR_FILENO, STDOUT_FILENO);
-  else
-    use_pipe(STDERR_FILENO);
+  pass(shown_, false, ours_);
+  if (is_terminal(STDIN_FILENO)) {
+    use(STDIN_FILENO, its_);
+    pass(STDIN_FILENO, true, ours_);
+  }
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
+    if (!is_terminal(stream)) continue;
+    if (are_one(stream, shown_))
+      use(stream, its_);
+    else
+      use_pipe(stream);
+  }
 }
 
 void Terminal::enter() const {
@@ -103,8 +101,16 @@ void Terminal::mount() const {
 }
 
 void Terminal::prepare() {
-  if (has_keys_ && !is_raw_) make_raw();
   if (ours_) copy_size();  // It may be SIGWINCH that was heard.
+}
+
+// In the background the keys are others'. A shell does not tell when it has put
+// us into the foreground, so this is asked again and again.
+bool Terminal::may_read() {
+  if (!is_terminal(STDIN_FILENO) || is_raw_) return true;
+  if (is_in_background()) return false;
+  make_raw();
+  return true;
 }
 
 // With the signal for it let through, the kernel stops us here while we are in
@@ -119,6 +125,7 @@ void Terminal::make_raw() {
   is_raw_ = ::tcgetattr(STDIN_FILENO, &found_) == 0;
   termios raw = found_;
   ::cfmakeraw(&raw);
+  if (!is_all_raw_) raw.c_oflag = found_.c_oflag;
   if (is_raw_) ::tcsetattr(STDIN_FILENO, TCSANOW, &raw);
   ::tcgetattr(STDIN_FILENO, &set_);
   ::sigprocmask(SIG_SETMASK, &held, nullptr);
@@ -131,13 +138,6 @@ void Terminal::pause() {
   if (std::exchange(is_raw_, false) && ::tcgetattr(STDIN_FILENO, &now) == 0 &&
       are_the_same(now, set_))
     ::tcsetattr(STDIN_FILENO, TCSANOW, &found_);
-}
-
-// A pager that takes single keys of the same terminal gets them.
-bool Terminal::may_read() {
-  termios now{};
-  if (!has_lines_ || ::tcgetattr(STDIN_FILENO, &now) == -1) return true;
-  return !is_in_background() && (now.c_lflag & ICANON) != 0;
 }
 
 void Terminal::copy_size() const {

@@ -11,11 +11,9 @@
 #include "common/streams.hpp"
 
 /// Standard streams of which those that are a terminal become another one, a
-/// pseudo-terminal of the container's. All that is typed goes to it, if the
-/// container's output is shown as well. If that goes elsewhere, to a pager say,
-/// the keys are not ours alone: then the caller's terminal keeps its modes, and
-/// the container gets the lines that are typed, through a pipe. In the
-/// background it gets nothing.
+/// pseudo-terminal of the container's. All that is typed goes to it, as soon as
+/// we are in the foreground. A pager that reads from the same terminal gets
+/// some of the keys.
 class Terminal : public sys::Streams {
  public:
   /// Parent: makes it, as large as the caller's and with its modes, for a user
@@ -48,7 +46,6 @@ class Terminal : public sys::Streams {
   int shown_ = -1;                       // The stream on whose screen it is.
   termios found_{};                      // The modes of the caller's terminal,
   termios set_{};                        // and ours, while is_raw_.
-  bool has_keys_ = false;
-  bool has_lines_ = false;
+  bool is_all_raw_ = false;              // The output flags as well.
   bool is_raw_ = false;
 };
