@@ -163,13 +163,15 @@ TEST_AS_BOTH("what the command does not read of a file is left there") {
 // The lines may be cut where one reader stops and the other goes on.
 TEST_AS_BOTH("of several readers each byte comes to one") {
   const auto directory = place(caller, "shared");
-  must("seq 1 100000 >" + directory + "/numbers");
+  must("seq 1 20000 >" + directory + "/numbers");
   const std::string cd = "cd " + directory + "; ";
   const auto count = [&](const std::string& file) {
     return shell(cd + "od -An -v -t u1 -w1 " + file + " | sort | uniq -c").out;
   };
   const auto expected = count("numbers");
   for_each(caller, [&](const std::string& run) {
+    // 06 and 07 have all this from 05.
+    if (run.find("/06-") != run.npos || run.find("/07-") != run.npos) return;
     const auto both = [&](const std::string& command) {
       return "{ { for file in a b; do " + run + command +
              " <&3 >$file & done; wait; } 3<&0; }";
