@@ -300,6 +300,7 @@ TEST_AS_BOTH("in the background 08 reads no key and changes no mode") {
   terminal.type(run(caller, "08-all") +
                 "sh -c 'stty -echo <&1; cat; cat <&1 | wc -c; echo over' &\n");
   CHECK(terminal.shows("host# "));
+  CHECK(host::comes_to_run(terminal.pid(), "cat"));
   terminal.type("echo secret\n");
   CHECK(terminal.shows("echo secret"));  // It echoes still,
   CHECK(terminal.shows("\nsecret"));     // and the shell has read it.
