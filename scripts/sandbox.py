@@ -123,6 +123,7 @@ def forget_mounts_of_others(kept):
 
 def make_host(scratch, texts=()):
     """Makes one, in namespaces of our own: its name, its network, its files."""
+    texts = list(texts)
     Numbers.take()
     forget_mounts_of_others([TOP, scratch, *texts])
     run('hostname', 'host')
