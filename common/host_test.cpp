@@ -396,17 +396,22 @@ bool is_our_cgroup(const std::string& path) {
   return !error && is_ours(owner);
 }
 
+// What scripts/apart runs elsewhere, it removes.
+std::vector<std::string> all_cgroups() {
+  auto found = lines(
+      shell("find /sys/fs/cgroup -type d -name 'apart-*' -prune -o -type d "
+            "-name 'box-*' -print 2>/dev/null")
+          .out);
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
 }  // namespace
 
 std::vector<std::string> our_cgroups() {
-  std::vector<std::string> found;
-  // What scripts/apart runs elsewhere, it removes.
-  const auto all = shell(
-      "find /sys/fs/cgroup -type d -name 'apart-*' -prune -o -type d "
-      "-name 'box-*' -print 2>/dev/null");
-  for (const auto& path : lines(all.out))
-    if (is_our_cgroup(path)) found.push_back(path);
-  std::sort(found.begin(), found.end());
+  auto found = all_cgroups();
+  std::erase_if(found,
+                [](const std::string& path) { return !is_our_cgroup(path); });
   return found;
 }
 
@@ -437,7 +442,9 @@ Unharmed::Unharmed()
       mounts_{mounts()},
       network_{settled_network()},
       links_{links()},
-      cgroups_{our_cgroups()},
+      // All: our numbers grow, and may come to that of one that a killed run
+      // has left.
+      cgroups_{all_cgroups()},
       processes_{our_processes()} {}
 
 namespace {
