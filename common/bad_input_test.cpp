@@ -278,6 +278,7 @@ const std::vector<Mistake> kOfEach{
     {"{NN} {D}/ubuntu crlf", 127, "CR LF", "loader"},
     {"{NN} {D}/ubuntu text", 126, "chmod +x", ""},
     {"{NN} {D}/ubuntu directory", 126, "it is a directory", ""},
+    {"{NN} {D}/ubuntu fifo", 126, "it is no regular file", ""},
 };
 
 const std::vector<Mistake> kOfThoseWithoutExecvp{
@@ -301,6 +302,7 @@ std::string make_mistakes(Caller caller) {
       host::rootfs(caller) + " ubuntu && echo x >text && chmod 644 text && " +
       "ln -sfn /no/such dangling && cp /bin/bash ubuntu/bin/dynamic && "
       "cp text ubuntu/bin/text && mkdir -p ubuntu/bin/directory && "
+      "mkfifo -m 755 ubuntu/bin/fifo && "
       "printf '#!/no/such\\n' >ubuntu/bin/script && "
       "printf '#!/bin/sh\\r\\necho\\r\\n' >ubuntu/bin/crlf && "
       "printf 'echo\\n' >ubuntu/bin/plain && cp ubuntu/bin/busybox "

@@ -268,8 +268,10 @@ std::string find_along(std::string_view path, const std::string& command) {
 }
 
 // Its first line, and no more of it than that takes; "" if we may not read it.
+// A FIFO would have us wait for a writer.
 std::string first_line(const std::string& file) {
-  const Fd opened{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
+  const Fd opened{
+      ::open(file.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)};
   std::array<char, 256> text{};
   const auto n = ::read(opened.get(), text.data(), text.size());
   const std::string_view all{text.data(), n > 0 ? std::size_t(n) : 0};
@@ -304,6 +306,7 @@ std::string hint_for_exec(int errnum, const std::string& command,
   struct stat it {};
   const bool is_there = ::stat(file.c_str(), &it) == 0;
   if (is_there && S_ISDIR(it.st_mode)) return "it is a directory";
+  if (is_there && !S_ISREG(it.st_mode)) return "it is no regular file";
   struct statvfs where {};
   if (::statvfs(file.empty() ? "/" : file.c_str(), &where) == 0 &&
       (where.f_flag & ST_NOEXEC) != 0)
