@@ -79,16 +79,27 @@ std::string file_of(const Fd& proc, pid_t pid, const char* name) {
   }
 }
 
-// Whether it has ended, but is not gone: see proc_pid_stat(5), flags.
-bool is_exiting(const Fd& proc, pid_t pid) {
-  constexpr unsigned kExiting = 0x4;  // PF_EXITING in the kernel's sched.h.
-  const auto stat = file_of(proc, pid, "stat");
+// PF_... of the kernel's linux/sched.h: see proc_pid_stat(5), flags.
+constexpr unsigned kExiting = 0x4;      // It has ended, but is not gone.
+constexpr unsigned kForkedOnly = 0x40;  // It has not called execve(2).
+
+unsigned flags_of(const std::string& stat) {
   const auto name_end = stat.rfind(')');
   unsigned flags = 0;
-  return name_end != stat.npos &&
-         std::sscanf(stat.c_str() + name_end, ") %*c %*d %*d %*d %*d %*d %u",
-                     &flags) == 1 &&
-         (flags & kExiting) != 0;
+  if (name_end != stat.npos)
+    (void)std::sscanf(stat.c_str() + name_end, ") %*c %*d %*d %*d %*d %*d %u",
+                      &flags);
+  return flags;
+}
+
+// Whether a child still runs our code: it has neither called execve(2), nor
+// another name, as the init of step 08.
+bool is_setting_up(const std::string& stat) {
+  std::array<char, 16> own_name{};
+  ::prctl(PR_GET_NAME, own_name.data());
+  const auto name = sys::format("({})", own_name.data());
+  return (flags_of(stat) & kForkedOnly) != 0 &&
+         stat.find(name) != std::string::npos;
 }
 
 Fd open_proc() {
@@ -405,7 +416,8 @@ void Child::pass_on(int number, int code, Streams& streams) {
   }
   const Fd own_proc = callers_proc == nullptr ? open_proc() : Fd{};
   const Fd& proc = callers_proc == nullptr ? own_proc : *callers_proc;
-  if (is_exiting(proc, pid_)) {
+  const auto stat = file_of(proc, pid_, "stat");
+  if ((flags_of(stat) & kExiting) != 0) {
     if (told_to_end_++ > 0)
       note(
           sys::format("PID {} has ended; the kernel keeps it until every "
@@ -416,8 +428,10 @@ void Child::pass_on(int number, int code, Streams& streams) {
   }
   if (is_one_of(number, {SIGTERM, SIGHUP})) ++told_to_end_;
   const auto status = file_of(proc, pid_, "status");
+  // A child begins with our mask. What PID 1 then unblocks, the kernel drops.
   const bool wanted =
-      in_mask(status, "SigCgt:", number) || in_mask(status, "SigBlk:", number);
+      in_mask(status, "SigCgt:", number) ||
+      (in_mask(status, "SigBlk:", number) && !is_setting_up(stat));
   if (is_one_of(number, {SIGTSTP, SIGTTIN, SIGTTOU})) {
     ::kill(pid_, wanted ? SIGTSTP : SIGSTOP);
     streams.pause();
