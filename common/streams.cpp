@@ -257,9 +257,9 @@ void Streams::read_some(Copy& copy) {
   if (copy.is_input && S_ISFIFO(copy.kind)) {
     const auto n = ::splice(copy.stream, nullptr, copy.to(), nullptr, PIPE_BUF,
                             SPLICE_F_NONBLOCK);
-    if (n == 0) end(copy);
-    if (n == -1 && errno != EAGAIN && errno != EINTR) give_up(copy, errno);
-    return;
+    if (n > 0 || (n == -1 && (errno == EAGAIN || errno == EINTR))) return;
+    if (n == -1 && errno == EPIPE) return give_up(copy, EPIPE);
+    return end_reading(copy, n);
   }
   std::array<char, 16 * PIPE_BUF> chunk{};
   const auto size = copy.is_input && !has_packets(copy.stream)
@@ -274,6 +274,12 @@ void Streams::read_some(Copy& copy) {
     copy.place = place + n;
     return;
   }
+  end_reading(copy, n);
+}
+
+// `n` is what read(2) returned. A terminal that was hung up gives an error,
+// too.
+void Streams::end_reading(Copy& copy, ssize_t n) {
   if (n == -1 && copy.is_input && !is_terminal(copy.stream))
     note(Error{errno, "read standard input"}.what());
   end(copy);

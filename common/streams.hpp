@@ -103,6 +103,7 @@ class Streams {
   static ssize_t read_from(const Copy& copy, char* bytes, std::size_t size);
   void give_up(Copy& copy, int errnum);
   void stop_reading(Copy& copy);
+  void end_reading(Copy& copy, ssize_t n);
   void end(Copy& copy);
   void leave(Copy& copy);
   void use_device(int stream, const char* path, int access);
