@@ -29,6 +29,9 @@ class Fd {
   /// The descriptor, still owned here.
   [[nodiscard]] int get() const noexcept { return fd_; }
 
+  /// Owns it no longer, and returns it.
+  int release() noexcept { return std::exchange(fd_, -1); }
+
   /// Closes what it owns, and owns `fd` instead.
   void reset(int fd = -1) noexcept {
     const int old = std::exchange(fd_, fd);

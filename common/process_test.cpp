@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <grp.h>
 #include <linux/sched.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -333,18 +334,19 @@ TEST_CASE("a child that catches SIGTERM gets it") {
 TEST_CASE(
     "a child that blocks SIGTERM, and reads it from a signalfd, gets it") {
   const Bell bell;
-  Program program{0, [&] {
-                    sigset_t set;
-                    ::sigemptyset(&set);
-                    ::sigaddset(&set, SIGTERM);
-                    ::sigprocmask(SIG_BLOCK, &set, nullptr);
-                    const sys::Fd signals{::signalfd(-1, &set, SFD_CLOEXEC)};
-                    bell.ring();
-                    signalfd_siginfo signal{};
-                    const auto n =
-                        ::read(signals.get(), &signal, sizeof signal);
-                    ::_exit(n == sizeof signal ? kCaught : 1);
-                  }};
+  Program program{
+      0, [&] {
+        ::prctl(PR_SET_NAME, "init");  // It is no longer setting up.
+        sigset_t set;
+        ::sigemptyset(&set);
+        ::sigaddset(&set, SIGTERM);
+        ::sigprocmask(SIG_BLOCK, &set, nullptr);
+        const sys::Fd signals{::signalfd(-1, &set, SFD_CLOEXEC)};
+        bell.ring();
+        signalfd_siginfo signal{};
+        const auto n = ::read(signals.get(), &signal, sizeof signal);
+        ::_exit(n == sizeof signal ? kCaught : 1);
+      }};
   bell.await();
   program.send(SIGTERM);
   CHECK(program.wait() == kCaught);

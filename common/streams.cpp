@@ -2,27 +2,28 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <atomic>
 #include <climits>
 #include <csignal>
-#include <ctime>
 #include <stdexcept>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "common/copy.hpp"
 
 namespace sys {
 
 namespace {
-
-const char* name_of(int stream) {
-  if (stream == STDIN_FILENO) return "standard input";
-  return stream == STDOUT_FILENO ? "standard output" : "standard error";
-}
 
 struct stat look_at(int stream) {
   struct stat status {};
@@ -59,23 +60,6 @@ bool is_told_to_end() {
   return false;
 }
 
-// What a failed write(2) leaves waiting: its errno has told already.
-void forget_signals_of_write() {
-  sigset_t set;
-  ::sigemptyset(&set);
-  ::sigaddset(&set, SIGPIPE);
-  ::sigaddset(&set, SIGXFSZ);
-  const timespec at_once{};
-  while (::sigtimedwait(&set, nullptr, &at_once) > 0) {
-  }
-}
-
-std::size_t waiting_in(const Fd& pipe) {
-  int bytes = 0;
-  (void)::ioctl(pipe.get(), FIONREAD, &bytes);
-  return static_cast<std::size_t>(bytes);
-}
-
 bool are_one_terminal(int one, int other) {
   unsigned first = 0;
   unsigned second = 0;
@@ -83,44 +67,120 @@ bool are_one_terminal(int one, int other) {
          ::ioctl(other, TIOCGDEV, &second) == 0 && first == second;
 }
 
-// A flag of ours alone, not to wait: the caller's description of the file stays
-// as it is. Another user's terminal, as under runuser(1), has a second name.
-Fd open_anew(int stream, int access) {
-  const int flags = access | O_NOCTTY | O_NONBLOCK | O_CLOEXEC;
-  const auto name = sys::format("/proc/self/fd/{}", stream);
-  Fd anew{::open(name.c_str(), flags)};
-  if (anew.get() != -1) return anew;
-  Fd terminal{::open("/dev/tty", flags)};
-  return are_one_terminal(terminal.get(), stream) ? std::move(terminal) : Fd{};
+int make_counter(int flags) {
+  return sys::check(::eventfd(0, flags | EFD_CLOEXEC | EFD_NONBLOCK),
+                    "make an eventfd");
 }
 
-// Reads of packets give what fits into the buffer, and lose the rest.
-bool has_packets(int stream) {
-  int type = SOCK_STREAM;
-  socklen_t size = sizeof type;
-  (void)::getsockopt(stream, SOL_SOCKET, SO_TYPE, &type, &size);
-  return type != SOCK_STREAM;
+// It can always be written to, but who waits for it would wait for ever.
+void add_one(int counter) {
+  while (::eventfd_write(counter, 1) == -1)
+    note(Error{errno, "wake a thread that copies a stream"}.what());
 }
+
+// How much it holds, or 1 of it; 0 if there is nothing.
+eventfd_t take(const Fd& counter) {
+  eventfd_t number = 0;
+  return ::eventfd_read(counter.get(), &number) == 0 ? number : 0;
+}
+
+// Waits until it holds something.
+eventfd_t await(const Fd& counter) {
+  pollfd end{counter.get(), POLLIN, 0};
+  for (;;) {
+    if (const auto number = take(counter); number != 0) return number;
+    (void)::poll(&end, 1, -1);
+  }
+}
+
+// See close_range(2).
+void close_all_but(const std::set<int>& needed) {
+  unsigned first = 0;
+  for (const int kept : needed) {
+    if (kept < 0) continue;
+    const auto end = static_cast<unsigned>(kept);
+    if (first < end) (void)::syscall(SYS_close_range, first, end - 1, 0);
+    first = end + 1;
+  }
+  (void)::syscall(SYS_close_range, first, ~0U, 0);
+}
+
+constexpr int kForEver = -1;     // Of poll(2).
+constexpr int kPatience = 1000;  // Milliseconds without a byte, in a hurry.
 
 }  // namespace
 
+// ---- Threads ---------------------------------------------------------------
+
+struct Streams::Counters {
+  Fd ready{make_counter(0)};  // Threads that have started; and again, begun.
+  Fd news{make_counter(0)};   // Some more was written, or all.
+};
+
+// The container can hold our system calls up: while one of its processes waits
+// in sendfile(2) from a terminal to the pipe, the kernel keeps the pipe locked,
+// and then our read(2), write(2) or close(2) of the pipe hears no signal, not
+// even SIGKILL. So a thread makes these calls, and the others go on. It has the
+// pipe in a table of descriptors of its own: if we are killed, closing it does
+// not hold us up, and the container gets the signal that ends it, too.
+struct Streams::Carrier {
+  Carrier(Copy its_copy, std::shared_ptr<Counters> its_counters)
+      : copy{std::move(its_copy)}, counters{std::move(its_counters)} {}
+
+  void run();
+  void take_descriptors();
+  bool wait(int timeout);
+
+  Copy copy;
+  std::shared_ptr<Counters> counters;
+  Fd told{make_counter(EFD_SEMAPHORE)};  // Begin; the command ended; hurry.
+  int failure = 0;                       // The errno of taking them.
+  std::atomic<bool> is_over = false;
+};
+
+// A child that is cloned meanwhile has a copy of our memory but not of this
+// thread, so the thread holds no lock of the C library's until it is told to
+// begin: it only waits.
+void Streams::Carrier::run() {
+  add_one(counters->ready.get());
+  await(told);
+  take_descriptors();
+  add_one(counters->ready.get());
+  while (!copy.is_over() && take(told) == 0) wait(kForEver);
+  copy.come_to_the_end();
+  int timeout = kForEver;
+  while (copy.has_more_to_write()) {
+    if (take(told) != 0) timeout = kPatience;
+    if (!wait(timeout)) break;
+    add_one(counters->news.get());
+  }
+  copy.forget_descriptors();
+  const int news = counters->news.get();
+  is_over = true;
+  add_one(news);
+}
+
+// Copies the table of descriptors, and closes what it does not need.
+void Streams::Carrier::take_descriptors() {
+  if (::unshare(CLONE_FILES) == 0) {
+    auto needed = copy.descriptors();
+    needed.insert({STDERR_FILENO, told.get(), counters->ready.get(),
+                   counters->news.get()});
+    close_all_but(needed);
+  } else {
+    failure = errno;
+  }
+}
+
+bool Streams::Carrier::wait(int timeout) {
+  std::vector<pollfd> ends{{told.get(), POLLIN, 0}};
+  copy.add_to(ends, true);
+  const int number = ::poll(ends.data(), ends.size(), timeout);
+  if (number > 0) copy.go_on(ends[1], ends[2]);
+  return number != 0;
+}
+
 // ---- Making them -----------------------------------------------------------
-
-bool Streams::Copy::is_over() const {
-  return is_stopped || ours->get() == -1;
-}
-
-int Streams::Copy::callers() const {
-  return anew.get() == -1 ? stream : anew.get();
-}
-
-int Streams::Copy::from() const {
-  return is_input ? callers() : ours->get();
-}
-
-int Streams::Copy::to() const {
-  return is_input ? ours->get() : callers();
-}
 
 Streams::Streams(const std::set<int>& replaced) {
   for (const int stream : replaced) {
@@ -165,13 +225,7 @@ void Streams::use(int stream, std::shared_ptr<Fd> its) {
 }
 
 void Streams::pass(int stream, bool is_input, std::shared_ptr<Fd> ours) {
-  Copy copy{.stream = stream,
-            .is_input = is_input,
-            .kind = look_at(stream).st_mode,
-            .ours = std::move(ours)};
-  if (is_terminal(stream) || (S_ISFIFO(copy.kind) && !is_input))
-    copy.anew = open_anew(stream, is_input ? O_RDONLY : O_WRONLY);
-  copies_.push_back(std::move(copy));
+  copies_.emplace_back(stream, is_input, std::move(ours));
 }
 
 void Streams::use_pipe(int stream) {
@@ -189,7 +243,10 @@ void Streams::use_pipe(int stream) {
     ours.swap(its);
   (void)::fcntl(ours->get(), F_SETFL, O_NONBLOCK);
   use(stream, std::move(its));
-  pass(stream, is_input, std::move(ours));
+  if (!counters_) counters_ = std::make_shared<Counters>();
+  Copy copy{stream, is_input, std::move(ours)};
+  of_the_carriers_.merge(copy.own_descriptors());
+  carriers_.push_back(std::make_shared<Carrier>(std::move(copy), counters_));
 }
 
 void Streams::use_device(int stream, const char* path, int access) {
@@ -206,172 +263,88 @@ void Streams::enter() const {
 
 // ---- Copying ---------------------------------------------------------------
 
+void Streams::wait_for_threads() const {
+  for (std::size_t heard = 0; heard < carriers_.size();)
+    heard += await(counters_->ready);
+}
+
+void Streams::start_threads() {
+  if (std::exchange(has_threads_, true)) return;
+  try {
+    for (const auto& carrier : carriers_)
+      std::thread{[carrier] { carrier->run(); }}.detach();
+    wait_for_threads();
+  } catch (const std::system_error& error) {
+    throw Error{error.code().value(), "start a thread that copies a stream"};
+  }
+}
+
+// The child has its ends of the pipes.
+void Streams::begin() {
+  start_threads();
+  its_.clear();
+  if (std::exchange(has_begun_, true)) return;
+  tell_carriers();
+  wait_for_threads();
+  for (const auto& carrier : carriers_)
+    if (carrier->failure != 0)
+      throw Error{carrier->failure, "give a thread its descriptors"};
+  for (const int fd : of_the_carriers_) ::close(fd);
+}
+
 void Streams::pass_on(const Fd& signals) {
-  its_.clear();  // They are the child's.
+  begin();
   prepare();
-  while (copy(signals, -1) != Event::kSignal) {
+  while (copy(signals, kForEver) != Event::kSignal) {
   }
 }
 
 // Waits for a signal, or until something can be read or written, and does that.
 Streams::Event Streams::copy(const Fd& signals, int timeout) {
-  std::vector<pollfd> ends{{signals.get(), POLLIN, 0}};
+  std::vector<pollfd> ends{{signals.get(), POLLIN, 0},
+                           {counters_ ? counters_->news.get() : -1, POLLIN, 0}};
   for (const auto& copy : copies_) {
-    const bool may = !copy.is_input || copy.is_over() || may_read();
-    if (!may && timeout == -1) timeout = 100;  // Then ask again.
-    const bool writes =
-        !copy.bytes.empty() || (copy.is_input && !copy.has_room);
-    const bool reads = may && !writes && copy.left > 0;
-    ends.push_back({copy.is_over() || !reads ? -1 : copy.from(), POLLIN, 0});
-    ends.push_back({copy.is_over() ? -1 : copy.to(),
-                    static_cast<short>(writes ? POLLOUT : 0), 0});
+    const bool may = !copy.is_input() || copy.is_over() || may_read();
+    if (!may && timeout == kForEver) timeout = 100;  // Then ask again.
+    copy.add_to(ends, may);
   }
   const int number = ::poll(ends.data(), ends.size(), timeout);
   if (number <= 0) return number == 0 ? Event::kNothing : Event::kSignal;
   if (ends[0].revents != 0) return Event::kSignal;
-  auto end = ends.begin() + 1;
-  for (auto& copy : copies_) {
-    const auto from = *end++;
-    const auto to = *end++;
-    // Another copy may have closed its end meanwhile.
-    if (copy.is_over()) continue;
-    if ((to.revents & POLLOUT) != 0)
-      write_some(copy);
-    else if (to.revents != 0)
-      give_up(copy, EPIPE);
-    else if (from.revents != 0)
-      read_some(copy);
-  }
+  if (counters_) (void)take(counters_->news);
+  for (std::size_t i = 0; i < copies_.size(); ++i)
+    copies_[i].go_on(ends[2 + 2 * i], ends[3 + 2 * i]);
   return Event::kBytes;
-}
-
-// Does not wait, because another process may have read what was there.
-ssize_t Streams::read_from(const Copy& copy, char* bytes, std::size_t size) {
-  if (copy.is_input && S_ISSOCK(copy.kind))
-    return ::recv(copy.stream, bytes, size, MSG_DONTWAIT);
-  return ::read(copy.from(), bytes, size);
-}
-
-void Streams::read_some(Copy& copy) {
-  copy.has_room = false;
-  if (copy.is_input && S_ISFIFO(copy.kind)) {
-    const auto n = ::splice(copy.stream, nullptr, copy.to(), nullptr, PIPE_BUF,
-                            SPLICE_F_NONBLOCK);
-    if (n > 0 || (n == -1 && (errno == EAGAIN || errno == EINTR))) return;
-    if (n == -1 && errno == EPIPE) return give_up(copy, EPIPE);
-    return end_reading(copy, n);
-  }
-  std::array<char, 16 * PIPE_BUF> chunk{};
-  const auto size = copy.is_input && !has_packets(copy.stream)
-                        ? PIPE_BUF
-                        : std::min(chunk.size(), copy.left);
-  const auto place = ::lseek(copy.from(), 0, SEEK_CUR);
-  const auto n = read_from(copy, chunk.data(), size);
-  if (n == -1 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n > 0) {
-    copy.bytes.assign(chunk.data(), static_cast<std::size_t>(n));
-    copy.left -= static_cast<std::size_t>(n);
-    copy.place = place + n;
-    return;
-  }
-  end_reading(copy, n);
-}
-
-// `n` is what read(2) returned. A terminal that was hung up gives an error,
-// too.
-void Streams::end_reading(Copy& copy, ssize_t n) {
-  if (n == -1 && copy.is_input && !is_terminal(copy.stream))
-    note(Error{errno, "read standard input"}.what());
-  end(copy);
-}
-
-void Streams::write_some(Copy& copy) {
-  if (copy.bytes.empty()) {
-    copy.has_room = true;
-    return;
-  }
-  // A pipe that has room has room for this. If others write there as well,
-  // lines stay whole.
-  auto size = std::min<std::size_t>(copy.bytes.size(), PIPE_BUF);
-  if (size < copy.bytes.size())
-    if (const auto end = copy.bytes.rfind('\n', size - 1);
-        end != std::string::npos)
-      size = end + 1;
-  const bool is_socket = !copy.is_input && S_ISSOCK(copy.kind);
-  const auto n = is_socket ? ::send(copy.to(), copy.bytes.data(), size,
-                                    MSG_DONTWAIT | MSG_NOSIGNAL)
-                           : ::write(copy.to(), copy.bytes.data(), size);
-  if (n >= 0)
-    copy.bytes.erase(0, static_cast<std::size_t>(n));
-  else if (errno != EAGAIN && errno != EINTR)
-    give_up(copy, errno);
-}
-
-// Nothing can be written any more. One who prints is to notice, as on the host:
-// with SIGPIPE.
-void Streams::give_up(Copy& copy, int errnum) {
-  forget_signals_of_write();
-  if (copy.is_input) return stop_reading(copy);
-  copy.bytes.clear();
-  end(copy);
-  const bool is_nobody_there = errnum == EPIPE || errnum == ECONNRESET ||
-                               (errnum == EIO && is_terminal(copy.stream));
-  if (!is_nobody_there && !failure_)
-    failure_.emplace(errnum, sys::format("write to {}", name_of(copy.stream)));
-}
-
-// A file goes on behind what the command has read, if nobody else has read
-// there since.
-void Streams::stop_reading(Copy& copy) {
-  const auto rest = waiting_in(*copy.ours) + copy.bytes.size();
-  if (::lseek(copy.stream, 0, SEEK_CUR) == copy.place)
-    (void)::lseek(copy.stream, -static_cast<off_t>(rest), SEEK_CUR);
-  copy.is_stopped = true;
-  leave(copy);
-}
-
-// The command's side comes to the end, and the caller's.
-void Streams::end(Copy& copy) {
-  copy.ours->reset();
-  leave(copy);
-}
-
-// One who writes to the command, or reads, is to notice that it has closed the
-// stream. Standard error is also ours.
-void Streams::leave(Copy& copy) {
-  copy.anew.reset();
-  if (!is_terminal(copy.stream) && copy.stream != STDERR_FILENO)
-    ::close(copy.stream);
 }
 
 // ---- The end ---------------------------------------------------------------
 
 bool Streams::has_more_to_write() {
   bool has_more = false;
-  for (auto& copy : copies_) {
-    if (copy.is_input || copy.is_over()) continue;
-    if (copy.bytes.empty() && copy.left > 0) read_some(copy);
-    has_more = has_more || !copy.bytes.empty();
-  }
+  for (auto& copy : copies_)
+    if (copy.has_more_to_write()) has_more = true;
+  for (const auto& carrier : carriers_)
+    if (!carrier->is_over) has_more = true;
   return has_more;
 }
 
+void Streams::tell_carriers() const {
+  for (const auto& carrier : carriers_) add_one(carrier->told.get());
+}
+
 void Streams::finish(const Fd& signals, bool in_a_hurry) {
-  for (auto& copy : copies_) {
-    if (copy.is_over()) continue;
-    const bool is_pipe = ::fcntl(copy.ours->get(), F_GETPIPE_SZ) > 0;
-    if (copy.is_input)
-      stop_reading(copy);
-    else
-      // No more, because one that stays behind may print for ever. A
-      // pseudo-terminal does not tell; it holds less than this.
-      copy.left = is_pipe ? waiting_in(*copy.ours) : 16 * PIPE_BUF;
-  }
+  begin();
+  for (auto& copy : copies_) copy.come_to_the_end();
+  tell_carriers();
+  if (in_a_hurry) tell_carriers();
   while (has_more_to_write()) {
-    in_a_hurry = in_a_hurry || is_told_to_end();
+    if (!in_a_hurry && is_told_to_end()) {
+      in_a_hurry = true;
+      tell_carriers();
+    }
     const Fd none;
     const auto event =
-        copy(in_a_hurry ? none : signals, in_a_hurry ? 1000 : -1);
+        copy(in_a_hurry ? none : signals, in_a_hurry ? kPatience : kForEver);
     if (event == Event::kNothing && in_a_hurry) return;
     if (event != Event::kSignal || is_told_to_end()) continue;
     signalfd_siginfo signal{};
@@ -384,7 +357,9 @@ void Streams::finish(const Fd& signals, bool in_a_hurry) {
 }
 
 void Streams::throw_failure() const {
-  if (failure_) throw Error{*failure_};
+  for (const auto& copy : copies_) copy.throw_failure();
+  for (const auto& carrier : carriers_)
+    if (carrier->is_over) carrier->copy.throw_failure();
 }
 
 }  // namespace sys

@@ -2,17 +2,12 @@
 
 #pragma once
 
-#include <sys/types.h>  // mode_t, off_t, ssize_t
-
-#include <cstddef>
-#include <limits>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
-#include <string>
 #include <vector>
 
+#include "common/copy.hpp"
 #include "common/owned.hpp"
 
 namespace sys {
@@ -44,6 +39,11 @@ class Streams {
   /// Child: uses its ends of the pipes as 0, 1 and 2. Throws Error.
   virtual void enter() const;
 
+  /// Parent: starts the threads that will copy. pass_on() does it, too; but who
+  /// has joined a PID namespace by setns(2) can start none: see clone(2),
+  /// CLONE_THREAD. Throws Error.
+  void start_threads();
+
   /// Parent: copies until there is a signal to read.
   void pass_on(const Fd& signals);
 
@@ -59,26 +59,6 @@ class Streams {
   virtual void pause() {}
 
  protected:
-  /// One way from or to a stream of the caller's. `ours` is closed when it is
-  /// over; copies may share it.
-  struct Copy {
-    int stream;     // 0, 1 or 2.
-    bool is_input;  // From the caller.
-    mode_t kind;    // What it is, as S_IFREG.
-    std::shared_ptr<Fd> ours;
-    Fd anew{};            // The stream, opened once more so as not to wait.
-    std::string bytes{};  // Read, and not yet written.
-    off_t place = 0;      // Where the last read has left a file.
-    std::size_t left = std::numeric_limits<std::size_t>::max();  // To be read.
-    bool has_room = false;  // Input: what was written has been read.
-    bool is_stopped = false;
-
-    [[nodiscard]] bool is_over() const;
-    [[nodiscard]] int callers() const;
-    [[nodiscard]] int from() const;
-    [[nodiscard]] int to() const;
-  };
-
   /// Whether what is written to both comes to the same place, in order.
   static bool are_one(int stream, int other);
   /// Whether `stream` was a terminal at the start.
@@ -96,23 +76,24 @@ class Streams {
   virtual bool may_read() { return true; }
 
  private:
+  struct Counters;
+  struct Carrier;  // Copies in a thread of its own.
   enum class Event { kSignal, kBytes, kNothing };
-  Event copy(const Fd& signals, int timeout);
-  void read_some(Copy& copy);
-  void write_some(Copy& copy);
-  static ssize_t read_from(const Copy& copy, char* bytes, std::size_t size);
-  void give_up(Copy& copy, int errnum);
-  void stop_reading(Copy& copy);
-  void end_reading(Copy& copy, ssize_t n);
-  void end(Copy& copy);
-  void leave(Copy& copy);
   void use_device(int stream, const char* path, int access);
+  void wait_for_threads() const;
+  void begin();
+  Event copy(const Fd& signals, int timeout);
   bool has_more_to_write();
+  void tell_carriers() const;
 
   std::set<int> terminals_;
-  std::map<int, std::shared_ptr<Fd>> its_;  // None: the caller's own.
-  std::vector<Copy> copies_;
-  std::optional<Error> failure_;
+  std::map<int, std::shared_ptr<Fd>> its_;          // None: the caller's own.
+  std::vector<Copy> copies_;                        // Between terminals.
+  std::vector<std::shared_ptr<Carrier>> carriers_;  // From and to pipes.
+  std::set<int> of_the_carriers_;       // Descriptors that we leave to them.
+  std::shared_ptr<Counters> counters_;  // What they tell: see eventfd(2).
+  bool has_threads_ = false;
+  bool has_begun_ = false;
 };
 
 }  // namespace sys

@@ -327,6 +327,24 @@ TEST_AS_BOTH("TERM ends it, even if nobody reads what it prints") {
   });
 }
 
+// A process that waits in sendfile(2) from a terminal to a pipe keeps the pipe
+// locked: the kernel lets nobody read it meanwhile, and no signal ends the
+// wait.
+TEST_AS_BOTH("TERM and KILL end it, even if it holds its output up") {
+  for_each(caller, [&](const std::string& run) {
+    if (run.find("/06-") != run.npos || run.find("/07-") != run.npos) return;
+    for (const int signal : {SIGTERM, SIGKILL}) {
+      host::Running box{run + "sh -c 'seq 20000; exec cat /dev/ptmx'"};
+      CHECK(host::comes_to_run(box.pid(), "cat"));
+      CHECK(box.hear() == "1");  // So there is room, and it goes on.
+      ::kill(box.pid(), signal);
+      CHECK(box.finish() == 128 + signal);
+    }
+  });
+  // Of a program that was killed, they stay.
+  for (const auto& group : host::our_cgroups()) must("rmdir '" + group + "'");
+}
+
 TEST_AS_BOTH("its streams have names that it can open, file or not") {
   const auto file = place(caller, "names") + "/file";
   const std::string print =

@@ -90,13 +90,18 @@ void take_over_limits(const std::vector<rlimit>& limits) {
 }
 
 // Joins the namespaces of the member. Its root directory is then ours; that it
-// is not the host's still is a last look before anything runs there.
-void join_namespaces(const Process& member, int namespaces) {
+// is not the host's still is a last look before anything runs there. A process
+// joins a user namespace before it has threads, and a PID namespace after.
+void join_namespaces(const Process& member, int namespaces,
+                     sys::Streams& streams) {
   struct stat before {};
   struct stat after {};
   sys::check(::stat("/", &before), "look at /");
-  sys::check(::setns(member.descriptor().get(), namespaces),
+  sys::check(::setns(member.descriptor().get(), namespaces & ~CLONE_NEWPID),
              "join the namespaces of process {}", member.pid());
+  streams.start_threads();
+  sys::check(::setns(member.descriptor().get(), CLONE_NEWPID),
+             "join the PID namespace of process {}", member.pid());
   sys::check(::stat("/", &after), "look at the new /");
   if (before.st_dev == after.st_dev && before.st_ino == after.st_ino)
     throw std::runtime_error{sys::format(
@@ -164,7 +169,7 @@ int main(int argc, char** argv) try {
   leave_groups();
   const auto cgroups = open_cgroups(member);
   const auto limits = read_limits(member);
-  join_namespaces(member, namespaces);
+  join_namespaces(member, namespaces, terminal);
   sys::Gate gate;
   // A process never changes its own PID namespace, only that of its children.
   sys::Child child = sys::clone(0, [&] {

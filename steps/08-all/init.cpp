@@ -58,8 +58,7 @@ bool is_not_for(pid_t command, const signalfd_siginfo& signal) {
 [[noreturn]] void serve(pid_t command, int signals) {
   for (;;) {
     signalfd_siginfo signal{};
-    if (::read(signals, &signal, sizeof signal) != sizeof signal)
-      ::_exit(sys::kOurFailure);
+    if (::read(signals, &signal, sizeof signal) != sizeof signal) continue;
     const auto number = static_cast<int>(signal.ssi_signo);
     if (number == SIGCHLD)
       reap(command);
