@@ -229,7 +229,9 @@ TEST_AS_ROOT("a directory that only looks like a leftover stays") {
 TEST_AS_ROOT("what a killed program of ours has left goes") {
   const auto result = on_a_host(
       "while umount -Rl /sys/fs/cgroup 2>/dev/null; do :; done\n"
-      "mount -t tmpfs none /sys/fs/cgroup; mount -t tmpfs none /tmp\n"
+      "mount -t tmpfs none /sys/fs/cgroup\n"
+      // We may lie below /tmp.
+      "mount --bind . /mnt; cd /mnt; mount -t tmpfs none /tmp\n"
       "export TMPDIR=/tmp\n"
       "killed() { path=$1; shift; setsid \"$@\" >/tmp/log 2>&1 </dev/null & "
       "program=$!\n"
