@@ -371,8 +371,8 @@ TEST_AS_BOTH(
 
 // ---- What the host lacks ---------------------------------------------------
 
-TEST_AS_BOTH("twenty open files are enough; too few are told") {
-  runs("prlimit --nofile=20 " + step(caller, "08-all", kQuiet));
+TEST_AS_BOTH("thirty open files are enough; too few are told") {
+  runs("prlimit --nofile=30 " + step(caller, "08-all", kQuiet));
   refuses("prlimit --nofile=5 " + step(caller, "08-all", kQuiet) + "true", 125,
           "Too many open files (EMFILE)");
 }

@@ -134,7 +134,8 @@ struct Streams::Carrier {
   Copy copy;
   std::shared_ptr<Counters> counters;
   Fd told{make_counter(EFD_SEMAPHORE)};  // Begin; the command ended; hurry.
-  int failure = 0;                       // The errno of taking them.
+  const std::set<int> own_descriptors = copy.own_descriptors();
+  std::atomic<bool> has_own_table = false;
   std::atomic<bool> is_over = false;
 };
 
@@ -154,22 +155,21 @@ void Streams::Carrier::run() {
     if (!wait(timeout)) break;
     add_one(counters->news.get());
   }
-  copy.forget_descriptors();
+  if (has_own_table) copy.forget_descriptors();
   const int news = counters->news.get();
   is_over = true;
   add_one(news);
 }
 
-// Copies the table of descriptors, and closes what it does not need.
+// Copies the table of descriptors, and closes what it does not need. Where a
+// filter forbids unshare(2), it shares the table.
 void Streams::Carrier::take_descriptors() {
-  if (::unshare(CLONE_FILES) == 0) {
-    auto needed = copy.descriptors();
-    needed.insert({STDERR_FILENO, told.get(), counters->ready.get(),
-                   counters->news.get()});
-    close_all_but(needed);
-  } else {
-    failure = errno;
-  }
+  has_own_table = ::unshare(CLONE_FILES) == 0;
+  if (!has_own_table) return;
+  auto needed = copy.descriptors();
+  needed.insert(
+      {STDERR_FILENO, told.get(), counters->ready.get(), counters->news.get()});
+  close_all_but(needed);
 }
 
 bool Streams::Carrier::wait(int timeout) {
@@ -245,7 +245,6 @@ void Streams::use_pipe(int stream) {
   use(stream, std::move(its));
   if (!counters_) counters_ = std::make_shared<Counters>();
   Copy copy{stream, is_input, std::move(ours)};
-  of_the_carriers_.merge(copy.own_descriptors());
   carriers_.push_back(std::make_shared<Carrier>(std::move(copy), counters_));
 }
 
@@ -287,9 +286,8 @@ void Streams::begin() {
   tell_carriers();
   wait_for_threads();
   for (const auto& carrier : carriers_)
-    if (carrier->failure != 0)
-      throw Error{carrier->failure, "give a thread its descriptors"};
-  for (const int fd : of_the_carriers_) ::close(fd);
+    if (carrier->has_own_table)
+      for (const int fd : carrier->own_descriptors) ::close(fd);
 }
 
 void Streams::pass_on(const Fd& signals) {

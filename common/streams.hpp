@@ -90,7 +90,6 @@ class Streams {
   std::map<int, std::shared_ptr<Fd>> its_;          // None: the caller's own.
   std::vector<Copy> copies_;                        // Between terminals.
   std::vector<std::shared_ptr<Carrier>> carriers_;  // From and to pipes.
-  std::set<int> of_the_carriers_;       // Descriptors that we leave to them.
   std::shared_ptr<Counters> counters_;  // What they tell: see eventfd(2).
   bool has_threads_ = false;
   bool has_begun_ = false;
