@@ -1,5 +1,6 @@
 // What all the programs have in common: how they end, what they say, and what
-// they leave behind, which is nothing. See the README, "What they promise".
+// they leave behind, which is nothing. See steps/README.md, "What every program
+// promises".
 
 #include "common/error.hpp"
 #include "common/host_test.hpp"

@@ -65,12 +65,18 @@ TEST_AS_ROOT("make run shows what the README shows") {
     CHECK(without_numbers(real[i]) == without_numbers(shown[i]));
 }
 
-TEST_CASE("every make target and file that the README names is there") {
-  const auto readme = host::contents("README.md");
+TEST_CASE("every make target that README.md or hosts.md names is there") {
   const auto help = shell("make").out;
-  for (const auto& target : words_after(readme, "make ", " `\"\n,.;:"))
-    if (!target.empty() && target.front() >= 'a' && target.front() <= 'z')
-      CHECK_MESSAGE(help.find("make " + target) != std::string::npos, target);
+  for (const std::string page : {"README.md", "steps/hosts.md"})
+    for (const auto& target :
+         words_after(host::contents(page), "make ", " `\"\n,.;:"))
+      if (!target.empty() && target.front() >= 'a' && target.front() <= 'z')
+        CHECK_MESSAGE(help.find("make " + target) != std::string::npos, target);
+}
+
+TEST_CASE("README.md is one page, and its files are there") {
+  const auto readme = host::contents("README.md");
+  CHECK(host::lines(readme).size() <= 110);
   for (const auto& file : words_after(readme, "](", ")"))
     CHECK_MESSAGE(!host::contents(file).empty(), file);
 }
