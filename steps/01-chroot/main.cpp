@@ -14,8 +14,9 @@
 #include "common/arguments.hpp"
 #include "common/process.hpp"
 
-// Makes the working directory the `/` of this process, and of its children. It
-// does nothing else: what is open stays open, what runs stays in sight.
+// Makes the working directory the root directory of this process and of its
+// later children. Nothing else changes. Open files stay open, and the processes
+// of the host stay visible.
 void change_root() {
   sys::check(::chroot("."), "make the working directory our /");
 }
@@ -28,8 +29,9 @@ int main(int argc, char** argv) try {
        .options = {}});
 
   const sys::Signals signals;
-  // The child inherits it. Later the child will have fewer rights than we have,
-  // and could not walk to a rootfs below a private directory such as /root.
+  // The child inherits the working directory. In later steps the child has
+  // fewer rights than we have, and cannot walk through a private directory like
+  // /root.
   sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
 
   sys::Child child = sys::clone(0, [&] {

@@ -4,10 +4,10 @@
 //   who     root
 //   new     clone(2) with CLONE_NEWPID, and a /proc that matches it
 //   try     ps              only the container's processes are left
-//           kill -9 $$      PID 1 shrugs off its own SIGKILL
-//   open    while it runs, the host's mount table shows our /proc, so a second
-//           container in this rootfs gets in its way; and root in here is root
-//           out there
+//           kill -9 $$      PID 1 ignores its own SIGKILL
+//   open    while it runs, its /proc is in the host's mount table, so a second
+//           container in this rootfs gets in its way; and root in the container
+//           is root on the host
 
 #include <fcntl.h>      // open, O_PATH
 #include <sched.h>      // CLONE_NEWPID
@@ -17,14 +17,15 @@
 #include "common/arguments.hpp"
 #include "common/process.hpp"
 
-// Makes the working directory the `/` of this process, and of its children. It
-// does nothing else: what is open stays open, what runs stays in sight.
+// Makes the working directory the root directory of this process and of its
+// later children. Nothing else changes. Open files stay open, and the processes
+// of the host stay visible.
 void change_root() {
   sys::check(::chroot("."), "make the working directory our /");
 }
 
-// ps(1) only reads files under /proc, and a procfs shows the PID namespace of
-// the process that mounted it: so it is the child's to mount.
+// ps(1) only reads files under /proc. A procfs shows the PID namespace of the
+// process that mounted it, so the child has to mount it.
 void mount_proc() {
   sys::check(::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
                      nullptr),
@@ -39,15 +40,16 @@ int main(int argc, char** argv) try {
        .options = {}});
 
   const sys::Signals signals;
-  // The child inherits it. Later the child will have fewer rights than we have,
-  // and could not walk to a rootfs below a private directory such as /root.
+  // The child inherits the working directory. In later steps the child has
+  // fewer rights than we have, and cannot walk through a private directory like
+  // /root.
   sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
-  // A link in its place would send the mount somewhere else.
+  // If /proc were a symbolic link, the mount would go somewhere else.
   const sys::Fd mount_point{
       sys::check(::open("proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
                  "find a directory proc in {}", args.rootfs)};
 
-  // It has two numbers: the one that clone(2) returns out here, and 1.
+  // The child has two PIDs: the one that clone(2) returns, and 1.
   sys::Child child = sys::clone(CLONE_NEWPID, [&] {
     change_root();
     mount_proc();
@@ -56,7 +58,7 @@ int main(int argc, char** argv) try {
     ::execvp(args.command[0], args.command);
     sys::exec_failed(args.command[0]);  // execvp returns only if it failed.
   });
-  // The child's mount is in the host's table, and stays when the child is gone.
+  // The mount is in the host's mount table, and stays when the child has ended.
   const sys::Defer unmount{
       [] { (void)::umount2("proc", MNT_DETACH | UMOUNT_NOFOLLOW); }};
 

@@ -5,8 +5,8 @@
 //   new     CLONE_NEWUSER, and the maps from its ids to the host's
 //   try     id              root, it says
 //           cat /proc/self/uid_map    is not there, and ps shows nothing: why?
-//   open    it owns no mount table, so it cannot mount; and the host's name,
-//           network and memory are still everybody's
+//   open    it owns no mount table, so it cannot mount; and it shares the
+//           host's name, network and memory
 
 #include <grp.h>        // setgroups
 #include <sched.h>      // CLONE_NEWPID, CLONE_NEWUSER
@@ -17,24 +17,26 @@
 #include "common/file.hpp"
 #include "common/process.hpp"
 
-// Makes the working directory the `/` of this process, and of its children. It
-// does nothing else: what is open stays open, what runs stays in sight.
+// Makes the working directory the root directory of this process and of its
+// later children. Nothing else changes. Open files stay open, and the processes
+// of the host stay visible.
 void change_root() {
   sys::check(::chroot("."), "make the working directory our /");
 }
 
-// ps(1) only reads files under /proc, and a procfs shows the PID namespace of
-// the process that mounted it: so it is the child's to mount.
+// ps(1) only reads files under /proc. A procfs shows the PID namespace of the
+// process that mounted it, so the child has to mount it.
 void mount_proc() {
   sys::check(::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
                      nullptr),
              "mount proc on /proc");
 }
 
-// Tells the kernel which of our ids the child's ids are. The parent does it,
-// once and for all. Root hands out 65536 ids that no account has; anybody else
-// has one to give, and must first give up setgroups(2): a group can also be
-// what denies access. See user_namespaces(7).
+// Writes which ids of the host the ids of the child stand for. The parent has
+// to do it, and the kernel accepts each map only once. Root gives 65536 ids
+// that no account uses. An ordinary user can give only one id, and must first
+// give up setgroups(2), because membership in a group can also deny access: see
+// user_namespaces(7).
 void map_ids(pid_t child) {
   const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {
@@ -47,13 +49,13 @@ void map_ids(pid_t child) {
   }
 }
 
-// Becomes id 0 of the namespace. For an ordinary user, the map has done it.
+// Becomes id 0 of the namespace. An ordinary user is id 0 already, by the map.
 void become_root() {
   if (::geteuid() == 0) return;
   sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
   sys::check(::setresgid(0, 0, 0), "become group 0");
   sys::check(::setresuid(0, 0, 0), "become user 0");
-  sys::die_with_parent();  // As clone arranged; changing ids cleared it.
+  sys::die_with_parent();  // sys::clone asked for it; changing ids cleared it.
 }
 
 int main(int argc, char** argv) try {
@@ -64,14 +66,14 @@ int main(int argc, char** argv) try {
        .options = {}});
 
   const sys::Signals signals;
-  // The child inherits it. Soon the child has fewer rights than we have, and
-  // could not walk to a rootfs below a private directory such as /root.
+  // The child inherits the working directory. Soon the child has fewer rights
+  // than we have, and cannot walk through a private directory such as /root.
   sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
 
-  // It has two numbers: the one that clone(2) returns out here, and 1.
+  // The child has two PIDs: the one that clone(2) returns, and 1.
   sys::Gate gate;
   sys::Child child = sys::clone(CLONE_NEWPID | CLONE_NEWUSER, [&] {
-    gate.wait();  // Until we have ids: exec without them ends all capabilities.
+    gate.wait();  // For ids. Without them, execvp(3) drops all capabilities.
     become_root();
     change_root();
     try {

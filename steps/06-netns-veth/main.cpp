@@ -28,18 +28,19 @@
 #include "common/process.hpp"
 #include "common/streams.hpp"
 
-// ps(1) only reads files under /proc, and a procfs shows the PID namespace of
-// the process that mounted it: so it is the child's to mount.
+// ps(1) only reads files under /proc. A procfs shows the PID namespace of the
+// process that mounted it, so the child has to mount it.
 void mount_proc() {
   sys::check(::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
                      nullptr),
              "mount proc on /proc");
 }
 
-// Tells the kernel which of our ids the child's ids are. The parent does it,
-// once and for all. Root hands out 65536 ids that no account has; anybody else
-// has one to give, and must first give up setgroups(2): a group can also be
-// what denies access. See user_namespaces(7).
+// Writes which ids of the host the ids of the child stand for. The parent has
+// to do it, and the kernel accepts each map only once. Root gives 65536 ids
+// that no account uses. An ordinary user can give only one id, and must first
+// give up setgroups(2), because membership in a group can also deny access: see
+// user_namespaces(7).
 void map_ids(pid_t child) {
   const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {
@@ -52,13 +53,13 @@ void map_ids(pid_t child) {
   }
 }
 
-// Becomes id 0 of the namespace. For an ordinary user, the map has done it.
+// Becomes id 0 of the namespace. An ordinary user is id 0 already, by the map.
 void become_root() {
   if (::geteuid() == 0) return;
   sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
   sys::check(::setresgid(0, 0, 0), "become group 0");
   sys::check(::setresuid(0, 0, 0), "become user 0");
-  sys::die_with_parent();  // As clone arranged; changing ids cleared it.
+  sys::die_with_parent();  // sys::clone asked for it; changing ids cleared it.
 }
 
 // A new UTS namespace starts with a copy of the name of the old one.
@@ -67,16 +68,16 @@ void set_host_name(const std::string& name) {
              name);
 }
 
-// Lays a tmpfs over the image, our working directory, and goes to the result:
-// what is read comes from the image, what is written stays in the tmpfs. Its
-// upper layer wins, so with these directories made in it a hostile image cannot
+// Lays a tmpfs over the image, which is our working directory, and enters the
+// result. Reads come from the image, and writes go to the tmpfs. The upper
+// layer wins. So we make these directories in it, because a hostile image could
 // have a link to the host in a place where we mount.
 void mount_overlay() {
-  // What the host mounts from now on is not for us. The other way the kernel
-  // has closed: the copies of a new user namespace are slaves of the host's.
+  // Later mounts of the host must not reach us. Ours never reach the host,
+  // because in a new user namespace all mounts are slaves of the host's.
   sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   sys::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
-  ::umask(022);  // The caller's would show in all that we make.
+  ::umask(022);  // The caller's would decide the modes of what we make.
   for (const char* const path :
        {"/tmp/work", "/tmp/root", "/tmp/upper", "/tmp/upper/dev",
         "/tmp/upper/proc", "/tmp/upper/sys", "/tmp/upper/tmp"})
@@ -86,8 +87,8 @@ void mount_overlay() {
   sys::check(::chdir("/tmp/root"), "enter the new root");
 }
 
-// A user namespace may not make device nodes, so lend it the harmless ones of
-// the host. Terminals and shared memory are its own.
+// A process in a user namespace cannot make device nodes, so we bind harmless
+// ones of the host. The container gets separate terminals and shared memory.
 void mount_dev() {
   sys::mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755");
   for (const std::string name :
@@ -106,24 +107,26 @@ void mount_dev() {
   sys::check(::symlink("fd/2", "dev/stderr"), "link /dev/stderr");
 }
 
-// The network devices in /sys are those of the namespace that mounts it.
+// A sysfs shows the network devices of the network namespace in which it was
+// mounted.
 void mount_sys() {
   sys::mount("sysfs", "sys", "sysfs",
              MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, nullptr);
 }
 
-// Makes the working directory the root of all mounts, and drops what was there.
-// chroot(2) only moves a process; after this there is no outside to walk to.
-// The old root ends up on top of the new one: see pivot_root(2), NOTES.
+// Makes the working directory the root of all mounts, and unmounts the old
+// root. chroot(2) only moves a process. After pivot_root(2) and umount2(2)
+// there is no other tree to go to. The old root lies on top of the new one for
+// a moment: see pivot_root(2), NOTES.
 void pivot_root() {
   sys::check(::syscall(SYS_pivot_root, ".", "."), "make this the root mount");
   sys::check(::umount2(".", MNT_DETACH), "unmount the old root");
   sys::check(::chdir("/"), "enter the root");
 }
 
-// A veth pair: what goes in at one end comes out at the other.
+// A veth pair. What goes in at one end comes out at the other.
 struct Cable {
-  unsigned number = 0;  // It names the host's end; the container's is eth0.
+  unsigned number = 0;  // The host's end is boxN, the container's eth0.
   sys::Ipv4 outside = 0;
   sys::Ipv4 inside = 0;  // 0: there is no cable.
   [[nodiscard]] std::string link() const {
@@ -131,9 +134,10 @@ struct Cable {
   }
 };
 
-// Who sits at the other end may say anything: that it is a router (IPv6 would
-// believe it), or that it is somebody else. And the host forwards nothing of
-// it; --net nat allows that.
+// The container can send anything over the cable. It can say that it is a
+// router, which IPv6 would believe, or that it is another machine. So the host
+// accepts neither, and forwards nothing for the container. --net nat permits
+// forwarding.
 void distrust(const std::string& link) {
   const std::string settings = "/proc/sys/net/";
   sys::write_file_if_there(settings + "ipv6/conf/" + link + "/disable_ipv6",
@@ -142,9 +146,10 @@ void distrust(const std::string& link) {
   sys::write_file(settings + "ipv4/conf/" + link + "/forwarding", "0");
 }
 
-// Every container takes a number, for its link boxN and for its subnet. Making
-// the link is how the number is claimed: if two try, the kernel refuses one;
-// and however a container ends, its link goes with its network namespace.
+// Every container has a number, for its link boxN and for its subnet. A
+// container claims a number by making the link, because there can be only one
+// link of a name. When the container ends, its link goes with its network
+// namespace.
 Cable plug_cable(pid_t child) {
   constexpr unsigned kNumbers = 4096;
   sys::Netlink host;
@@ -160,14 +165,14 @@ Cable plug_cable(pid_t child) {
   throw std::runtime_error{"all links from box0 to box4095 are taken"};
 }
 
-// A new network namespace has only a loopback, and that is down. Only with NAT
-// is there a way further than to the host's end; without one, rp_filter drops
-// what comes in from further away, because no route leads back to its sender.
+// A new network namespace has only a loopback device, and that is down. A
+// default route exists only with NAT. Without NAT, rp_filter drops packets from
+// beyond the host, because no route leads back to their sender.
 void set_up_network(const Cable& cable, const std::string& network) {
   sys::Netlink own;
   own.set_up("lo");
   const std::string settings = "/proc/sys/net/ipv4/";
-  // The groups that may ping(8) without CAP_NET_RAW: all of the container's.
+  // All groups of the container can use ping(8) without CAP_NET_RAW.
   sys::write_file(settings + "ping_group_range",
                   cable.inside == 0 ? "0 0" : "0 65535");
   if (cable.inside == 0) return;
@@ -185,31 +190,32 @@ int main(int argc, char** argv) try {
        .options = {"--hostname", "--bind", "--read-only", "--net"}});
 
   const sys::Signals signals;
-  sys::Streams streams;  // The caller's may be files of the host.
-  // The child inherits it. Soon the child has fewer rights than we have, and
-  // could not walk to a rootfs below a private directory such as /root.
+  sys::Streams streams;  // The caller's might be files of the host.
+  // The child inherits the working directory. Soon the child has fewer rights
+  // than we have, and cannot walk through a private directory such as /root.
   sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
 
   const auto network = sys::choose_network(args);
-  // Who may walk there takes them: root out here, an ordinary user in there,
-  // for only in there it has a mount namespace of its own.
+  // The sources of --bind are opened with the caller's rights. Root opens them
+  // here, before the child loses its rights. An ordinary user opens them in the
+  // child, because open_tree(2) is permitted only in its new mount namespace.
   std::vector<sys::Fd> copies;
   if (::geteuid() == 0) copies = sys::copy_binds(args.binds);
 
-  // It has two numbers: the one that clone(2) returns out here, and 1.
+  // The child has two PIDs: the one that clone(2) returns, and 1.
   std::uint64_t flags =
       CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWNS;
   if (network != "host") flags |= CLONE_NEWNET;
   sys::Gate<Cable> gate;
   sys::Child child = sys::clone(flags, [&] {
-    // Until we have ids and a cable: exec without ids ends all capabilities.
+    // For ids and a cable. Without ids, execvp(3) drops all capabilities.
     const Cable cable = gate.wait();
     if (copies.empty()) copies = sys::copy_binds(args.binds);
     become_root();
     set_host_name(args.hostname);
     if (network != "host") set_up_network(cable, network);
     mount_overlay();
-    mount_proc();  // The kernel wants to see the old one while we do.
+    mount_proc();  // Permitted while the old procfs is still visible.
     mount_dev();
     if (network != "host") mount_sys();
     pivot_root();

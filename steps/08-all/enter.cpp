@@ -30,12 +30,12 @@ void leave_groups() {
     sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
 }
 
-// Becomes id 0 of the namespace. For an ordinary user, the map has done it.
+// Becomes id 0 of the namespace. An ordinary user is id 0 already, by the map.
 void become_root() {
   if (::geteuid() == 0) return;
   sys::check(::setresgid(0, 0, 0), "become group 0");
   sys::check(::setresuid(0, 0, 0), "become user 0");
-  sys::die_with_parent();  // As clone arranged; changing ids cleared it.
+  sys::die_with_parent();  // sys::clone asked for it; changing ids cleared it.
 }
 
 // The files through which the container's cgroups are joined, opened while we

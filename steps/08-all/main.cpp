@@ -35,18 +35,19 @@
 #include "steps/08-all/layers.hpp"
 #include "steps/08-all/terminal.hpp"
 
-// ps(1) only reads files under /proc, and a procfs shows the PID namespace of
-// the process that mounted it: so it is the child's to mount.
+// ps(1) only reads files under /proc. A procfs shows the PID namespace of the
+// process that mounted it, so the child has to mount it.
 void mount_proc() {
   sys::check(::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
                      nullptr),
              "mount proc on /proc");
 }
 
-// Tells the kernel which of our ids the child's ids are. The parent does it,
-// once and for all. Root hands out 65536 ids that no account has; anybody else
-// has one to give, and must first give up setgroups(2): a group can also be
-// what denies access. See user_namespaces(7).
+// Writes which ids of the host the ids of the child stand for. The parent has
+// to do it, and the kernel accepts each map only once. Root gives 65536 ids
+// that no account uses. An ordinary user can give only one id, and must first
+// give up setgroups(2), because membership in a group can also deny access: see
+// user_namespaces(7).
 void map_ids(pid_t child) {
   const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {
@@ -59,13 +60,13 @@ void map_ids(pid_t child) {
   }
 }
 
-// Becomes id 0 of the namespace. For an ordinary user, the map has done it.
+// Becomes id 0 of the namespace. An ordinary user is id 0 already, by the map.
 void become_root() {
   if (::geteuid() == 0) return;
   sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
   sys::check(::setresgid(0, 0, 0), "become group 0");
   sys::check(::setresuid(0, 0, 0), "become user 0");
-  sys::die_with_parent();  // As clone arranged; changing ids cleared it.
+  sys::die_with_parent();  // sys::clone asked for it; changing ids cleared it.
 }
 
 // A new UTS namespace starts with a copy of the name of the old one.
@@ -74,16 +75,16 @@ void set_host_name(const std::string& name) {
              name);
 }
 
-// Lays a tmpfs over the image, our working directory, and goes to the result:
-// what is read comes from the image, what is written stays in the tmpfs. Its
-// upper layer wins, so with these directories made in it a hostile image cannot
+// Lays a tmpfs over the image, which is our working directory, and enters the
+// result. Reads come from the image, and writes go to the tmpfs. The upper
+// layer wins. So we make these directories in it, because a hostile image could
 // have a link to the host in a place where we mount.
 void mount_overlay() {
-  // What the host mounts from now on is not for us. The other way the kernel
-  // has closed: the copies of a new user namespace are slaves of the host's.
+  // Later mounts of the host must not reach us. Ours never reach the host,
+  // because in a new user namespace all mounts are slaves of the host's.
   sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   sys::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
-  ::umask(022);  // The caller's would show in all that we make.
+  ::umask(022);  // The caller's would decide the modes of what we make.
   for (const char* const path :
        {"/tmp/work", "/tmp/root", "/tmp/upper", "/tmp/upper/dev",
         "/tmp/upper/proc", "/tmp/upper/sys", "/tmp/upper/tmp"})
@@ -93,8 +94,8 @@ void mount_overlay() {
   sys::check(::chdir("/tmp/root"), "enter the new root");
 }
 
-// A user namespace may not make device nodes, so lend it the harmless ones of
-// the host. Terminals and shared memory are its own.
+// A process in a user namespace cannot make device nodes, so we bind harmless
+// ones of the host. The container gets separate terminals and shared memory.
 void mount_dev() {
   sys::mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755");
   for (const std::string name :
@@ -113,24 +114,26 @@ void mount_dev() {
   sys::check(::symlink("fd/2", "dev/stderr"), "link /dev/stderr");
 }
 
-// The network devices in /sys are those of the namespace that mounts it.
+// A sysfs shows the network devices of the network namespace in which it was
+// mounted.
 void mount_sys() {
   sys::mount("sysfs", "sys", "sysfs",
              MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, nullptr);
 }
 
-// Makes the working directory the root of all mounts, and drops what was there.
-// chroot(2) only moves a process; after this there is no outside to walk to.
-// The old root ends up on top of the new one: see pivot_root(2), NOTES.
+// Makes the working directory the root of all mounts, and unmounts the old
+// root. chroot(2) only moves a process. After pivot_root(2) and umount2(2)
+// there is no other tree to go to. The old root lies on top of the new one for
+// a moment: see pivot_root(2), NOTES.
 void pivot_root() {
   sys::check(::syscall(SYS_pivot_root, ".", "."), "make this the root mount");
   sys::check(::umount2(".", MNT_DETACH), "unmount the old root");
   sys::check(::chdir("/"), "enter the root");
 }
 
-// A veth pair: what goes in at one end comes out at the other.
+// A veth pair. What goes in at one end comes out at the other.
 struct Cable {
-  unsigned number = 0;  // It names the host's end; the container's is eth0.
+  unsigned number = 0;  // The host's end is boxN, the container's eth0.
   sys::Ipv4 outside = 0;
   sys::Ipv4 inside = 0;  // 0: there is no cable.
   [[nodiscard]] std::string link() const {
@@ -138,9 +141,10 @@ struct Cable {
   }
 };
 
-// Who sits at the other end may say anything: that it is a router (IPv6 would
-// believe it), or that it is somebody else. And the host forwards nothing of
-// it; --net nat allows that.
+// The container can send anything over the cable. It can say that it is a
+// router, which IPv6 would believe, or that it is another machine. So the host
+// accepts neither, and forwards nothing for the container. --net nat permits
+// forwarding.
 void distrust(const std::string& link) {
   const std::string settings = "/proc/sys/net/";
   sys::write_file_if_there(settings + "ipv6/conf/" + link + "/disable_ipv6",
@@ -149,9 +153,10 @@ void distrust(const std::string& link) {
   sys::write_file(settings + "ipv4/conf/" + link + "/forwarding", "0");
 }
 
-// Every container takes a number, for its link boxN and for its subnet. Making
-// the link is how the number is claimed: if two try, the kernel refuses one;
-// and however a container ends, its link goes with its network namespace.
+// Every container has a number, for its link boxN and for its subnet. A
+// container claims a number by making the link, because there can be only one
+// link of a name. When the container ends, its link goes with its network
+// namespace.
 Cable plug_cable(pid_t child) {
   constexpr unsigned kNumbers = 4096;
   sys::Netlink host;
@@ -167,14 +172,14 @@ Cable plug_cable(pid_t child) {
   throw std::runtime_error{"all links from box0 to box4095 are taken"};
 }
 
-// A new network namespace has only a loopback, and that is down. Only with NAT
-// is there a way further than to the host's end; without one, rp_filter drops
-// what comes in from further away, because no route leads back to its sender.
+// A new network namespace has only a loopback device, and that is down. A
+// default route exists only with NAT. Without NAT, rp_filter drops packets from
+// beyond the host, because no route leads back to their sender.
 void set_up_network(const Cable& cable, const std::string& network) {
   sys::Netlink own;
   own.set_up("lo");
   const std::string settings = "/proc/sys/net/ipv4/";
-  // The groups that may ping(8) without CAP_NET_RAW: all of the container's.
+  // All groups of the container can use ping(8) without CAP_NET_RAW.
   sys::write_file(settings + "ping_group_range",
                   cable.inside == 0 ? "0 0" : "0 65535");
   if (cable.inside == 0) return;
@@ -203,10 +208,10 @@ void make_cgroups(const std::vector<sys::Cgroup>& parents,
   }
 }
 
-// Without swap: with it, the container would not end but crawl. v1 has a limit
-// for memory and one for memory and swap together: make them the same. It
-// counts what waits in TCP and UDP sockets only if there is a limit for that,
-// too.
+// Without swap, because with swap the container would not end but become slow.
+// v1 has one limit for memory and one for memory and swap together, so we make
+// them equal. v1 counts the queues of TCP and UDP sockets only if there is a
+// limit for them, too.
 void limit_memory(const std::vector<sys::Cgroup>& groups, std::int64_t bytes) {
   const auto* const group = sys::find_cgroup(groups, "memory");
   if (group == nullptr || bytes == sys::kNoLimit) return;
@@ -223,14 +228,15 @@ void limit_memory(const std::vector<sys::Cgroup>& groups, std::int64_t bytes) {
   }
 }
 
-// v1 has no way to be born in a cgroup, so the child moves itself, through the
-// files that the parent has opened: 0 stands for whoever writes it.
+// v1 cannot create a process in a cgroup, so the child moves itself through
+// files that the parent has opened. The kernel reads 0 as the process that
+// writes it.
 void join_v1_cgroups(const std::vector<sys::Fd>& v1_cgroups) {
   for (const auto& file : v1_cgroups)
     sys::check(::write(file.get(), "0", 1), "join a v1 cgroup");
 }
 
-// The kernel counts whom it kills for a limit; a count is better than a guess.
+// The kernel counts the processes that it kills because of the limit.
 void tell_of_kills(const std::vector<sys::Cgroup>& groups) {
   const auto* const group = sys::find_cgroup(groups, "memory");
   if (group == nullptr) return;
@@ -263,13 +269,14 @@ int main(int argc, char** argv) try {
 
   const sys::Signals signals;
   Terminal terminal{args.user, args.group};
-  // The child inherits it. Soon the child has fewer rights than we have, and
-  // could not walk to a rootfs below a private directory such as /root.
+  // The child inherits the working directory. Soon the child has fewer rights
+  // than we have, and cannot walk through a private directory such as /root.
   sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
 
   const auto network = sys::choose_network(args);
-  // Who may walk there takes them: root out here, an ordinary user in there,
-  // for only in there it has a mount namespace of its own.
+  // The sources of --bind are opened with the caller's rights. Root opens them
+  // here, before the child loses its rights. An ordinary user opens them in the
+  // child, because open_tree(2) is permitted only in its new mount namespace.
   std::vector<sys::Fd> copies;
   if (::geteuid() == 0) copies = sys::copy_binds(args.binds);
   const sys::Fd image = copy_image();
@@ -287,18 +294,18 @@ int main(int argc, char** argv) try {
   const sys::Fd v2_cgroup = sys::open_v2_cgroup(groups);
   const auto v1_cgroups = sys::open_v1_cgroups(groups);
 
-  // It has two numbers: the one that clone(2) returns out here, and 1.
+  // The child has two PIDs: the one that clone(2) returns, and 1.
   std::uint64_t flags =
       CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWIPC;
   if (network != "host") flags |= CLONE_NEWNET;
-  // v2: the child is born in its group. v1: it goes there before all else.
+  // With v2 the child starts in its cgroup. With v1 it goes there first.
   if (v2_cgroup.get() != -1) flags |= CLONE_INTO_CGROUP;
   sys::Gate<Word> gate;
   sys::Child child = sys::clone(flags, v2_cgroup, [&] {
     terminal.enter();
     join_v1_cgroups(v1_cgroups);
     leave_keys();
-    // Until we have ids and a cable: exec without ids ends all capabilities.
+    // For ids and a cable. Without ids, execvp(3) drops all capabilities.
     const Word word = gate.wait();
     if (copies.empty()) copies = sys::copy_binds(args.binds);
     // Its root is the cgroup we are in: so not before we are in ours.
@@ -308,7 +315,7 @@ int main(int argc, char** argv) try {
     if (network != "host") set_up_network(word.cable, network);
     if (word.image_is_mapped) enter_image(image);
     mount_overlay();
-    mount_proc();  // The kernel wants to see the old one while we do.
+    mount_proc();  // Permitted while the old procfs is still visible.
     mount_dev();
     mount_mqueue();
     terminal.mount();
