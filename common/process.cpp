@@ -235,7 +235,7 @@ Child clone(std::uint64_t flags, const Fd& cgroup,
     (void)::waitpid(static_cast<pid_t>(pid), nullptr, 0);
     throw;
   }
-  narrate("clone a child{}: it is PID {} out here", flag_names(flags), pid);
+  narrate("clone a child{}: its PID on the host is {}", flag_names(flags), pid);
   return Child{static_cast<pid_t>(pid), std::move(failure.read_end), flags};
 }
 

@@ -90,8 +90,9 @@ int main(int argc, char** argv) try {
       mount_proc();
     } catch (const sys::Error& error) {
       sys::note(sys::format(
-          "no /proc ({}), so ps is blind: root in here rules what its user "
-          "namespace owns, and the mount table is still the host's (step 05)",
+          "no /proc ({}), so ps shows nothing: the mount table is still the "
+          "host's, and root in the container has no rights over it (see step "
+          "05)",
           sys::errno_name(error.code().value())));
     }
 
