@@ -149,23 +149,25 @@ ssize_t Copy::read_from(char* bytes, std::size_t size) {
 
 void Copy::read_some() {
   has_room_ = false;
-  if (is_input_ && S_ISFIFO(kind_)) {
+  if (is_input_ && S_ISFIFO(kind_) && can_splice_) {
     const auto n =
         ::splice(stream_, nullptr, to(), nullptr, PIPE_BUF, SPLICE_F_NONBLOCK);
     if (n > 0 || (n == -1 && (errno == EAGAIN || errno == EINTR))) return;
     if (n == -1 && errno == EPIPE) return give_up(EPIPE);
-    return end_reading(n);
+    can_splice_ = n != -1 || (errno != EPERM && errno != ENOSYS);  // A filter?
+    if (can_splice_) return end_reading(n);
   }
-  std::array<char, 16 * PIPE_BUF> chunk{};
+  chunk_.resize(16 * PIPE_BUF);
   const auto size = is_input_ && !has_packets(stream_)
                         ? PIPE_BUF
-                        : std::min(chunk.size(), left_);
+                        : std::min(chunk_.size(), left_);
   const auto place = ::lseek(from(), 0, SEEK_CUR);
-  const auto n = read_from(chunk.data(), size);
+  const auto n = read_from(chunk_.data(), size);
   if (n == -1 && (errno == EAGAIN || errno == EINTR)) return;
   if (n > 0) {
-    bytes_.assign(chunk.data(), static_cast<std::size_t>(n));
+    bytes_.assign(chunk_.data(), static_cast<std::size_t>(n));
     left_ -= static_cast<std::size_t>(n);
+    if (first_place_ == -1) first_place_ = place;
     place_ = place + n;
     return;
   }
@@ -214,12 +216,13 @@ void Copy::give_up(int errnum) {
     failure_.emplace(errnum, sys::format("write to {}", name_of(stream_)));
 }
 
-// A file goes on behind what the command has read, if nobody else has read
-// there since.
+// A file goes on behind what the command has read, if no other process has read
+// there since. The container can write to the pipe, too, so what waits in the
+// pipe can be more than we read. But we never go back to before our first read.
 void Copy::stop_reading() {
-  const auto rest = waiting_in(*ours_) + bytes_.size();
-  if (::lseek(stream_, 0, SEEK_CUR) == place_)
-    (void)::lseek(stream_, -static_cast<off_t>(rest), SEEK_CUR);
+  const auto rest = static_cast<off_t>(waiting_in(*ours_) + bytes_.size());
+  if (first_place_ != -1 && ::lseek(stream_, 0, SEEK_CUR) == place_)
+    (void)::lseek(stream_, std::max(place_ - rest, first_place_), SEEK_SET);
   is_stopped_ = true;
   leave();
 }

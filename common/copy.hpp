@@ -77,9 +77,12 @@ class Copy {
   bool is_terminal_;
   mode_t kind_;  // What the stream is, as S_IFREG.
   std::shared_ptr<Fd> ours_;
-  Fd anew_{};            // The stream, opened once more so as not to wait.
-  std::string bytes_{};  // Read, and not yet written.
-  off_t place_ = 0;      // Where the last read has left a file.
+  Fd anew_{};               // The stream, opened once more so as not to wait.
+  std::string bytes_{};     // Read, and not yet written.
+  std::string chunk_{};     // What is read into: a stack can be small.
+  off_t first_place_ = -1;  // Where the first read of a file began,
+  off_t place_ = 0;         // and where the last one has left it.
+  bool can_splice_ = true;
   std::size_t left_ = std::numeric_limits<std::size_t>::max();  // To be read.
   bool has_room_ = false;  // Input: what was written has been read.
   bool is_stopped_ = false;

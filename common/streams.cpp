@@ -122,7 +122,9 @@ struct Streams::Counters {
 // and then our read(2), write(2) or close(2) of the pipe hears no signal, not
 // even SIGKILL. So a thread makes these calls, and the others go on. It has the
 // pipe in a table of descriptors of its own: if we are killed, closing it does
-// not hold us up, and the container gets the signal that ends it, too.
+// not hold us up, and the container gets the signal that ends it, too. There is
+// no such help for build/enter, because it does not end the container: a
+// process that stays behind in there can hold up its end, until 08-all ends.
 struct Streams::Carrier {
   Carrier(Copy its_copy, std::shared_ptr<Counters> its_counters)
       : copy{std::move(its_copy)}, counters{std::move(its_counters)} {}

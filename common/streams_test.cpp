@@ -161,6 +161,24 @@ TEST_AS_BOTH("what the command does not read of a file is left there") {
 }
 
 // The lines may be cut where one reader stops and the other goes on.
+// It can open its standard input by name, and write to the pipe.
+TEST_AS_BOTH("the command cannot move a file to before its own start") {
+  const auto directory = place(caller, "streams-rewind");
+  host::must("seq 10 29 >" + directory + "/file");
+  for_each(caller, [&](const std::string& run) {
+    for (const std::string writes :
+         {"sleep 0.2; echo -n 123456789 >/dev/stdin",
+          "sleep 0.2; head -c 100 /dev/zero >/dev/stdin", "read line"}) {
+      CAPTURE(writes);
+      const auto result =
+          shell("{ read a; read b; " + run + "sh -c '" + writes +
+                "'; read c; echo $a $b $c; } <" + directory + "/file");
+      CHECK(result.out ==
+            "10 11 " + std::string{writes[0] == 'r' ? "13" : "12"} + "\n");
+    }
+  });
+}
+
 TEST_AS_BOTH("of several readers each byte comes to one") {
   const auto directory = place(caller, "shared");
   must("seq 1 20000 >" + directory + "/numbers");
@@ -343,6 +361,13 @@ TEST_AS_BOTH("TERM and KILL end it, even if it holds its output up") {
   });
   // Of a program that was killed, they stay.
   for (const auto& group : host::our_cgroups()) must("rmdir '" + group + "'");
+}
+
+TEST_AS_BOTH("a small stack is enough") {
+  CHECK(shell("ulimit -s 64; " +
+              step(caller, "08-all", "--net none --memory none") +
+              "echo hi </dev/null | cat")
+            .out == "hi\n");
 }
 
 TEST_AS_BOTH("its streams have names that it can open, file or not") {
