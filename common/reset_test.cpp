@@ -359,7 +359,7 @@ TEST_AS_ROOT("the refusal of a foreign /proc names what mends it") {
 TEST_AS_ROOT("a cgroup made in another PID namespace stays while that lives") {
   const auto result = on_a_host(
       // A number that no process of ours has: they do not come so high.
-      "read -r most </proc/sys/kernel/pid_max; export last=$((most - 300))\n"
+      "export last=$(($(cat /proc/sys/kernel/pid_max) - 300))\n"
       "unshare --pid --fork --mount-proc --kill-child sh -c '"
       "echo $last >/proc/sys/kernel/ns_last_pid; sleep 1000 & "
       "echo $! >\"$TMPDIR/number\"; wait' & other=$!\n"
