@@ -184,6 +184,10 @@ bool Streams::Carrier::wait(int timeout) {
 
 // ---- Making them -----------------------------------------------------------
 
+Streams::Streams() : Streams{{STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}} {
+  start_threads();
+}
+
 Streams::Streams(const std::set<int>& replaced) {
   for (const int stream : replaced) {
     if (::isatty(stream) != 0) terminals_.insert(stream);

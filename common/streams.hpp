@@ -28,10 +28,14 @@ namespace sys {
 /// </dev/null.
 class Streams {
  public:
-  /// Parent: makes the pipes, one for standard output and standard error if
-  /// these are the same, so that what is printed stays in order. Throws Error;
-  /// and if a stream is a directory, which would be a way out.
-  explicit Streams(const std::set<int>& replaced = {0, 1, 2});
+  /// Parent: makes the pipes, and starts the threads that will copy, so that
+  /// what fails, fails before the command runs. One pipe for standard output
+  /// and standard error if these are the same, so that what is printed stays in
+  /// order. Throws Error; and if a stream is a directory, which would be a way
+  /// out.
+  Streams();
+  /// The same for some of the streams, without starting the threads.
+  explicit Streams(const std::set<int>& replaced);
   Streams(const Streams&) = delete;
   Streams& operator=(const Streams&) = delete;
   virtual ~Streams() = default;
@@ -39,9 +43,9 @@ class Streams {
   /// Child: uses its ends of the pipes as 0, 1 and 2. Throws Error.
   virtual void enter() const;
 
-  /// Parent: starts the threads that will copy. pass_on() does it, too; but who
-  /// has joined a PID namespace by setns(2) can start none: see clone(2),
-  /// CLONE_THREAD. Throws Error.
+  /// Parent: starts the threads that will copy, if they have not started yet. A
+  /// process that has joined a PID namespace by setns(2) cannot start one: see
+  /// clone(2), CLONE_THREAD. Throws Error.
   void start_threads();
 
   /// Parent: copies until there is a signal to read.

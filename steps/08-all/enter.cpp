@@ -161,7 +161,7 @@ int main(int argc, char** argv) try {
   const auto member = wait_for_member(pid);
   const int namespaces = foreign_namespaces(member);
   const sys::Signals signals;
-  Terminal terminal{0, 0, open_ptmx(member)};
+  Terminal terminal{0, 0, open_ptmx(member), false};
   // Once in there, no process of the container may trace us, or open what we
   // have open, before we are one of them: exec makes us traceable again.
   sys::check(::prctl(PR_SET_DUMPABLE, 0), "make us opaque");

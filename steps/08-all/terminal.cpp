@@ -43,10 +43,12 @@ bool are_the_same(const termios& one, const termios& other) {
 
 }  // namespace
 
-Terminal::Terminal(uid_t user, gid_t group, sys::Fd ptmx) {
+Terminal::Terminal(uid_t user, gid_t group, sys::Fd ptmx, bool starts_threads)
+    : Streams{{STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}} {
   for (const int stream : {STDIN_FILENO, STDERR_FILENO, STDOUT_FILENO})
     if (is_terminal(stream)) shown_ = stream;
   if (shown_ != -1) make(user, group, std::move(ptmx));
+  if (starts_threads) start_threads();
 }
 
 Terminal::~Terminal() {

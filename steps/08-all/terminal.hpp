@@ -20,7 +20,10 @@ class Terminal : public sys::Streams {
   /// and group of the container's. Throws Error.
   /// The device that makes terminals is the host's, or the one that is given:
   /// in the container its terminals have a name.
-  explicit Terminal(uid_t user = 0, gid_t group = 0, sys::Fd ptmx = sys::Fd{});
+  /// build/enter starts the threads later, because setns(2) lets only a process
+  /// without threads into a user namespace.
+  explicit Terminal(uid_t user = 0, gid_t group = 0, sys::Fd ptmx = sys::Fd{},
+                    bool starts_threads = true);
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
   /// Gives the caller's terminal its modes back.
