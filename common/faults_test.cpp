@@ -55,12 +55,13 @@ int tamper(const std::string& how,
            const std::function<void(const std::string& call,
                                     const host::Result& result)>& check) {
   const std::string untouched{
-      " access arch_prctl brk execve exit exit_group fcntl geteuid getgid "
+      " access arch_prctl brk execve exit exit_group futex fcntl geteuid "
+      "getgid "
       "getpgrp "
       "getpid getrandom getuid kill mprotect prlimit64 readlink readlinkat "
       "rseq "
       "rt_sigaction rt_sigprocmask rt_sigreturn set_robust_list "
-      "set_tid_address umask wait4 "};
+      "set_tid_address tgkill umask wait4 "};
   const testing::Share share;
   INFO(share.words());
   int tried = 0;

@@ -68,8 +68,8 @@ TEST_AS_ROOT("without a package manager one line says what is missing") {
   CHECK(result.out.empty());
   CHECK(result.err ==
         "setup: no package manager known here; missing: compiler no-such-g++ "
-        "-std=c++20, linker no-such-g++ -static; see README.md, "
-        "\"Requirements\"\n");
+        "-std=c++20, linker no-such-g++ -static; see "
+        "steps/hosts.md\n");
 }
 
 TEST_CASE("where there is no Linux, it says so before all else") {
