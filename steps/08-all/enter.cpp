@@ -11,6 +11,7 @@
 #include <sys/prctl.h>        // prctl
 #include <sys/resource.h>     // setrlimit
 #include <sys/stat.h>         // stat, umask
+#include <sys/syscall.h>      // SYS_setres*
 #include <unistd.h>           // chdir, setresuid
 
 #include <algorithm>
@@ -33,8 +34,11 @@ void leave_groups() {
 // Becomes id 0 of the namespace. An ordinary user is id 0 already, by the map.
 void become_root() {
   if (::geteuid() == 0) return;
-  sys::check(::setresgid(0, 0, 0), "become group 0");
-  sys::check(::setresuid(0, 0, 0), "become user 0");
+  // By syscall(2), because the functions of the C library also signal each
+  // thread of the process. Our parent's threads are not here, and in this PID
+  // namespace their numbers can be those of other processes.
+  sys::check(::syscall(SYS_setresgid, 0, 0, 0), "become group 0");
+  sys::check(::syscall(SYS_setresuid, 0, 0, 0), "become user 0");
   sys::die_with_parent();  // sys::clone asked for it; changing ids cleared it.
 }
 
