@@ -232,7 +232,7 @@ bool exists(const std::string& path) {
   return ::access(path.c_str(), F_OK) == 0;
 }
 
-// What somebody meant who gave this for ROOTFS.
+// What a user probably meant with this word in the place of ROOTFS.
 std::string hint_for_rootfs(const std::string& rootfs) {
   const auto there = default_rootfs();
   if (!exists(there)) return "make rootfs makes one";
@@ -263,8 +263,9 @@ void check_rootfs(const std::string& rootfs) {
             default_rootfs());
 }
 
-// Seen from a PID namespace all groups outside are 0, so that a shell in there
-// believes to be in the foreground, and takes the terminal from our caller.
+// In a PID namespace, tcgetpgrp(3) gives 0 for every group outside. So a shell
+// in the container believes that it is in the foreground, and takes the
+// terminal from our caller.
 void wait_for_the_terminal() {
   const pid_t foreground = ::tcgetpgrp(STDIN_FILENO);
   if (foreground != -1 && foreground != ::getpgrp()) ::raise(SIGTTIN);

@@ -485,7 +485,7 @@ Cause no_overlay(int errnum, const Host& host) {
   if (host.mount_below.empty())
     return {"an overlay cannot lie on the file system of the rootfs",
             "cp -a . /var/tmp/box && cd /var/tmp/box"};
-  // In a user namespace nobody may see what a mount of its owner's hides.
+  // A user namespace must not show what a mount of the host hides.
   return {
       "an overlay takes no rootfs with a mount in it, as a killed 02 leaves",
       host.mount_below == host.programs + "/rootfs/proc"

@@ -80,8 +80,9 @@ std::optional<std::string_view> own_path(std::string_view cgroup,
   return {};
 }
 
-// Whether a mount shows cgroups above the root of our cgroup namespace, as
-// where a container has the host's: then nobody can say where in there we are.
+// Whether a mount shows cgroups above the root of our cgroup namespace. That is
+// so in a container that has the host's mount. Then our place in the tree is
+// unknown.
 bool is_from_above(const Mount& mount) {
   return mount.root.starts_with("/..");
 }

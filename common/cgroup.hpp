@@ -66,8 +66,9 @@ void keep_callers_limits(const std::vector<Cgroup>& groups);
 /// for CLONE_INTO_CGROUP; none if they are on v1. Throws Error.
 Fd open_v2_cgroup(const std::vector<Cgroup>& groups);
 
-/// The files cgroup.procs of those on v1, open for writing: whoever holds one
-/// can move itself there, for the kernel asks who opened it. Throws Error.
+/// The files cgroup.procs of the groups on v1, open for writing. A process that
+/// holds one can move itself there, because the kernel checks the rights of the
+/// process that opened it. Throws Error.
 std::vector<Fd> open_v1_cgroups(const std::vector<Cgroup>& groups);
 
 /// rmdir(2) of cgroups whose last process has just been reaped: the kernel

@@ -21,8 +21,8 @@ namespace sys {
 const char* name_of(int stream);
 
 /// One way from or to one of the caller's standard streams. It holds what was
-/// read and is not yet written; it never waits itself. Who uses it calls
-/// poll(2) for what add_to() asks, and then go_on().
+/// read and is not yet written. It never waits itself: its user calls poll(2)
+/// with the ends that add_to() adds, and then go_on().
 class Copy {
  public:
   /// From `stream` to `ours` if it is standard input and `is_input`, or else
@@ -38,9 +38,10 @@ class Copy {
 
   /// The descriptors that it uses.
   [[nodiscard]] std::set<int> descriptors() const;
-  /// Those of them that nobody else here needs.
+  /// Those of them that no other part of the program needs.
   [[nodiscard]] std::set<int> own_descriptors() const;
-  /// Forgets its own, closes none: they went with the table they were in.
+  /// Forgets its own without closing them, because they were closed together
+  /// with the table of descriptors of a thread.
   void forget_descriptors();
 
   /// Nothing more will be copied.

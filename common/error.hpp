@@ -1,8 +1,8 @@
 // Errors and narration: how every step says what it did and what failed.
 //
-// What may live in common/: plumbing, never policy. A helper may hide how an
-// error travels or who closes a descriptor. It may not hide a flag, a path, or
-// the order of two system calls, for those are the lessons.
+// common/ holds plumbing and no policy. A helper can hide how an error travels
+// and where a descriptor is closed. It must not hide a flag, a path, or the
+// order of two system calls, because these are the lessons.
 
 #pragma once
 

@@ -219,7 +219,7 @@ unsigned Netlink::route_prefix(Ipv4 address) {
   Answer answer{};
   const int errnum = exchange(socket_, request, answer);
   if (errnum == ENETUNREACH) return 0;
-  if (errnum != 0) return 32;  // A blackhole, say: somebody's in any case.
+  if (errnum != 0) return 32;  // For example a blackhole: in use.
   rtmsg route{};
   std::memcpy(&route, answer.data() + NLMSG_HDRLEN, sizeof route);
   return route.rtm_dst_len;

@@ -49,8 +49,8 @@ class Netlink {
   unsigned route_prefix(Ipv4 address);
 
   /// The `number`-th /30 (up to 4095) of the first of a few private blocks in
-  /// which no route leads to it yet: its first address, which nobody may have.
-  /// Throws std::runtime_error if there is none.
+  /// which no route leads to it yet. Returns its first address, which belongs
+  /// to no machine. Throws std::runtime_error if there is none.
   Ipv4 find_free_subnet(unsigned number);
 
  private:

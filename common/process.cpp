@@ -65,7 +65,7 @@ bool in_mask(std::string_view status, std::string_view name, int signal) {
   return ((mask >> (signal - 1)) & 1U) != 0;
 }
 
-// "" if it cannot be read: then nobody can know.
+// "" if it cannot be read.
 std::string file_of(const Fd& proc, pid_t pid, const char* name) {
   const auto path = sys::format("{}/{}", pid, name);
   const Fd file{::openat(proc.get(), path.c_str(), O_RDONLY | O_CLOEXEC)};
@@ -109,7 +109,7 @@ Fd open_proc() {
 // The /proc in which Child::pass_on looks: enter leaves the host's behind.
 const Fd* callers_proc = nullptr;
 
-// Whether nobody has the terminal: the group that had it died.
+// Whether the foreground group of the terminal has died.
 bool terminal_is_lost() {
   const pid_t group = ::tcgetpgrp(STDIN_FILENO);
   return group == 0 || (group > 0 && ::kill(-group, 0) == -1 && errno == ESRCH);
@@ -169,7 +169,7 @@ void copy_text(std::array<char, Size>& to, std::string_view from) {
   } else {
     copy_text(failure.doing, error.what());
   }
-  // If this fails, our parent is gone, and there is nobody to tell.
+  // If this fails, our parent is gone, and no process reads it.
   [[maybe_unused]] const auto n =
       ::write(parent.get(), &failure, sizeof failure);
   ::_exit(failure.status);
@@ -250,7 +250,7 @@ void check_proc() {
 
 void die_with_parent() {
   check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "ask to die with the parent");
-  // If it died before we asked, nobody reads our pipe any more.
+  // If the parent died before we asked, no process reads our pipe any more.
   pollfd pipe{.fd = pipe_to_parent, .events = 0, .revents = 0};
   if (::poll(&pipe, 1, 0) == 1) ::_exit(kOurFailure);
 }

@@ -16,12 +16,12 @@ namespace sys {
 
 class Streams;
 
-/// Holds signals back, from its making to its end, so that none can come
-/// between an acquire and its undo: they wait until Child::wait hears them.
-/// What the caller ignores, as nohup(1) does SIGHUP, is ignored on.
-/// At its end the terminal is ours again, if it was and nobody else has it: an
-/// interactive shell makes itself the foreground group and may die so, see
-/// tcsetpgrp(3).
+/// Blocks signals as long as it lives, so that no signal ends us between an
+/// acquire and its undo. The signals wait until Child::wait reads them. A
+/// signal that the caller ignores, as nohup(1) does with SIGHUP, stays ignored.
+/// The destructor makes us the foreground group of the terminal again if we
+/// were it before and no other group is it now. An interactive shell makes
+/// itself the foreground group, and can be killed as that: see tcsetpgrp(3).
 class Signals {
  public:
   Signals();

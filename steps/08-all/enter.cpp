@@ -25,7 +25,7 @@
 #include "steps/08-all/member.hpp"
 #include "steps/08-all/terminal.hpp"
 
-// Out here, for in an ordinary user's container setgroups(2) is denied.
+// On the host, because setgroups(2) is denied in an ordinary user's container.
 void leave_groups() {
   if (::geteuid() == 0)
     sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
@@ -112,7 +112,7 @@ void join_namespaces(const Process& member, int namespaces,
         "process {} has the root directory of the host", member.pid())};
 }
 
-// A container has no other name out here.
+// On the host, a container has no other name.
 pid_t parse_pid(const std::string& text) try {
   return static_cast<pid_t>(
       sys::parse_number(text, 1, std::numeric_limits<pid_t>::max()));
@@ -166,8 +166,8 @@ int main(int argc, char** argv) try {
   const int namespaces = foreign_namespaces(member);
   const sys::Signals signals;
   Terminal terminal{0, 0, open_ptmx(member), false};
-  // Once in there, no process of the container may trace us, or open what we
-  // have open, before we are one of them: exec makes us traceable again.
+  // After we have joined, no process of the container must trace us or open our
+  // descriptors until the command runs. execve(2) makes us traceable again.
   sys::check(::prctl(PR_SET_DUMPABLE, 0), "make us opaque");
   leave_keys();
   leave_groups();

@@ -1,6 +1,7 @@
-// An image's files belong to the host's root, or to whoever built it: in a user
-// namespace they are nobody's, and may not even be copied up by an overlay. An
-// id-mapped mount shows them under other ids and leaves them as they are.
+// The files of an image belong to root of the host, or to the user who built
+// it. In a user namespace they belong to uid 65534, and an overlay cannot copy
+// them up. An id-mapped mount shows them with other ids and does not change
+// them.
 
 #include <fcntl.h>
 #include <sched.h>
@@ -29,9 +30,9 @@ struct Owner {
   gid_t group = 0;
 };
 
-// Whose the image, our working directory, is: the directory's owner's. But if
-// most of what is in it is root's, root has built it in a directory of somebody
-// else's.
+// The owner of the image, which is our working directory. It is the owner of
+// the directory. But if root owns most files in it, root has built the image in
+// a directory of another user.
 Owner owner_of_image() {
   int all = 0;
   int of_root = 0;

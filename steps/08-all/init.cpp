@@ -18,8 +18,8 @@
 
 namespace {
 
-// Reaps whoever has ended. If the command has, this is the end: with PID 1 the
-// kernel ends the whole namespace.
+// Reaps the children that have ended. If the command has ended, we end too, and
+// then the kernel ends all processes of the namespace.
 void reap(pid_t command) {
   int status = 0;
   for (;;) {

@@ -1,6 +1,6 @@
-// What step 08 adds to the seven layers, one file a concern. Each function is
-// one line of main.cpp; together they are what runc(8) and crun(1) do as well.
-// The session and the terminal of its own are in terminal.hpp.
+// What step 08 adds to the seven layers, one file for each concern. main.cpp
+// calls each function once. runc(8) and crun(1) do the same things. The
+// container's session and terminal are in terminal.hpp.
 
 #pragma once
 
@@ -16,12 +16,14 @@
 // ---- image.cpp: the image's owner becomes the container's root -------------
 
 /// Parent: a copy of the mount of the working directory, to be given a map of
-/// ids. None for an ordinary user, who already owns what root owns inside.
+/// ids. None for an ordinary user, because the map of such a user shows the
+/// user's files as root's already.
 sys::Fd copy_image();
 
 /// Parent: maps the owner of the copy to user 0 of the child, whose maps must
-/// be written. False if this kind of file system cannot: then its files show
-/// as nobody's. See mount_setattr(2), MOUNT_ATTR_IDMAP.
+/// be written. False if this kind of file system cannot be mapped. Then its
+/// files belong to uid 65534 in the container. See mount_setattr(2),
+/// MOUNT_ATTR_IDMAP.
 bool map_image(const sys::Fd& image, pid_t child);
 
 /// Child: goes to the mapped copy.
@@ -95,32 +97,32 @@ void leave_descriptors();
 /// Becomes the user of --user, and no group besides.
 void become_user(const sys::Arguments& args);
 
-/// execve(2) along PATH, with an environment of its own: the caller's may hold
-/// secrets. What the kernel cannot run is an error here; execvp(3) would hand
-/// it to a shell.
+/// execve(2) along PATH, with a new environment, because the caller's can hold
+/// secrets. A file that the kernel cannot run is an error, while execvp(3)
+/// would run it with a shell.
 [[noreturn]] void execute(const sys::Arguments& args);
 
 // ---- capabilities.cpp ------------------------------------------------------
 
-/// Keeps Docker's fourteen capabilities, for this process and whatever it runs:
-/// see capabilities(7).
+/// Keeps Docker's fourteen capabilities and drops the others, for this process
+/// and the programs that it runs: see capabilities(7).
 void drop_capabilities();
 
 // ---- programs.cpp ----------------------------------------------------------
 
-/// Lets only programs below the root be run, none of the host's. Where Landlock
-/// is missing it says so, and does nothing. Needs no_new_privs.
+/// Permits only programs below the root directory, and no program of the host.
+/// If the kernel has no Landlock, prints a note and does nothing. Needs
+/// no_new_privs.
 void confine_programs();
 
 // ---- seccomp.cpp -----------------------------------------------------------
 
-/// Lets pass only the system calls on a list: see seccomp(2). Needs
-/// no_new_privs.
+/// Permits only the system calls on a list: see seccomp(2). Needs no_new_privs.
 void filter_system_calls();
 
 // ---- init.cpp --------------------------------------------------------------
 
-/// Returns in a new process. The one that called stays PID 1: it passes signals
-/// on, reaps what is orphaned, and ends with the command's status. Its command
-/// line, `words`, is wiped, and nobody inside can look into it.
+/// Returns in a new process. The calling process stays PID 1. It passes signals
+/// on, reaps orphans, and ends with the command's status. Its command line,
+/// `words`, is wiped, and no process of the container can look into its memory.
 void leave_init_behind(char** words);

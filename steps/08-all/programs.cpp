@@ -1,8 +1,8 @@
-// Which programs the container may run: those below its root, and no other. It
-// could name ours, for until exec a process of the container is one of ours:
-// with "#!/proc/self/exe" in a file of the image, exec would run the program of
-// the host in here, where its file is then in reach. That is how CVE-2019-5736
-// overwrote runc. See landlock(7).
+// The container can run the programs below its root directory, and no other.
+// Until execve(2), a process of the container runs our program of the host. So
+// a file of the image that begins with "#!/proc/self/exe" would make execve(2)
+// run our program in the container, and then the container could open its file.
+// In this way CVE-2019-5736 overwrote runc. See landlock(7).
 
 #include <fcntl.h>
 #include <linux/landlock.h>

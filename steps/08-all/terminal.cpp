@@ -1,8 +1,7 @@
-// A session and a terminal of its own. In the caller's, the container could
-// signal the caller's process group, read its keys and change its modes. So in
-// the place of every stream that is a terminal it gets one end of a
-// pseudo-terminal, and the program outside passes on what is typed and what is
-// printed: see pty(7), setsid(2).
+// A new session and a new terminal. In the caller's, the container could signal
+// the caller's process group, read its keys and change its modes. So each
+// stream that is a terminal is replaced by one end of a pseudo-terminal, and
+// the program on the host copies keys and output: see pty(7), setsid(2).
 
 #include "steps/08-all/terminal.hpp"
 

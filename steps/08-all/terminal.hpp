@@ -10,16 +10,15 @@
 #include "common/owned.hpp"
 #include "common/streams.hpp"
 
-/// Standard streams of which those that are a terminal become another one, a
-/// pseudo-terminal of the container's. All that is typed goes to it, as soon as
-/// we are in the foreground. A pager that reads from the same terminal gets
-/// some of the keys.
+/// Standard streams. A stream that is a terminal is replaced by a
+/// pseudo-terminal of the container. It gets all keys as soon as we are in the
+/// foreground. A pager that reads from the same terminal gets some of the keys.
 class Terminal : public sys::Streams {
  public:
-  /// Parent: makes it, as large as the caller's and with its modes, for a user
-  /// and group of the container's. Throws Error.
-  /// The device that makes terminals is the host's, or the one that is given:
-  /// in the container its terminals have a name.
+  /// Parent: makes the pseudo-terminal, with the size and modes of the caller's
+  /// terminal, for a user and group of the container. Throws Error.
+  /// `ptmx` is the device that makes it: by default the host's. A terminal that
+  /// the container's device makes has a name in the container.
   /// build/enter starts the threads later, because setns(2) lets only a process
   /// without threads into a user namespace.
   explicit Terminal(uid_t user = 0, gid_t group = 0, sys::Fd ptmx = sys::Fd{},
