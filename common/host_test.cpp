@@ -16,6 +16,7 @@
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -534,9 +535,15 @@ void make_host(bool with_numbers) {
              "mount(2) MS_SHARED: share them among ourselves");
   sys::Netlink{}.set_up("lo");
   if (!with_numbers) return;
+  // scripts/shards gives each of the processes that run at once a range.
   const auto most = number_in(contents("/proc/sys/kernel/pid_max"));
-  const auto first =
-      most / 2 + static_cast<long>(std::random_device{}()) % (most / 4);
+  long slot = 1;
+  long slots = 1;
+  if (const char* const text = std::getenv("TEST_SLOT"))
+    (void)std::sscanf(text, "%ld/%ld", &slot, &slots);
+  const auto range = most / 2 / std::max(slots, 1L);
+  const auto first = most / 2 + (slot - 1) * range +
+                     static_cast<long>(std::random_device{}()) % (range / 2);
   std::ofstream{kLastNumber} << first;
   // A kernel may have no such file.
   if (number_in(contents(kLastNumber)) >= first) first_number = first;

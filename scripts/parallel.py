@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -38,8 +39,19 @@ class Commands:
         return program.returncode, text
 
     def run_all(self, commands, at_once):
-        """Each command with its status and what it printed, as they end."""
+        """Each command with its status and what it printed, as they end. TEST_SLOT tells a
+        command which of those that run at once it is: 1/2, say."""
+        slots = queue.SimpleQueue()
+        for number in range(at_once):
+            slots.put(f'{number + 1}/{at_once}')
+
+        def run(words):
+            slot = slots.get()
+            try:
+                return self.run(words, env={**os.environ, 'TEST_SLOT': slot})
+            finally:
+                slots.put(slot)
         with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-            work = {pool.submit(self.run, words): words for words in commands}
+            work = {pool.submit(run, words): words for words in commands}
             for done in concurrent.futures.as_completed(work):
                 yield work[done], *done.result()
