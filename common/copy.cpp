@@ -35,13 +35,6 @@ std::size_t waiting_in(const Fd& pipe) {
   return static_cast<std::size_t>(bytes);
 }
 
-bool are_one_terminal(int one, int other) {
-  unsigned first = 0;
-  unsigned second = 0;
-  return ::ioctl(one, TIOCGDEV, &first) == 0 &&
-         ::ioctl(other, TIOCGDEV, &second) == 0 && first == second;
-}
-
 // A flag of ours alone, not to wait: the caller's description of the file stays
 // as it is. Another user's terminal, as under runuser(1), has a second name.
 Fd open_anew(int stream, int access) {
@@ -61,13 +54,6 @@ bool has_packets(int stream) {
   return type != SOCK_STREAM;
 }
 
-mode_t kind_of(int stream) {
-  struct stat status {};
-  if (::fstat(stream, &status) == -1)
-    throw Error{errno, sys::format("look at {}", name_of(stream))};
-  return status.st_mode;
-}
-
 }  // namespace
 
 const char* name_of(int stream) {
@@ -75,11 +61,25 @@ const char* name_of(int stream) {
   return stream == STDOUT_FILENO ? "standard output" : "standard error";
 }
 
+bool are_one_terminal(int one, int other) {
+  unsigned first = 0;
+  unsigned second = 0;
+  return ::ioctl(one, TIOCGDEV, &first) == 0 &&
+         ::ioctl(other, TIOCGDEV, &second) == 0 && first == second;
+}
+
+struct stat look_at(int stream) {
+  struct stat status {};
+  if (::fstat(stream, &status) == -1)
+    throw Error{errno, sys::format("look at {}", name_of(stream))};
+  return status;
+}
+
 Copy::Copy(int stream, bool is_input, std::shared_ptr<Fd> ours)
     : stream_{stream},
       is_input_{is_input},
       is_terminal_{::isatty(stream) != 0},
-      kind_{kind_of(stream)},
+      kind_{look_at(stream).st_mode},
       ours_{std::move(ours)} {
   if (is_terminal_ || (S_ISFIFO(kind_) && !is_input))
     anew_ = open_anew(stream, is_input ? O_RDONLY : O_WRONLY);
@@ -118,7 +118,8 @@ int Copy::to() const {
   return is_input_ ? ours_->get() : callers();
 }
 
-// Or else it waits until what was written has been read.
+// Whether it is to write next: bytes that it holds, or, as input, nothing yet,
+// because it first waits until the command has read what was written.
 bool Copy::writes() const {
   return !bytes_.empty() || (is_input_ && !has_room_);
 }
@@ -203,8 +204,8 @@ void Copy::write_some() {
     give_up(errno);
 }
 
-// Nothing can be written any more. One who prints is to notice, as on the host:
-// with SIGPIPE.
+// Nothing can be written any more. We close our end, so that a command that
+// prints gets SIGPIPE, as on the host.
 void Copy::give_up(int errnum) {
   forget_signals_of_write();
   if (is_input_) return stop_reading();
@@ -227,14 +228,14 @@ void Copy::stop_reading() {
   leave();
 }
 
-// The command's side comes to the end, and the caller's.
+// Closes the command's side and the caller's side.
 void Copy::end() {
   ours_->reset();
   leave();
 }
 
-// One who writes to the command, or reads, is to notice that it has closed the
-// stream. Standard error is also ours.
+// Closes the caller's stream, so that the process at its other end notices that
+// the command has closed it. Standard error stays open, because we use it too.
 void Copy::leave() {
   anew_.reset();
   if (!is_terminal_ && stream_ != STDERR_FILENO) ::close(stream_);

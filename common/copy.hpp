@@ -3,6 +3,7 @@
 #pragma once
 
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/types.h>  // mode_t, off_t, ssize_t
 
 #include <cstddef>
@@ -19,6 +20,12 @@ namespace sys {
 
 /// What people call a standard stream: "standard input", ...
 const char* name_of(int stream);
+
+/// What fstat(2) says of a standard stream. Throws Error.
+struct stat look_at(int stream);
+
+/// Whether both descriptors lead to the same terminal.
+bool are_one_terminal(int one, int other);
 
 /// One way from or to one of the caller's standard streams. It holds what was
 /// read and is not yet written. It never waits itself: its user calls poll(2)

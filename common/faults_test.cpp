@@ -47,10 +47,10 @@ std::map<std::string, int> calls() {
   return most;
 }
 
-// Runs it once for each call, with that one tampered with; without those that
-// the C library makes before main, or that cannot fail. That takes minutes in a
-// virtual machine: so it is a share of them, or all with TEST_SHARE=1. Returns
-// how many.
+// Runs it once for each call, with that one tampered with. Left out are the
+// calls that the C library makes before main or for its threads, and those that
+// cannot fail. All of them take minutes in a virtual machine, so it is a share
+// of them, or all with TEST_SHARE=1. Returns how many.
 int tamper(const std::string& how,
            const std::function<void(const std::string& call,
                                     const host::Result& result)>& check) {

@@ -68,7 +68,7 @@ TEST_AS_ROOT("make run shows what the README shows") {
 TEST_CASE("every make target that README.md or hosts.md names is there") {
   const auto help = shell("make").out;
   for (const std::string page : {"README.md", "steps/hosts.md"})
-    for (const std::string before : {"`make ", "\n    make "})
+    for (const std::string before : {"`make ", "\n    make ", "$ make "})
       for (const auto& target :
            words_after(host::contents(page), before, " `\"\n,.;:"))
         if (!target.empty() && target.front() >= 'a' && target.front() <= 'z')

@@ -25,13 +25,6 @@ namespace sys {
 
 namespace {
 
-struct stat look_at(int stream) {
-  struct stat status {};
-  if (::fstat(stream, &status) == -1)
-    throw Error{errno, sys::format("look at {}", name_of(stream))};
-  return status;
-}
-
 // The devices that every container has, or none: see null(4), random(4).
 const char* common_device(const struct stat& status) {
   if (!S_ISCHR(status.st_mode) || major(status.st_rdev) != 1) return nullptr;
@@ -60,19 +53,13 @@ bool is_told_to_end() {
   return false;
 }
 
-bool are_one_terminal(int one, int other) {
-  unsigned first = 0;
-  unsigned second = 0;
-  return ::ioctl(one, TIOCGDEV, &first) == 0 &&
-         ::ioctl(other, TIOCGDEV, &second) == 0 && first == second;
-}
-
 int make_counter(int flags) {
   return sys::check(::eventfd(0, flags | EFD_CLOEXEC | EFD_NONBLOCK),
                     "make an eventfd");
 }
 
-// It can always be written to, but who waits for it would wait for ever.
+// A write to an eventfd does not fail. If it did, the thread that waits for it
+// would wait for ever, so it is tried again.
 void add_one(int counter) {
   while (::eventfd_write(counter, 1) == -1)
     note(Error{errno, "wake a thread that copies a stream"}.what());
@@ -113,8 +100,9 @@ constexpr int kPatience = 1000;  // Milliseconds without a byte, in a hurry.
 // ---- Threads ---------------------------------------------------------------
 
 struct Streams::Counters {
-  Fd ready{make_counter(0)};  // Threads that have started; and again, begun.
-  Fd news{make_counter(0)};   // Some more was written, or all.
+  Fd ready{make_counter(0)};  // Each thread adds 1 when it has started, and 1
+                              // when it has its descriptors.
+  Fd news{make_counter(0)};   // Each adds 1 for some bytes, and at its end.
 };
 
 // The container can hold our system calls up: while one of its processes waits
@@ -124,7 +112,8 @@ struct Streams::Counters {
 // pipe in a table of descriptors of its own: if we are killed, closing it does
 // not hold us up, and the container gets the signal that ends it, too. There is
 // no such help for build/enter, because it does not end the container: a
-// process that stays behind in there can hold up its end, until 08-all ends.
+// process that stays behind in the container can hold up the end of build/enter
+// until 08-all ends.
 struct Streams::Carrier {
   Carrier(Copy its_copy, std::shared_ptr<Counters> its_counters)
       : copy{std::move(its_copy)}, counters{std::move(its_counters)} {}
