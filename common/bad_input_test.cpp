@@ -109,7 +109,8 @@ TEST_AS_ROOT(
 
 // ---- Text that may be anybody's ---------------------------------------------
 
-// Each option, the rootfs and the command, with and without -v.
+// Each option, the rootfs and the command. @ is where the name goes: no random
+// name of a directory of the tests has an @ in it.
 TEST_AS_BOTH(
     "whatever a name holds, no message moves the cursor or is endless") {
   const std::string odd =
@@ -119,17 +120,17 @@ TEST_AS_BOTH(
   const auto tree = host::rootfs(caller);
   const auto box = host::as(caller, "08-all") + " -v " + kQuiet + " ";
   for (const std::string& line : std::vector<std::string>{
-           box + "X", box + tree + " X", box + tree + " /X",
-           box + "--X " + tree, box + "--hostname X " + tree + " true",
-           box + "--bind X:/tmp " + tree, box + "--bind /:X " + tree,
-           box + "--bind /etc/passwd:/tmp/X/y " + tree,
-           box + "--bind /etc/passwd:X " + tree, box + "--net X " + tree,
-           box + "--memory X " + tree, box + "--user X " + tree,
-           box + "--env X " + tree, host::as(caller, "enter") + " X",
-           host::as(caller, "inspect") + " X"}) {
+           box + "@", box + tree + " @", box + tree + " /@",
+           box + "--@ " + tree, box + "--hostname @ " + tree + " true",
+           box + "--bind @:/tmp " + tree, box + "--bind /:@ " + tree,
+           box + "--bind /etc/passwd:/tmp/@/y " + tree,
+           box + "--bind /etc/passwd:@ " + tree, box + "--net @ " + tree,
+           box + "--memory @ " + tree, box + "--user @ " + tree,
+           box + "--env @ " + tree, host::as(caller, "enter") + " @",
+           host::as(caller, "inspect") + " @"}) {
     for (const auto& text : {odd, path, name}) {
       auto with_it = line;
-      with_it.replace(with_it.find('X'), 1, "\"" + text + "\"");
+      with_it.replace(with_it.find('@'), 1, "\"" + text + "\"");
       CAPTURE(with_it);
       const auto result = shell(with_it);
       for (const auto& told : host::lines(result.err)) {

@@ -184,6 +184,17 @@ TEST_AS_BOTH("any signal to the program ends the container") {
   });
 }
 
+// Of the tests themselves: a program that they start is one, and no copy of
+// them, when a signal comes. doctest caught that signal, and the test had no
+// result.
+TEST_CASE("a program of the tests is ended by a signal, however early") {
+  for (int i = 0; i < 50; ++i) {
+    host::Running box{"sleep 1000"};
+    ::kill(box.pid(), SIGTERM);
+    CHECK(box.finish() == 128 + SIGTERM);
+  }
+}
+
 // As under nohup(1), or behind `trap '' INT`. The last signal is not ignored.
 TEST_AS_BOTH("a signal that the caller ignores does nothing, on both sides") {
   for_each(caller, [&](const Program& program) {

@@ -147,6 +147,7 @@ struct Started {
 
 Started start(const std::string& line, bool with_err) {
   std::array<sys::Pipe, 3> pipes;
+  sys::Pipe copy;  // Open in the copy of the tests, until it becomes a shell.
   const pid_t pid = sys::check(::fork(), "fork");
   if (pid == 0) {
     // A shell ignores ^C for what it runs in the background: us, perhaps.
@@ -158,6 +159,10 @@ Started start(const std::string& line, bool with_err) {
     ::execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
     ::_exit(127);
   }
+  // A signal that a test sends earlier would reach doctest, which catches it.
+  copy.write_end.reset();
+  char ignored = 0;
+  (void)!::read(copy.read_end.get(), &ignored, 1);
   const auto keep = [](sys::Fd& end) {
     return ::fcntl(end.get(), F_DUPFD_CLOEXEC, 3);
   };
@@ -411,6 +416,14 @@ std::vector<std::string> all_cgroups() {
 }
 
 }  // namespace
+
+bool has_program(const std::string& name) {
+  const char* const path = std::getenv("PATH");
+  std::istringstream places{path != nullptr ? path : ""};
+  for (std::string place; std::getline(places, place, ':');)
+    if (::access((place + "/" + name).c_str(), X_OK) == 0) return true;
+  return false;
+}
 
 std::vector<std::string> our_cgroups() {
   auto found = all_cgroups();

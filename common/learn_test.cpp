@@ -28,8 +28,10 @@ class Learner {
   Learner& operator=(const Learner&) = delete;
   ~Learner() { remove(); }
 
-  [[nodiscard]] Result learn(const std::string& words) const {
-    return shell("MY=" + my_ + " MY_FLAGS='-O0 -w' scripts/learn " + words);
+  [[nodiscard]] Result learn(const std::string& words,
+                             const std::string& settings = {}) const {
+    return shell("MY=" + my_ + " MY_FLAGS='-O0 -w' " + settings +
+                 " scripts/learn " + words);
   }
 
   [[nodiscard]] std::string mine(const std::string& step) const {
@@ -166,7 +168,7 @@ int main() { ::kill(-1, SIGKILL); }
   auto result = learner.learn("check 01");
   CHECK(result.status == 1);
   CHECK(has(result, "- does not hold  it runs a command (root)\n"));
-  // Forks without end.
+  // Forks without end. Nobody has to wait for that as long as a learner does.
   learner.write("03", R"(#include <unistd.h>
 int main() {
   for (;;) {
@@ -175,7 +177,7 @@ int main() {
   }
 }
 )");
-  result = learner.learn("check 03");
+  result = learner.learn("check 03", "LEARN_PATIENCE=5");
   CHECK(result.status == 1);
   CHECK(has(result, "no end after "));
   // Prints without end, and takes memory without end.

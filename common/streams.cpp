@@ -61,8 +61,7 @@ int make_counter(int flags) {
 // A write to an eventfd does not fail. If it did, the thread that waits for it
 // would wait for ever, so it is tried again.
 void add_one(int counter) {
-  while (::eventfd_write(counter, 1) == -1)
-    note(Error{errno, "wake a thread that copies a stream"}.what());
+  while (::eventfd_write(counter, 1) == -1) continue;
 }
 
 // How much it holds, or 1 of it; 0 if there is nothing.

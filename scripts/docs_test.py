@@ -3,6 +3,8 @@
 
 import errno
 import glob
+import importlib.util
+import json
 import os
 import re
 import shutil
@@ -572,6 +574,31 @@ class Drawings(unittest.TestCase):
 
 
 @unittest.skipIf(os.geteuid() != 0, 'texts are run as root')
+class Machines(unittest.TestCase):
+    """Those that others make for the course, by our description of them."""
+
+    def test_the_dev_container_is_privileged_and_its_commands_are_ours(self):
+        with open('.devcontainer/devcontainer.json', encoding='utf-8') as file:
+            about = json.load(file)
+        self.assertIs(about['privileged'], True)
+        for name, command, dry in (
+                ('onCreateCommand', 'scripts/setup test', 'scripts/setup --list apt test'),
+                ('postCreateCommand', 'make build rootfs', 'make -n build rootfs')):
+            self.assertEqual(about[name], command)
+            subprocess.run(dry.split(), check=True, capture_output=True)
+
+    @unittest.skipUnless(importlib.util.find_spec('yaml'), 'there is no yaml module')
+    def test_the_machine_for_lima_is_yaml_and_sets_up_by_a_script_of_sh(self):
+        import yaml
+        with open('.lima.yaml', encoding='utf-8') as file:
+            about = yaml.safe_load(file)
+        self.assertEqual(about['base'], 'template://debian-12')
+        self.assertEqual([part['mode'] for part in about['provision']], ['system'])
+        script = about['provision'][0]['script']
+        self.assertIn('apt-get install', script)
+        subprocess.run(['sh', '-n'], input=script, text=True, check=True)
+
+
 class WholeTexts(unittest.TestCase):
     """scripts/docs, on texts with a fault."""
 
