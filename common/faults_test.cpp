@@ -78,10 +78,11 @@ int tamper(
       CAPTURE(call);
       CAPTURE(n);
       const host::Unharmed unharmed;
-      const auto result = shell(traced("-y -o " + log + " -e trace=" + call +
-                                       " -e inject=" + call + ":" + how +
-                                       ":when=" + std::to_string(n)));
-      check(call, shell("grep INJECTED " + log).out, result);
+      const auto result = shell(traced(
+          "-ff -y -o " + log + " -e trace=" + call + " -e inject=" + call +
+          ":" + how + ":when=" + std::to_string(n)));
+      check(call, shell("grep -h INJECTED " + log + ".*; rm " + log + ".*").out,
+            result);
     }
   }
   return tried;
@@ -111,8 +112,7 @@ TEST_CASE("whichever system call fails: one line, 125, and nothing is left" *
   const auto wakes_a_thread = [](const std::string& where) {
     const auto all = host::lines(where);
     return std::all_of(all.begin(), all.end(), [](const auto& line) {
-      return line.find(" write(") != line.npos &&
-             line.find("[eventfd]") != line.npos;
+      return line.starts_with("write(") && line.find("[eventfd]") != line.npos;
     });
   };
   int stopped = 0;

@@ -709,12 +709,12 @@ class WholeTexts(unittest.TestCase):
         for number, send in ((signal.SIGINT, os.killpg), (signal.SIGQUIT, os.killpg),
                              (signal.SIGINT, os.kill), (signal.SIGTERM, os.kill),
                              (signal.SIGHUP, os.killpg)):
-            for moment in ('docs.*', 'docs.*/bashrc', ''):
+            for moment in ('docs.*', 'chown', 'sleep 4711'):
                 with self.subTest(number, send=send, moment=moment):
                     self.end_it(send, number, moment)
 
     def end_it(self, send, number, moment):
-        """When there is a file of this name, or, without one, when the text is run."""
+        """When there is a file of this name, or a process whose command line begins so."""
         with tempfile.TemporaryDirectory() as place, tempfile.TemporaryFile('w+') as said:
             with open(f'{place}/README.md', 'w', encoding='utf-8') as file:
                 file.write('```console\nhost# sleep 4711\n```\n')
@@ -723,8 +723,9 @@ class WholeTexts(unittest.TestCase):
                                   preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
                                   stdout=said, stderr=said) as docs:
                 while docs.poll() is None and not (
-                        glob.glob(f'{place}/{moment}') if moment else 'sleep 4711' in below(docs.pid)):
-                    time.sleep(0.01)
+                        glob.glob(f'{place}/{moment}') or
+                        any(line.startswith(moment) for line in below(docs.pid))):
+                    time.sleep(0.001)
                 send(docs.pid, number)
                 docs.wait()
             said.seek(0)
@@ -748,18 +749,23 @@ class WholeTexts(unittest.TestCase):
             self.assertEqual(docs.returncode, 0, said)
 
     def test_a_text_may_lie_where_its_host_has_files_of_its_own(self):
+        def run(verb, path, status, end):
+            result = subprocess.run(['scripts/docs', verb, path], capture_output=True, text=True,
+                                    check=False)
+            self.assertEqual((result.returncode, result.stderr), (status, ''))
+            self.assertIn(end, result.stdout)
         for top in ('/tmp', '/root', '/opt'):
             with self.subTest(top), tempfile.TemporaryDirectory(prefix='a blank', dir=top) as place:
-                for path in (f'{place}/README.md', f'{place}.md'):
+                paths = [f'{place}/README.md', f'{place}.md']
+                for path in paths:
                     with open(path, 'w', encoding='utf-8') as file:
                         file.write('```console\nhost# echo 1\n2\n```\n')
-                    for verb, status, end in (('check', 1, 'real: 1'), ('update', 0, 'updated'),
-                                              ('check', 0, ' passed, 0 failed, 0 skipped')):
-                        result = subprocess.run(['scripts/docs', verb, path], capture_output=True,
-                                                text=True, check=False)
-                        self.assertEqual((result.returncode, result.stderr), (status, ''))
-                        self.assertIn(end, result.stdout)
-                os.remove(f'{place}.md')
+                try:
+                    run('check', paths[0], 1, 'real: 1')
+                    run('update', paths[1], 0, 'updated')
+                    run('check', paths[1], 0, ' passed, 0 failed, 0 skipped')
+                finally:
+                    os.remove(paths[1])
 
     def test_a_path_is_seen_from_where_its_caller_is(self):
         with tempfile.TemporaryDirectory(dir='build') as place:

@@ -64,9 +64,11 @@ class Shell:
             else:
                 silences += 1
             # What a job in the background prints behind the prompt is not of it.
+            if more and MARK not in text:
+                continue
             before, mark, _ = text.partition(MARK)
             plain = ESCAPES.sub('', before)
-            if mark or (not more and BOX_PROMPT.search(plain)):
+            if mark or BOX_PROMPT.search(plain):
                 self.inside = not mark
                 return PROMPT.sub('', plain)
         raise Failure(f'no prompt after {seconds} s of silence, but:\n{text[-4096:]}')
