@@ -96,8 +96,8 @@ class Stopped {
       : log_{host::scratch("enter-stopped") + "/log"} {
     must("rm -f " + log_);
     tracer_.emplace("strace -f -qq -o " + log_ + " -e trace=" + call +
-                    " -e inject=" + call +
-                    ":signal=STOP:when=" + std::to_string(n) + " " + line);
+                    " -e inject=" + call + ":signal=STOP:when=" +
+                    std::to_string(n) + " " + line + " 2>/dev/null");
     const auto has_come = [&](pid_t pid) {
       starter_ = find_program(pid, "08-all");
       const bool is_stopped =
@@ -249,7 +249,7 @@ TEST_AS_ROOT("enter refuses a process that has something of the host's") {
        {"--mount --pid --uts", "--user --pid --mount", "--user --pid --uts",
         "--user --map-root-user --mount --pid --uts"}) {
     CAPTURE(own);
-    host::Running other{"unshare --fork " + own + " sleep 1000"};
+    host::Running other{"unshare --fork " + own + " sleep 1000 2>/dev/null"};
     CHECK(host::comes_to_run(other.pid(), "sleep"));
     const pid_t sleeper = find_program(other.pid(), "sleep");
     const auto result =

@@ -61,18 +61,32 @@ class Place {
   Place& operator=(const Place&) = delete;
   ~Place() {
     std::error_code ignored;
-    if (owner_ == ::getpid()) fs::remove_all(directory_, ignored);
+    if (owner_ != ::getpid()) return;
+    if (is_mounted_) (void)::umount2(directory_.c_str(), MNT_DETACH);
+    fs::remove_all(directory_, ignored);
+  }
+
+  // On a disk, the 270 links of a rootfs take as long as many a test.
+  void be_in_memory() {
+    sys::check(::mount("tests", directory_.c_str(), "tmpfs", 0, "mode=755"),
+               "mount(2) tmpfs: a place for what an ordinary user needs");
+    is_mounted_ = true;
   }
   [[nodiscard]] const fs::path& path() const { return directory_; }
 
  private:
   fs::path directory_;
   pid_t owner_ = 0;
+  bool is_mounted_ = false;
 };
 
+Place& the_place() {
+  static Place place;
+  return place;
+}
+
 const fs::path& place() {
-  static const Place the_place;
-  return the_place.path();
+  return the_place().path();
 }
 
 bool plays_user(Caller caller) {
@@ -103,11 +117,13 @@ std::string rootfs(Caller caller) {
   if (!plays_user(caller)) return built_rootfs();
   const auto copy = place() / "rootfs";
   if (!fs::exists(copy)) {
-    // One that is named is nobody's yet: a copy of it is made faster.
+    // build/rootfs is not copied: other tests write into it meanwhile.
     const char* const chosen = std::getenv("TEST_ROOTFS");
-    must((chosen != nullptr ? "cp -a '" + std::string{chosen} + "'"
-                            : "rootfs/build") +
-         " " + copy.string() + " && chown -Rh " + std::to_string(kUser) + ":" +
+    const auto original =
+        chosen != nullptr ? fs::path{chosen} : build_directory() / "rootfs-new";
+    must((fs::exists(original) ? "cp -a '" + original.string() + "' "
+                               : "rootfs/build ") +
+         copy.string() + " && chown -Rh " + std::to_string(kUser) + ":" +
          std::to_string(kUser) + " " + copy.string());
   }
   return copy;
@@ -319,7 +335,8 @@ bool has_tmpfs_attributes() {
   // Always on a tmpfs, which /dev/shm need not be: see scripts/apart.
   const sys::Fd file{::memfd_create("box-test", MFD_CLOEXEC)};
   const bool kept = ::fsetxattr(file.get(), "user.box", "x", 1, 0) == 0;
-  CHECK((kept || errno == EOPNOTSUPP));
+  if (!kept && errno != EOPNOTSUPP)
+    throw sys::Error{errno, "give a file on a tmpfs an attribute"};
   return kept;
 }
 
@@ -405,12 +422,26 @@ bool is_our_cgroup(const std::string& path) {
   return !error && is_ours(owner);
 }
 
-// What scripts/apart runs elsewhere, it removes.
+// What scripts/apart runs elsewhere, it removes. Others remove theirs
+// meanwhile: a directory that goes while we look is passed over.
+void find_cgroups(const fs::path& directory, std::vector<std::string>& found) {
+  std::error_code gone;
+  const fs::directory_iterator end;
+  for (fs::directory_iterator entry{directory, gone}; !gone && entry != end;
+       entry.increment(gone)) {
+    std::error_code unknown;
+    const auto name = entry->path().filename().string();
+    if (name.starts_with("apart-") || entry->is_symlink(unknown) ||
+        !entry->is_directory(unknown))
+      continue;
+    if (name.starts_with("box-")) found.push_back(entry->path());
+    find_cgroups(entry->path(), found);
+  }
+}
+
 std::vector<std::string> all_cgroups() {
-  auto found = lines(
-      shell("find /sys/fs/cgroup -type d -name 'apart-*' -prune -o -type d "
-            "-name 'box-*' -print 2>/dev/null")
-          .out);
+  std::vector<std::string> found;
+  find_cgroups("/sys/fs/cgroup", found);
   std::sort(found.begin(), found.end());
   return found;
 }
@@ -551,6 +582,8 @@ void make_host(bool with_numbers) {
              "mount(2) MS_SHARED: share them among ourselves");
   sys::Netlink{}.set_up("lo");
   if (!with_numbers) return;
+  // Such a tmpfs, but no older one, can be the file system of an image.
+  if (has_tmpfs_attributes()) the_place().be_in_memory();
   // scripts/shards gives each of the processes that run at once a range.
   const auto most = number_in(contents("/proc/sys/kernel/pid_max"));
   long slot = 1;
@@ -588,9 +621,13 @@ int wait_for(pid_t tests) {
 }  // namespace host
 
 int main(int argc, char** argv) {
-  // Ignored by nohup(1), say, they would be ignored by all that we start.
-  for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM})
+  // What nohup(1) ignores, say, or perf(1) blocks, all that we start would
+  // ignore or block.
+  for (int number = 1; number <= SIGRTMAX; ++number)
     (void)::signal(number, SIG_DFL);
+  sigset_t all;
+  (void)::sigfillset(&all);
+  (void)::sigprocmask(SIG_UNBLOCK, &all, nullptr);
   doctest::Context context{argc, argv};
   if (::geteuid() == 0 && !context.shouldExit()) {
     const bool with_numbers = !host::is_for_reset(argc, argv);
