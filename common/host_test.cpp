@@ -606,6 +606,19 @@ bool is_for_reset(int argc, char** argv) {
   });
 }
 
+// nohup(1) ignores a signal, say, and perf(1) blocks one: so would all that we
+// start. Returns whether one was, when this program began.
+bool hears_all_signals_now() {
+  bool is_new = false;
+  for (int number = 1; number <= SIGRTMAX; ++number)
+    if (::signal(number, SIG_DFL) == SIG_IGN) is_new = true;
+  sigset_t all;
+  sigset_t blocked;
+  (void)::sigfillset(&all);
+  (void)::sigprocmask(SIG_UNBLOCK, &all, &blocked);
+  return is_new || ::sigisemptyset(&blocked) == 0;
+}
+
 // The init of that host. Returns the status of the process that runs the tests.
 int wait_for(pid_t tests) {
   for (;;) {
@@ -621,13 +634,7 @@ int wait_for(pid_t tests) {
 }  // namespace host
 
 int main(int argc, char** argv) {
-  // What nohup(1) ignores, say, or perf(1) blocks, all that we start would
-  // ignore or block.
-  for (int number = 1; number <= SIGRTMAX; ++number)
-    (void)::signal(number, SIG_DFL);
-  sigset_t all;
-  (void)::sigfillset(&all);
-  (void)::sigprocmask(SIG_UNBLOCK, &all, nullptr);
+  if (host::hears_all_signals_now()) (void)::execv("/proc/self/exe", argv);
   doctest::Context context{argc, argv};
   if (::geteuid() == 0 && !context.shouldExit()) {
     const bool with_numbers = !host::is_for_reset(argc, argv);
