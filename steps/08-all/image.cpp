@@ -7,9 +7,11 @@
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 
 #include "common/file.hpp"
@@ -65,6 +67,16 @@ std::string swap_with_root(unsigned owner) {
   return lines;
 }
 
+// Before Linux 5.19, OverlayFS refuses an image that is an id-mapped mount.
+bool overlay_takes_map() {
+  utsname kernel{};
+  sys::check(::uname(&kernel), "ask for the kernel's version");
+  unsigned major = 0;
+  unsigned minor = 0;
+  (void)std::sscanf(kernel.release, "%u.%u", &major, &minor);
+  return major > 5 || (major == 5 && minor >= 19);
+}
+
 // A mount takes its map from a user namespace. Where the image is the host
 // root's, the container's own will do. Where it is user 1000's, it takes one
 // that sends 1000 to the container's root, and a child to hold it a moment.
@@ -85,6 +97,11 @@ sys::Fd copy_image() {
 
 bool map_image(const sys::Fd& image, pid_t child) {
   if (image.get() == -1) return false;
+  if (!overlay_takes_map()) {
+    sys::narrate(
+        "OverlayFS takes no map of ids before Linux 5.19: image as it is");
+    return false;
+  }
   const auto owner = owner_of_image();
   const sys::Fd map = owner.user == 0 && owner.group == 0
                           ? user_namespace_of(child)

@@ -121,6 +121,15 @@ TEST_AS_ROOT("root may run the image of an ordinary user as its own") {
             .out == "0:0\nmade\n");
 }
 
+// Its OverlayFS would refuse a map. setarch(8) has uname(2) say that it is one.
+TEST_AS_ROOT("before Linux 5.19 the image is as it is, and the command runs") {
+  const auto result = shell(
+      "setarch --uname-2.6 " + step(Caller::kRoot, "08-all", "-v --net none") +
+      "sh -c 'stat -c %u /bin/busybox; echo x >/tmp/new && cat /tmp/new'");
+  CHECK(result.out == "65534\nx\n");
+  CHECK(result.err.find("image as it is") != std::string::npos);
+}
+
 // An image that is partly root's and partly a user's: "sudo tar" in a directory
 // of one's own, for example. Neither part is nobody's, and each can be changed.
 TEST_AS_ROOT("whoever owns an image, or a part of it, none of it is nobody's") {
