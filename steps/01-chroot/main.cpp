@@ -1,13 +1,14 @@
-// Step 01: chroot. The container gets a root directory of its own.
+// Step 01: chroot. The container gets a separate root directory.
 //
 //   usage   sudo build/01-chroot [ROOTFS [COMMAND [ARG...]]]
 //   who     root
 //   new     chdir(2), chroot(2), execvp(3)
-//   try     ls /            busybox and little else
-//           echo $$         but a process number of the host's
+//   try     ls /            busybox, and little else
+//           echo $$         a process number of the host
 //           mount -t proc proc /proc; ls /proc/1/root; umount /proc
-//                           and root walks back out, through any process
-//   open    every process of the host is in reach, and root can walk back out
+//                           and root sees the host's files again
+//   open    the container can kill every process of the host, and root in it
+//           can leave its root directory
 
 #include <unistd.h>  // chdir, chroot, execvp
 

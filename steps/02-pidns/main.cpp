@@ -1,12 +1,12 @@
-// Step 02: PID namespaces. The container gets process numbers of its own.
+// Step 02: PID namespaces. The container gets separate process numbers.
 //
 //   usage   sudo build/02-pidns [ROOTFS [COMMAND [ARG...]]]
 //   who     root
 //   new     clone(2) with CLONE_NEWPID, and a /proc that matches it
 //   try     ps              only the container's processes are left
 //           kill -9 $$      PID 1 ignores its own SIGKILL
-//   open    while it runs, its /proc is in the host's mount table, so a second
-//           container in this rootfs gets in its way; and root in the container
+//   open    its /proc is in the host's mount table while it runs, so two
+//           containers in one rootfs disturb each other; root in the container
 //           is root on the host
 
 #include <fcntl.h>      // open, O_PATH

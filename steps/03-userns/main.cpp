@@ -1,12 +1,12 @@
-// Step 03: user namespaces. The container gets a root user of its own.
+// Step 03: user namespaces. The container gets a separate root user.
 //
 //   usage   build/03-userns [ROOTFS [COMMAND [ARG...]]]
 //   who     anyone
 //   new     CLONE_NEWUSER, and the maps from its ids to the host's
-//   try     id              root, it says
+//   try     id              says root
 //           cat /proc/self/uid_map    is not there, and ps shows nothing: why?
-//   open    it owns no mount table, so it cannot mount; and it shares the
-//           host's name, network and memory
+//   open    its mount table is the host's, so it cannot mount; its name, its
+//           network and its memory are the host's, too
 
 #include <grp.h>        // setgroups
 #include <sched.h>      // CLONE_NEWPID, CLONE_NEWUSER

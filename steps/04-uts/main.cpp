@@ -1,12 +1,12 @@
-// Step 04: UTS namespaces. The container gets a host name of its own.
+// Step 04: UTS namespaces. The container gets a separate host name.
 //
 //   usage   build/04-uts [--hostname NAME] [ROOTFS [COMMAND [ARG...]]]
 //   who     anyone
 //   new     CLONE_NEWUTS, sethostname(2)
-//   try     hostname        box, and still the old name outside
-//           hostname foo    in 03 refused, and in 02 it renames the host
-//   open    it owns no mount table, so it cannot mount; and it shares the
-//           host's network and memory
+//   try     hostname        box; the host keeps its name
+//           hostname foo    is refused in 03, and renames the host in 02
+//   open    its mount table is the host's, so it cannot mount; its network and
+//           its memory are the host's, too
 
 #include <grp.h>        // setgroups
 #include <sched.h>      // CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS

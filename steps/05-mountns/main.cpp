@@ -1,13 +1,13 @@
-// Step 05: mount namespaces. The container gets a mount table of its own, and
-// in it a root that it can write to without changing the image.
+// Step 05: mount namespaces. The container gets a separate mount table, and
+// a root directory in which it can write without changing the image.
 //
 //   usage   build/05-mountns [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
 //   who     anyone
 //   new     CLONE_NEWNS; overlay, proc, a small /dev; pivot_root(2)
 //   try     touch /new; cat /proc/self/mountinfo
 //   open    the host's network, its abstract sockets and its memory; and if
-//           root runs it, the image's files belong to nobody in it (08 maps
-//           them)
+//           root runs it, the image's files belong to the user nobody in it (08
+//           maps them)
 
 #include <grp.h>          // setgroups
 #include <sched.h>        // CLONE_NEW*

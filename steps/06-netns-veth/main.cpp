@@ -1,12 +1,12 @@
-// Step 06: network namespaces. The container gets interfaces of its own, and a
-// cable to the host.
+// Step 06: network namespaces. The container gets separate network
+// interfaces, and a cable to the host.
 //
 //   usage   sudo build/06-netns-veth [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
 //   who     root; anyone without the cable
 //   new     CLONE_NEWNET; a veth pair, addresses, a route; NAT if asked for
 //   try     ip addr; ip route; ping -c1 the gateway. On the host: ip addr
-//           --net nat       lets it out; else it reaches the host, and no more
-//   open    the memory of the whole machine
+//           --net nat       connects it to the internet, too
+//   open    it can use all memory of the machine
 
 #include <grp.h>          // setgroups
 #include <sched.h>        // CLONE_NEW*

@@ -1,9 +1,9 @@
-// Step 07: control groups. The container gets only so much memory.
+// Step 07: control groups. The container gets a memory limit.
 //
 //   usage   sudo build/07-cgroup-memory [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
 //   who     root, or a user with a writable cgroup
 //   new     a cgroup directory, memory.max, CLONE_INTO_CGROUP
-//   try     tail /dev/zero      reads one endless line, until it is killed
+//   try     tail /dev/zero      reads a line without end until it is killed
 //   open    System V memory, fork bombs, dangerous calls, leaked descriptors,
 //           the caller's process group and its terminal
 

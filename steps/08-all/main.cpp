@@ -1,5 +1,5 @@
-// Step 08: all of it. The container gets whatever else stands between it and
-// the host, and what makes it pleasant to live in.
+// Step 08: all of it. The container gets the other walls, an init and a
+// terminal.
 //
 //   usage   build/08-all [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
 //   who     anyone, with what the host allows
