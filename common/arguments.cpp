@@ -300,7 +300,7 @@ Arguments parse_arguments(int argc, char** argv, const Usage& usage) {
 std::string choose_network(const Arguments& args) {
   if (!args.network.empty()) return args.network;
   if (::geteuid() == 0) return "veth";
-  note("no cable, only lo: plugging one into the host takes root (sudo)");
+  note("no cable, only lo: only root can plug a cable into the host (sudo)");
   return "none";
 }
 

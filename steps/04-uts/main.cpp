@@ -34,11 +34,11 @@ void mount_proc() {
              "mount proc on /proc");
 }
 
-// Writes which ids of the host the ids of the child stand for. The parent has
-// to do it, and the kernel accepts each map only once. Root gives 65536 ids
-// that no account uses. An ordinary user can give only one id, and must first
-// give up setgroups(2), because membership in a group can also deny access: see
-// user_namespaces(7).
+// Writes the maps of the child's ids: which id of the host each of them is. The
+// parent does it, because root's child may not. The kernel accepts each map
+// only once. Root gives 65536 ids that no account uses. An ordinary user can
+// give only one id, and must first give up setgroups(2), because membership in
+// a group can also deny access: see user_namespaces(7).
 void map_ids(pid_t child) {
   const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {

@@ -204,8 +204,8 @@ TEST_AS_USER("an ordinary user gets lo, and is told why") {
   const auto result = shell(step(Caller::kUser, kStep) + "ls /sys/class/net");
   CHECK(result.out == "lo\n");
   CHECK(result.err ==
-        "06-netns-veth: no cable, only lo: plugging one into the host takes "
-        "root (sudo)\n");
+        "06-netns-veth: no cable, only lo: only root can plug a cable into "
+        "the host (sudo)\n");
 }
 
 TEST_AS_USER("what an ordinary user asks for and cannot have is an error") {
