@@ -326,18 +326,27 @@ TEST_AS_BOTH("PID 1 is a closed book") {
 }
 
 // The filter forbids to use the caller's. But who has it, has rights over it.
-// In a container, /proc/keys may be covered.
+// In a container, /proc/keys may be covered. It shows a user the keyrings of
+// that user, so this is one of whom no other process runs.
 TEST_CASE_FIXTURE(host::Unharmed,
                   "its session keyring is its own (root)" *
                       doctest::skip(::geteuid() != 0 ||
                                     host::contents("/proc/keys").empty())) {
-  const auto keyrings = [] {
-    return shell("grep keyring /proc/keys | grep -c _ses").out;
+  const auto id = std::to_string(1'000'000 + ::getpid());
+  const auto as_that_user =
+      "setpriv --reuid " + id + " --regid " + id + " --clear-groups ";
+  const auto keyrings = [&] {
+    return shell(as_that_user + "grep -c 'keyring *_ses' /proc/keys").out;
   };
-  const auto before = keyrings();
-  host::Running box{::box(Caller::kRoot) + "sh -c 'echo ready; read wait'"};
+  // Any user can read the copies of the program and of the image.
+  const auto words = host::as(Caller::kUser, "08-all");
+  const auto program = words.substr(words.rfind(' ') + 1);
+  CHECK(keyrings() == "0\n");
+  host::Running box{as_that_user + program + " --net none --memory none " +
+                    host::rootfs(Caller::kUser) +
+                    " sh -c 'echo ready; read wait' 2>/dev/null"};
   CHECK(box.hear() == "ready");
-  CHECK(keyrings() != before);
+  CHECK(keyrings() == "1\n");
   box.finish();
 }
 
