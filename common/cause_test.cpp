@@ -29,7 +29,8 @@ Host root_on_good_host() {
 
 const Attempt kUserNamespace{
     "clone a child with CLONE_NEWUSER|CLONE_NEWPID|CLONE_NEWNS", EPERM, 0};
-const Attempt kChroot{"make the working directory our /", EPERM, 0};
+const Attempt kChroot{"make the working directory the root directory", EPERM,
+                      0};
 const Attempt kMountInside{"mount tmpfs on /tmp", EPERM, CLONE_NEWUSER};
 const Attempt kProcInside{"mount proc on /proc", EPERM, CLONE_NEWUSER};
 

@@ -19,7 +19,7 @@
 // later children. Nothing else changes. Open files stay open, and the processes
 // of the host stay visible.
 void change_root() {
-  sys::check(::chroot("."), "make the working directory our /");
+  sys::check(::chroot("."), "make the working directory the root directory");
 }
 
 int main(int argc, char** argv) try {

@@ -43,10 +43,11 @@ TEST_AS_ROOT("still open: it kills a process of the host") {
 TEST_AS_USER("chroot takes root, and the program says so") {
   const auto result = shell(step(Caller::kUser, "01-chroot") + "true");
   CHECK(result.status == 125);
-  CHECK(result.err ==
-        "01-chroot: cannot make the working directory our /: Operation not "
-        "permitted (EPERM); hint: this needs root: run it as root, "
-        "or in make lab\n");
+  CHECK(
+      result.err ==
+      "01-chroot: cannot make the working directory the root directory: "
+      "Operation not permitted (EPERM); hint: this needs root: run it as root, "
+      "or in make lab\n");
 }
 
 TEST_SUITE_END();

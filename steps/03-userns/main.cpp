@@ -21,7 +21,7 @@
 // later children. Nothing else changes. Open files stay open, and the processes
 // of the host stay visible.
 void change_root() {
-  sys::check(::chroot("."), "make the working directory our /");
+  sys::check(::chroot("."), "make the working directory the root directory");
 }
 
 // ps(1) only reads files under /proc. A procfs shows the PID namespace of the

@@ -77,7 +77,8 @@ TEST_AS_BOTH("it may not mount, and is told why") {
   const auto result = shell(step(caller, "03-userns") + "ls /proc");
   CHECK(result.status == 0);
   CHECK(result.out.empty());
-  CHECK(result.err.starts_with("03-userns: no /proc (EPERM), so ps shows nothing"));
+  CHECK(result.err.starts_with(
+      "03-userns: no /proc (EPERM), so ps shows nothing"));
   CHECK(shell(step(caller, "03-userns") + "mount -t tmpfs none /tmp").status !=
         0);
 }

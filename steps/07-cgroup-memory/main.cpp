@@ -184,14 +184,14 @@ void set_up_network(const Cable& cable, const std::string& network) {
 
 // A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it. mkdir(2)
 // also claims the name, because it succeeds for one process only. A program in
-// another PID namespace can have our PID. The second of the two takes a number
-// that is no PID.
+// another PID namespace can have our PID. The later one of the two programs
+// adds 1 << 22 to the number, and the sum is not a PID.
 void make_cgroups(const std::vector<sys::Cgroup>& parents,
                   std::vector<sys::Cgroup>& groups) {
   constexpr int kMostPids = 1 << 22;
   for (std::int64_t number = ::getpid(); groups.size() != parents.size();
        number += kMostPids) {
-    sys::remove_cgroups(groups);  // Those whose name was free elsewhere.
+    sys::remove_cgroups(groups);  // Those that we made below other parents.
     groups.clear();
     for (auto group : parents) {
       group.directory += sys::format("/box-{}", number);

@@ -27,11 +27,11 @@ constexpr std::uint64_t kept_bits() {
 }  // namespace
 
 void drop_capabilities() {
-  // The bounding set first: what is not in it, no exec can give back.
+  // The bounding set first, because execve(2) gives back only what is in it.
   for (int capability = 0; capability < 64; ++capability) {
     if (((kept_bits() >> capability) & 1) != 0) continue;
     const int dropped = ::prctl(PR_CAPBSET_DROP, capability);
-    if (dropped == -1 && errno == EINVAL) break;  // This kernel's are all done.
+    if (dropped == -1 && errno == EINVAL) break;  // This kernel has no more.
     sys::check(dropped, "drop capability {}", capability);
   }
   sys::check(::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0),

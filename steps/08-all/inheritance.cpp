@@ -22,8 +22,9 @@ void leave_keys() {
 }
 
 void leave_descriptors() {
-  // Not only marked for exec to close: until it does, "/proc/self/fd/9/bin/sh"
-  // names a program. The one that is left leads to our parent.
+  // Closed now, and not only marked close-on-exec, because execve(2) opens the
+  // command first: "/proc/self/fd/9/bin/sh", perhaps. The descriptor that stays
+  // is the pipe to our parent, through which we report a failure.
   const auto kept = static_cast<unsigned>(sys::failure_descriptor());
   sys::check(::syscall(SYS_close_range, STDERR_FILENO + 1, kept - 1, 0),
              "close the descriptors from 3 on");

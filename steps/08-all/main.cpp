@@ -191,14 +191,14 @@ void set_up_network(const Cable& cable, const std::string& network) {
 
 // A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it. mkdir(2)
 // also claims the name, because it succeeds for one process only. A program in
-// another PID namespace can have our PID. The second of the two takes a number
-// that is no PID.
+// another PID namespace can have our PID. The later one of the two programs
+// adds 1 << 22 to the number, and the sum is not a PID.
 void make_cgroups(const std::vector<sys::Cgroup>& parents,
                   std::vector<sys::Cgroup>& groups) {
   constexpr int kMostPids = 1 << 22;
   for (std::int64_t number = ::getpid(); groups.size() != parents.size();
        number += kMostPids) {
-    sys::remove_cgroups(groups);  // Those whose name was free elsewhere.
+    sys::remove_cgroups(groups);  // Those that we made below other parents.
     groups.clear();
     for (auto group : parents) {
       group.directory += sys::format("/box-{}", number);
@@ -308,7 +308,7 @@ int main(int argc, char** argv) try {
     // For ids and a cable. Without ids, execvp(3) drops all capabilities.
     const Word word = gate.wait();
     if (copies.empty()) copies = sys::copy_binds(args.binds);
-    // Its root is the cgroup we are in: so not before we are in ours.
+    // The current cgroup becomes its root. So we are in the container's first.
     sys::check(::unshare(CLONE_NEWCGROUP), "make a cgroup namespace");
     become_root();
     set_host_name(args.hostname);
