@@ -156,7 +156,7 @@ $(ROOTFS): rootfs/build
 	rootfs/build $@
 	@touch $@
 
-# Nobody runs in this one: the tests copy it.
+# The tests copy this rootfs, and no container runs in it.
 $(BUILD)/rootfs-new: rootfs/build
 	rootfs/build $@
 	@touch $@

@@ -606,17 +606,18 @@ bool is_for_reset(int argc, char** argv) {
   });
 }
 
-// nohup(1) ignores a signal, say, and perf(1) blocks one: so would all that we
-// start. Returns whether one was, when this program began.
-bool hears_all_signals_now() {
-  bool is_new = false;
+// nohup(1) ignores a signal, for example, and perf(1) blocks one. The programs
+// that we start would inherit that. Returns whether there was something to
+// reset.
+bool reset_signals() {
+  bool is_ignored = false;
   for (int number = 1; number <= SIGRTMAX; ++number)
-    if (::signal(number, SIG_DFL) == SIG_IGN) is_new = true;
+    if (::signal(number, SIG_DFL) == SIG_IGN) is_ignored = true;
   sigset_t all;
   sigset_t blocked;
   (void)::sigfillset(&all);
   (void)::sigprocmask(SIG_UNBLOCK, &all, &blocked);
-  return is_new || ::sigisemptyset(&blocked) == 0;
+  return is_ignored || ::sigisemptyset(&blocked) == 0;
 }
 
 // The init of that host. Returns the status of the process that runs the tests.
@@ -634,7 +635,8 @@ int wait_for(pid_t tests) {
 }  // namespace host
 
 int main(int argc, char** argv) {
-  if (host::hears_all_signals_now()) (void)::execv("/proc/self/exe", argv);
+  // common/process.cpp notes the caller's mask before main, so begin again.
+  if (host::reset_signals()) (void)::execv("/proc/self/exe", argv);
   doctest::Context context{argc, argv};
   if (::geteuid() == 0 && !context.shouldExit()) {
     const bool with_numbers = !host::is_for_reset(argc, argv);
