@@ -391,6 +391,22 @@ TEST_AS_BOTH("the terminal that enter gives has a name in the container") {
   }
 }
 
+// A process that waits in sendfile(2) from a terminal to a pipe keeps the pipe
+// locked, and this one outlives the command of build/enter.
+TEST_AS_BOTH("who stays behind in the container cannot hold enter up") {
+  for (const int signal : {SIGTERM, SIGKILL}) {
+    CAPTURE(signal);
+    host::Running box{quiet(caller) + "sh -c 'echo up; read wait'"};
+    CHECK(box.hear() == "up");
+    host::Running entered{enter(caller, std::to_string(box.pid())) +
+                          " sh -c 'cat /dev/ptmx & sleep 0.3'"};
+    CHECK(host::comes_to_run(box.pid(), "cat"));  // Once it has stayed behind.
+    ::kill(entered.pid(), signal);
+    CHECK(host::eventually(host::is_gone, entered.pid()));
+    box.finish();
+  }
+}
+
 // A stress beside the test above: by the clock, and with the shell's own fork.
 TEST_AS_BOTH("enter called at once, or a moment later, is in the container") {
   const auto line = quiet(caller) + "sleep 1000 & all=$!; sleep 0.0";

@@ -15,7 +15,14 @@ namespace {
 
 // Runs a script in which $PWD is the repository's and $TMPDIR is empty. The
 // tests themselves may run in a container, so $reset is told that it is alone.
-host::Result on_a_host(const std::string& script) {
+// A host that sees no process of others has PIDs of its own. (One digit would
+// be a part of many a name.)
+const std::string kOwnPids =
+    "--pid --fork --mount-proc sh -c 'echo 5000 "
+    ">/proc/sys/kernel/ns_last_pid; sh -eu \"$1\"' sh ";
+
+host::Result on_a_host(const std::string& script,
+                       const std::string& how = kOwnPids) {
   const auto place = host::scratch("reset");
   host::must("rm -rf '" + place + "'/*");
   const auto file = host::scratch("reset-script") + "/script";
@@ -27,7 +34,8 @@ host::Result on_a_host(const std::string& script) {
                          "touch -d '2 hours ago' \"$made\"; done; }\n"
                       << script;
   return shell("TMPDIR='" + place +
-               "' unshare --mount --net --propagation private sh -eu " + file);
+               "' unshare --mount --net --propagation private " + how + "'" +
+               file + "'");
 }
 
 const std::string kFiles =
@@ -112,9 +120,9 @@ TEST_AS_ROOT("of rules it removes those of a program that was killed") {
       " --net nat build/rootfs sleep 1000 & box=$!;"
       "inside() { tr -d \" \" <\"/proc/$box/task/$box/children\"; };"
       "until grep -qsx sleep \"/proc/$(inside)/comm\"; do sleep 0.1; done;"
-      "scripts/reset;"
+      "$reset;"
       "kill -KILL $box; until ! ip -o link | grep -q box; do sleep 0.1; done;"
-      "scripts/reset | sed s/box[0-9]*/boxN/; nft list tables");
+      "$reset | sed s/box[0-9]*/boxN/; nft list tables");
   CAPTURE(result.err);
   CHECK(result.status == 0);
   CHECK(result.out == "reset: nft delete table ip boxN\n");
@@ -142,7 +150,7 @@ TEST_AS_ROOT("of iptables it removes our three rules, in every block") {
       "END\n"
       "chmod +x $TMPDIR/bin/iptables;"
       "ip link add box2 type veth peer name other;"
-      "PATH=$TMPDIR/bin:$PATH scripts/reset");
+      "PATH=$TMPDIR/bin:$PATH $reset");
   CAPTURE(result.err);
   CHECK(result.status == 0);
   CHECK(result.out ==
@@ -157,11 +165,14 @@ TEST_AS_ROOT("of files it removes what we put there, if nobody uses it") {
   const auto result = on_a_host(
       kFiles +
       "(cd \"$TMPDIR/docs.used\" && exec sleep 1000) & sleep=$!;"
+      // A program of ours that has ended, and whose parent does not ask how.
+      "(build/enter --help >/dev/null & exec sleep 1000) & parent=$!;"
+      "until grep -qs enter..Z /proc/[0-9]*/stat; do sleep 0.1; done;"
       "until [ \"$(readlink /proc/$sleep/exe)\" != \"$(readlink "
       "/proc/$$/exe)\" "
       "]; do sleep 0.1; done;"
       "$reset --dry-run | sed \"s,$TMPDIR/,,\" | sort; ls \"$TMPDIR\" | "
-      "wc -l; $reset >/dev/null; kill $sleep; ls \"$TMPDIR\"");
+      "wc -l; $reset >/dev/null; kill $sleep $parent; ls \"$TMPDIR\"");
   CAPTURE(result.err);
   CHECK(result.status == 0);
   CHECK(result.out ==
@@ -290,7 +301,8 @@ std::string said_beside_life(const std::string& prepare,
                              const std::string& run) {
   const auto result =
       on_a_host(kLife + prepare + "\n" + run + " 2>&1 || echo status $?\n" +
-                "is_whole && echo whole\n");
+                    "is_whole && echo whole\n",
+                "sh -eu ");
   CAPTURE(prepare);
   CAPTURE(run);
   CAPTURE(result.err);

@@ -5,12 +5,15 @@
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <climits>
 #include <csignal>
@@ -20,6 +23,7 @@
 #include <utility>
 
 #include "common/copy.hpp"
+#include "common/process.hpp"
 
 namespace sys {
 
@@ -99,8 +103,7 @@ constexpr int kPatience = 1000;  // Milliseconds without a byte, in a hurry.
 // ---- Threads ---------------------------------------------------------------
 
 struct Streams::Counters {
-  Fd ready{make_counter(0)};  // Each thread adds 1 when it has started, and 1
-                              // when it has its descriptors.
+  Fd ready{make_counter(0)};  // Each adds 1 when it has its descriptors.
   Fd news{make_counter(0)};   // Each adds 1 for some bytes, and at its end.
 };
 
@@ -109,15 +112,17 @@ struct Streams::Counters {
 // and then our read(2), write(2) or close(2) of the pipe hears no signal, not
 // even SIGKILL. So a thread makes these calls, and the others go on. It has the
 // pipe in a table of descriptors of its own: if we are killed, closing it does
-// not hold us up, and the container gets the signal that ends it, too. There is
-// no such help for build/enter, because it does not end the container: a
-// process that stays behind in the container can hold up the end of build/enter
-// until 08-all ends.
+// not hold us up, and the container gets the signal that ends it, too.
+//
+// build/enter does not end the container, and a process ends only when its last
+// thread does. So a process makes these calls for build/enter: it shares our
+// memory, as a thread does, and what holds it up does not hold us up.
 struct Streams::Carrier {
   Carrier(Copy its_copy, std::shared_ptr<Counters> its_counters)
       : copy{std::move(its_copy)}, counters{std::move(its_counters)} {}
 
   void run();
+  void run_in_a_process();
   void take_descriptors();
   bool wait(int timeout);
 
@@ -125,6 +130,7 @@ struct Streams::Carrier {
   std::shared_ptr<Counters> counters;
   Fd told{make_counter(EFD_SEMAPHORE)};  // Begin; the command ended; hurry.
   const std::set<int> own_descriptors = copy.own_descriptors();
+  const pid_t parent = ::getpid();
   std::atomic<bool> has_own_table = false;
   std::atomic<bool> is_over = false;
 };
@@ -133,10 +139,9 @@ struct Streams::Carrier {
 // thread, so the thread holds no lock of the C library's until it is told to
 // begin: it only waits.
 void Streams::Carrier::run() {
-  add_one(counters->ready.get());
-  await(told);
   take_descriptors();
   add_one(counters->ready.get());
+  await(told);
   while (!copy.is_over() && take(told) == 0) wait(kForEver);
   copy.come_to_the_end();
   int timeout = kForEver;
@@ -151,8 +156,26 @@ void Streams::Carrier::run() {
   add_one(news);
 }
 
+// The thread waits until the process has ended, so the process may use what the
+// C library keeps for each thread, errno for example. No signal tells us of its
+// end. The process ends when the thread does: see PR_SET_PDEATHSIG in prctl(2).
+void Streams::Carrier::run_in_a_process() {
+  const auto body = [](void* carrier) {
+    auto& self = *static_cast<Carrier*>(carrier);
+    (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() == self.parent) self.run();
+    return 0;
+  };
+  constexpr std::size_t kStack = 65536;
+  alignas(16) std::array<char, kStack> stack;
+  const pid_t pid =
+      ::clone(body, stack.data() + kStack, CLONE_VM | CLONE_VFORK, this);
+  if (pid == -1) return run();
+  (void)::waitpid(pid, nullptr, __WCLONE);
+}
+
 // Copies the table of descriptors, and closes what it does not need. Where a
-// filter forbids unshare(2), it shares the table.
+// filter forbids unshare(2), a thread shares the table.
 void Streams::Carrier::take_descriptors() {
   has_own_table = ::unshare(CLONE_FILES) == 0;
   if (!has_own_table) return;
@@ -177,6 +200,8 @@ Streams::Streams() : Streams{{STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}} {
 }
 
 Streams::Streams(const std::set<int>& replaced) {
+  // Closing a pipe waits for its lock, too.
+  after_clone = [this] { its_.clear(); };
   for (const int stream : replaced) {
     if (::isatty(stream) != 0) terminals_.insert(stream);
     if (is_terminal(stream)) continue;
@@ -248,6 +273,10 @@ void Streams::use_device(int stream, const char* path, int access) {
   its_[stream] = std::move(device);
 }
 
+Streams::~Streams() {
+  after_clone = nullptr;
+}
+
 void Streams::enter() const {
   for (const auto& [stream, its] : its_)
     check(::dup2(its->get(), stream),
@@ -256,32 +285,32 @@ void Streams::enter() const {
 
 // ---- Copying ---------------------------------------------------------------
 
-void Streams::wait_for_threads() const {
-  for (std::size_t heard = 0; heard < carriers_.size();)
-    heard += await(counters_->ready);
+void Streams::start_threads() {
+  start(&Carrier::run);
 }
 
-void Streams::start_threads() {
-  if (std::exchange(has_threads_, true)) return;
+void Streams::start_processes() {
+  start(&Carrier::run_in_a_process);
+}
+
+void Streams::start(void (Carrier::*run)()) {
+  if (std::exchange(has_started_, true)) return;
   try {
-    for (const auto& carrier : carriers_)
-      std::thread{[carrier] { carrier->run(); }}.detach();
-    wait_for_threads();
+    for (const auto& carrier : carriers_) std::thread{run, carrier}.detach();
   } catch (const std::system_error& error) {
     throw Error{error.code().value(), "start a thread that copies a stream"};
   }
+  for (std::size_t ready = 0; ready < carriers_.size();)
+    ready += await(counters_->ready);
 }
 
-// The child has its ends of the pipes.
 void Streams::begin() {
   start_threads();
-  its_.clear();
   if (std::exchange(has_begun_, true)) return;
-  tell_carriers();
-  wait_for_threads();
   for (const auto& carrier : carriers_)
     if (carrier->has_own_table)
       for (const int fd : carrier->own_descriptors) ::close(fd);
+  tell_carriers();
 }
 
 void Streams::pass_on(const Fd& signals) {

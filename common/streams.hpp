@@ -38,7 +38,7 @@ class Streams {
   explicit Streams(const std::set<int>& replaced);
   Streams(const Streams&) = delete;
   Streams& operator=(const Streams&) = delete;
-  virtual ~Streams() = default;
+  virtual ~Streams();
 
   /// Child: uses its ends of the pipes as 0, 1 and 2. Throws Error.
   virtual void enter() const;
@@ -47,6 +47,9 @@ class Streams {
   /// process that has joined a PID namespace by setns(2) cannot start one: see
   /// clone(2), CLONE_THREAD. Throws Error.
   void start_threads();
+  /// The same, but a process for each thread does the copying. Such a process
+  /// can be held up by the container, and ours can end nevertheless.
+  void start_processes();
 
   /// Parent: copies until there is a signal to read.
   void pass_on(const Fd& signals);
@@ -84,7 +87,7 @@ class Streams {
   struct Carrier;  // Copies in a thread of its own.
   enum class Event { kSignal, kBytes, kNothing };
   void use_device(int stream, const char* path, int access);
-  void wait_for_threads() const;
+  void start(void (Carrier::*run)());
   void begin();
   Event copy(const Fd& signals, int timeout);
   bool has_more_to_write();
@@ -95,7 +98,7 @@ class Streams {
   std::vector<Copy> copies_;                        // Between terminals.
   std::vector<std::shared_ptr<Carrier>> carriers_;  // From and to pipes.
   std::shared_ptr<Counters> counters_;  // What they tell: see eventfd(2).
-  bool has_threads_ = false;
+  bool has_started_ = false;
   bool has_begun_ = false;
 };
 

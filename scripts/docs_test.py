@@ -599,6 +599,7 @@ class Machines(unittest.TestCase):
         subprocess.run(['sh', '-n'], input=script, text=True, check=True)
 
 
+@unittest.skipUnless(os.geteuid() == 0, 'texts are run as root')
 class WholeTexts(unittest.TestCase):
     """scripts/docs, on texts with a fault."""
 

@@ -103,7 +103,7 @@ void join_namespaces(const Process& member, int namespaces,
   sys::check(::stat("/", &before), "look at /");
   sys::check(::setns(member.descriptor().get(), namespaces & ~CLONE_NEWPID),
              "join the namespaces of process {}", member.pid());
-  streams.start_threads();
+  streams.start_processes();
   sys::check(::setns(member.descriptor().get(), CLONE_NEWPID),
              "join the PID namespace of process {}", member.pid());
   sys::check(::stat("/", &after), "look at the new /");
