@@ -351,7 +351,7 @@ void answers(Caller caller, const std::string& place, Mistake row,
   if (!row.never.empty())
     CHECK_MESSAGE(answer.find(row.never) == std::string::npos, answer);
   if (caller == Caller::kRoot)
-    CHECK_MESSAGE(answer.find("sudo") == std::string::npos, answer);
+    CHECK_MESSAGE(answer.find("sudo ") == std::string::npos, answer);
 }
 
 }  // namespace

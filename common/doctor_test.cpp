@@ -299,9 +299,11 @@ TEST_AS_BOTH(
        {"kill -KILL $$", "kill -SEGV $$", "exit 124", "exit 1", "exit 125"}) {
     CAPTURE(end);
     std::ofstream{place + "/timeout"}
-        << "#!/bin/sh\ncase $2 in *08-all) echo '08-all: " << note << "' >&2; "
-        << end << " ;; esac\nshift\nexec \"$@\"\n";
-    must("chmod 755 " + place + "/timeout");
+        << "#!/bin/sh\ncase $2 in *08-all) echo \"08-all: " << note
+        << "\" >&2; " << end << " ;; esac\nshift\nexec \"$@\"\n";
+    // sudo(8) would try it as root, with another PATH.
+    must("cd " + place + " && ln -sf /bin/false sudo && chmod 755 timeout");
+    must(place + "/timeout 20 true");  // So it lets other programs go on.
     const auto told = shell("PATH=" + place + ":$PATH " + doctor(caller));
     CAPTURE(told.out);
     CHECK(told.status == 1);
