@@ -179,7 +179,6 @@ void copy_text(std::array<char, Size>& to, std::string_view from) {
 // a copy of the parent's stack, where it would run the parent's destructors.
 [[noreturn]] void live(const std::function<void()>& body, const Fd& parent) {
   try {
-    after_clone = nullptr;  // It is the parent's.
     pipe_to_parent = parent.get();
     die_with_parent();
     ::sigprocmask(SIG_SETMASK, &mask_for_children, nullptr);
@@ -229,7 +228,6 @@ Child clone(std::uint64_t flags, const Fd& cgroup,
     failure.read_end.reset();
     live(body, failure.write_end);
   }
-  if (after_clone) after_clone();
   try {  // Its map is written in /proc.
     if ((flags & CLONE_NEWUSER) != 0) check_proc();
   } catch (const Error&) {

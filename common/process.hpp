@@ -72,10 +72,6 @@ class Child {
   bool running_ = true;
 };
 
-/// What clone() does in the parent, as soon as the child has its copy of the
-/// descriptors: the child cannot delay it, because the child waits at its gate.
-inline std::function<void()> after_clone;
-
 /// Runs `body` in a child made with clone3(2) and `flags`, CLONE_NEWPID say; 0
 /// makes a plain fork(2). The child has a copy of our memory, ends when `body`
 /// does, and is killed when we die. Throws Error: see clone(2).

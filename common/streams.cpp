@@ -23,7 +23,6 @@
 #include <utility>
 
 #include "common/copy.hpp"
-#include "common/process.hpp"
 
 namespace sys {
 
@@ -200,8 +199,6 @@ Streams::Streams() : Streams{{STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}} {
 }
 
 Streams::Streams(const std::set<int>& replaced) {
-  // Closing a pipe waits for its lock, too.
-  after_clone = [this] { its_.clear(); };
   for (const int stream : replaced) {
     if (::isatty(stream) != 0) terminals_.insert(stream);
     if (is_terminal(stream)) continue;
@@ -273,10 +270,6 @@ void Streams::use_device(int stream, const char* path, int access) {
   its_[stream] = std::move(device);
 }
 
-Streams::~Streams() {
-  after_clone = nullptr;
-}
-
 void Streams::enter() const {
   for (const auto& [stream, its] : its_)
     check(::dup2(its->get(), stream),
@@ -304,8 +297,10 @@ void Streams::start(void (Carrier::*run)()) {
     ready += await(counters_->ready);
 }
 
+// The child has its ends of the pipes.
 void Streams::begin() {
   start_threads();
+  its_.clear();
   if (std::exchange(has_begun_, true)) return;
   for (const auto& carrier : carriers_)
     if (carrier->has_own_table)

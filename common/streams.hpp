@@ -38,7 +38,7 @@ class Streams {
   explicit Streams(const std::set<int>& replaced);
   Streams(const Streams&) = delete;
   Streams& operator=(const Streams&) = delete;
-  virtual ~Streams();
+  virtual ~Streams() = default;
 
   /// Child: uses its ends of the pipes as 0, 1 and 2. Throws Error.
   virtual void enter() const;

@@ -363,28 +363,6 @@ TEST_AS_BOTH("TERM and KILL end it, even if it holds its output up") {
   for (const auto& group : host::our_cgroups()) must("rmdir '" + group + "'");
 }
 
-// The same, but the program is late: strace(1) holds it back after each write,
-// so that the container already has the pipe when the program closes its end.
-TEST_CASE("TERM ends a late one, even if it holds its output up" *
-          doctest::skip(::geteuid() != 0 || host::kIsSanitized)) {
-  for (const std::string name : {"05-mountns", "08-all"}) {
-    CAPTURE(name);
-    host::Running traced{
-        "strace -qq -o /dev/null -e inject=write:delay_exit=300000 " +
-        step(Caller::kRoot, name) + "cat /dev/ptmx"};
-    pid_t program = -1;
-    CHECK(host::comes_to_run(traced.pid(), "cat"));
-    for (const pid_t below : host::children(traced.pid())) program = below;
-    REQUIRE(program != -1);
-    const auto inside = host::children(program);
-    ::kill(program, SIGTERM);
-    CHECK(host::eventually(host::is_gone, program));
-    // If it is held up, this ends the container, and so the program.
-    for (const pid_t below : inside) ::kill(below, SIGKILL);
-    CHECK(traced.finish() == 128 + SIGTERM);
-  }
-}
-
 TEST_AS_BOTH("a small stack is enough") {
   CHECK(shell("ulimit -s 64; " +
               step(caller, "08-all", "--net none --memory none") +
