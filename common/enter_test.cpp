@@ -63,7 +63,8 @@ const std::set<std::string> kMakers{
 // command: each with the how many-th of its kind it is in its process.
 std::set<std::pair<std::string, int>> calls(const std::string& line) {
   const auto log = host::scratch("enter-calls") + "/log";
-  must("rm -f " + log + "; strace -f -qq -o " + log + " " + line);
+  must("rm -f " + log + "; strace -f -qq -o " + log + " " + line +
+       " 2>/dev/null");
   std::map<std::pair<std::string, std::string>, int> counts;
   std::set<std::pair<std::string, int>> found;
   bool is_begun = false;

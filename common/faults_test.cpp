@@ -30,7 +30,7 @@ std::string traced(const std::string& options) {
 // it most: strace counts for each.
 std::map<std::string, int> calls() {
   const auto log = host::scratch("faults") + "/log";
-  host::must(traced("-o " + log));
+  host::must(traced("-o " + log) + " 2>/dev/null");
   std::map<std::string, int> most;
   std::map<std::pair<std::string, std::string>, int> counts;
   std::ifstream file{log};
@@ -204,7 +204,7 @@ TEST_CASE("a TERM that comes before the child unblocks signals ends it" *
     host::Running traced{
         "timeout -s KILL 60 strace -f -qq -o /dev/null -e "
         "inject=rt_sigprocmask:delay_enter=1000000:when=1 " +
-        step(Caller::kRoot, name) + "sleep 1000"};
+        step(Caller::kRoot, name) + "sleep 1000 2>/dev/null"};
     pid_t program = -1;
     CHECK(host::eventually(
         [&](pid_t pid) {

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -39,10 +40,9 @@ constexpr int kUser = 54321;
 
 constexpr std::size_t kMostOutput = 1 << 24;
 
-// Once, for some tests take /proc away.
-const fs::path& build_directory() {
-  static const auto directory =
-      fs::read_symlink("/proc/self/exe").parent_path();
+// Where our own program lies. Asked before some test takes /proc away.
+fs::path& build_directory() {
+  static auto directory = fs::read_symlink("/proc/self/exe").parent_path();
   return directory;
 }
 
@@ -598,6 +598,57 @@ void make_host(bool with_numbers) {
   if (number_in(contents(kLastNumber)) >= first) first_number = first;
 }
 
+// Another place that shows the project. Nothing is ever removed in it: rmdir(2)
+// removes only an empty directory.
+class PlainPath {
+ public:
+  explicit PlainPath(const fs::path& top) {
+    if (::mkdtemp(directory_.data()) == nullptr)
+      throw sys::Error{errno, "make the directory " + directory_};
+    link_ = directory_ + "/project";
+    if (is_mount_) {
+      sys::check(
+          ::mount(top.c_str(), directory_.c_str(), nullptr, MS_BIND, nullptr),
+          "mount(2) MS_BIND: show the project at a plain path");
+    } else {
+      sys::check(::symlink(top.c_str(), link_.c_str()),
+                 "symlink(2): show the project at a plain path");
+    }
+  }
+  PlainPath(const PlainPath&) = delete;
+  PlainPath& operator=(const PlainPath&) = delete;
+  ~PlainPath() {
+    if (owner_ != ::getpid()) return;
+    (void)::chdir("/");
+    (void)(is_mount_ ? ::umount2(directory_.c_str(), MNT_DETACH)
+                     : ::unlink(link_.c_str()));
+    (void)::rmdir(directory_.c_str());
+  }
+
+  [[nodiscard]] fs::path path() const { return is_mount_ ? directory_ : link_; }
+
+ private:
+  bool is_mount_ = ::geteuid() == 0;
+  pid_t owner_ = ::getpid();
+  std::string directory_ = "/tmp/box-project.XXXXXX";
+  std::string link_;
+};
+
+// The tests write command lines, and the path of the project may have a blank
+// or a quote in it.
+void use_a_plain_path() {
+  const auto top = fs::current_path();
+  const auto is_plain = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+           std::string_view{"/._+-"}.find(c) != std::string_view::npos;
+  };
+  if (std::all_of(top.native().begin(), top.native().end(), is_plain)) return;
+  const auto below = build_directory().lexically_relative(top);
+  static const PlainPath shown{top};
+  fs::current_path(shown.path());
+  build_directory() = shown.path() / below;
+}
+
 // `make reset` removes nothing where there may be processes that it cannot see:
 // so its tests, if nothing else is asked for, run among those of the machine.
 bool is_for_reset(int argc, char** argv) {
@@ -651,5 +702,6 @@ int main(int argc, char** argv) {
     const pid_t tests = sys::check(::fork(), "fork(2)");
     if (tests != 0) return host::wait_for(tests);
   }
+  host::use_a_plain_path();
   return context.run();
 }

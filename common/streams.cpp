@@ -170,7 +170,7 @@ void Streams::Carrier::run_in_a_process() {
   const pid_t pid =
       ::clone(body, stack.data() + kStack, CLONE_VM | CLONE_VFORK, this);
   if (pid == -1) return run();
-  (void)::waitpid(pid, nullptr, __WCLONE);
+  (void)::waitpid(pid, nullptr, static_cast<int>(__WCLONE));
 }
 
 // Copies the table of descriptors, and closes what it does not need. Where a
