@@ -183,8 +183,8 @@ test:
 
 # Compiled out here, run in there, where everything takes three times as long: also
 # a learner's steps, if they compile, and what checks them.
-lab: WITH := scripts/lab
-test-lab: WITH := scripts/test-lab
+lab: WITH := scripts/lab/boot
+test-lab: WITH := scripts/ci/lab
 lab test-lab:
 	@scripts/setup lab $(if $(filter test-lab,$@),docs)
 	@$(MAKE) $(PARALLEL) build test-programs rootfs
@@ -193,7 +193,7 @@ lab test-lab:
 
 test-arm64:
 	@scripts/setup arm64
-	@scripts/test-arm64
+	@scripts/ci/arm64
 
 test-musl:
 	@scripts/setup musl
@@ -203,12 +203,12 @@ test-musl:
 test-compilers:
 	@scripts/setup test
 	@$(MAKE) $(PARALLEL) rootfs
-	@scripts/test-compilers
+	@scripts/ci/compilers
 
 test-distributions:
 	@scripts/setup distributions
 	@$(MAKE) $(PARALLEL) build rootfs
-	@$(SUDO) scripts/test-distributions
+	@$(SUDO) scripts/ci/distributions
 
 # 03 to 05 need no root. Of 06 on, an ordinary user has the inner half only.
 01 02 06 07 08: WITH := $(SUDO)
@@ -221,14 +221,14 @@ $(patsubst %,diff-%,$(filter-out 01,$(NUMBERS))): diff-%:
 
 $(foreach verb,start hint catch-up solution,$(NUMBERS:%=$(verb)-%)):
 	@scripts/setup test
-	@scripts/learn $(subst -0, 0,$@)
+	@scripts/learn/learn $(subst -0, 0,$@)
 
 # What the checker takes, once the learner's own builds.
 checker: build $(BUILD)/tests $(PROBES) rootfs
 
 $(NUMBERS:%=check-%): check-%:
 	@scripts/setup test
-	@scripts/learn check $*
+	@scripts/learn/learn check $*
 
 # With another number, or none.
 NUMBERED := diff start check hint catch-up solution demo
@@ -246,7 +246,7 @@ $(foreach goal,$(filter-out $(NUMBERS),$(filter $(addsuffix %,$(DIGITS)),$(MAKEC
 
 progress:
 	@scripts/setup test
-	@scripts/learn progress
+	@scripts/learn/learn progress
 
 inspect: $(BUILD)/inspect
 	@$(SUDO) $(BUILD)/inspect $(PID)
@@ -292,11 +292,11 @@ lint:
 	clang-format --dry-run --Werror $(SOURCES) $(wildcard common/*.hpp steps/*/*.hpp)
 	printf '%s\n' $(SOURCES) | \
 	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
-	shellcheck $$(grep -lE '^#!/bin/(ba|busybox )?sh' scripts/* rootfs/* .ci/run .devcontainer/*)
-	$$(command -v pyflakes3 || echo pyflakes) $$(grep -l '^#!.*python3' scripts/*) scripts/*.py
-	scripts/slides_test.py Deck
+	shellcheck $$(grep -rlIE '^#!/bin/(ba|busybox )?sh' scripts rootfs .ci .devcontainer)
+	$$(command -v pyflakes3 || echo pyflakes) $$(grep -rlI '^#!.*python3' scripts) scripts/*/*.py
+	scripts/talk/slides_test.py Deck
 	codespell --skip '*.svg,package-lock.json' --ignore-words-list nin,crate,passt,whos README.md steps common scripts rootfs slides
-	scripts/spelling
+	scripts/texts/spelling
 
 bench:
 	@scripts/setup test
@@ -308,18 +308,18 @@ bench:
 matrix:
 	@scripts/setup test
 	@$(MAKE) $(PARALLEL) build $(PROBES) rootfs
-	@$(SUDO) scripts/matrix --build $(BUILD) $(if $(STEP),--step $(STEP)) \
+	@$(SUDO) scripts/matrix/matrix --build $(BUILD) $(if $(STEP),--step $(STEP)) \
 	  $(if $(PROBE),--probe $(PROBE)) $(if $(V),--verbose)
 
 mutants:
 	@scripts/setup test
 	@$(MAKE) $(PARALLEL) build $(BUILD)/tests rootfs
-	@$(SUDO) scripts/mutants
+	@$(SUDO) scripts/ci/mutants
 
 mistakes:
 	@scripts/setup test
 	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(PROBES) rootfs
-	@$(SUDO) scripts/mistakes
+	@$(SUDO) scripts/ci/mistakes
 
 # With make's own --dry-run, ours: it says what it would remove.
 reset:

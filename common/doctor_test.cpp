@@ -219,7 +219,9 @@ TEST_AS_ROOT("a tree of root's does not build for a user, in any language") {
 
 TEST_AS_ROOT("lost exec bits: all that are lost, and what gives them back") {
   const auto tree = copy_of_all("bits");
-  must("cd " + tree + " && chmod -x scripts/* rootfs/* && cd - && chmod 755 " +
+  must("cd " + tree +
+       " && find scripts rootfs -type f -exec chmod -x {} + && cd - && chmod "
+       "755 " +
        tree);
   auto told = shell("cd " + tree + " && sh scripts/doctor");
   CHECK(told.out.find(": the scripts are not executable\n    chmod +x ") !=

@@ -216,7 +216,7 @@ Result shell(const std::string& line) {
     }
   }
   result.status = wait_status(started.pid);
-  // For whoever is to be told why: see scripts/learn.
+  // For whoever is to be told why: see scripts/learn/learn.
   if (std::getenv("SHOW_ERRORS") != nullptr) std::cerr << result.err;
   return result;
 }
@@ -332,7 +332,7 @@ bool has_delegated_cgroup() {
 }
 
 bool has_tmpfs_attributes() {
-  // Always on a tmpfs, which /dev/shm need not be: see scripts/apart.
+  // Always on a tmpfs, which /dev/shm need not be: see scripts/host/host.
   const sys::Fd file{::memfd_create("box-test", MFD_CLOEXEC)};
   const bool kept = ::fsetxattr(file.get(), "user.box", "x", 1, 0) == 0;
   if (!kept && errno != EOPNOTSUPP)
@@ -422,7 +422,7 @@ bool is_our_cgroup(const std::string& path) {
   return !error && is_ours(owner);
 }
 
-// What scripts/apart runs elsewhere, it removes. Others remove theirs
+// What scripts/host/host runs elsewhere, it removes. Others remove theirs
 // meanwhile: a directory that goes while we look is passed over.
 void find_cgroups(const fs::path& directory, std::vector<std::string>& found) {
   std::error_code gone;
@@ -584,7 +584,7 @@ void make_host(bool with_numbers) {
   if (!with_numbers) return;
   // Such a tmpfs, but no older one, can be the file system of an image.
   if (has_tmpfs_attributes()) the_place().be_in_memory();
-  // scripts/shards gives each of the processes that run at once a range.
+  // scripts/ci/shards gives each of the processes that run at once a range.
   const auto most = number_in(contents("/proc/sys/kernel/pid_max"));
   long slot = 1;
   long slots = 1;

@@ -40,15 +40,15 @@ bool has_no_lab() {
 
 // Its files out here, of this process's labs alone.
 std::string lab() {
-  return "TMPDIR='" + host::scratch("lab") + "' scripts/lab ";
+  return "TMPDIR='" + host::scratch("lab") + "' scripts/lab/boot ";
 }
 
 }  // namespace
 
 // One promise that takes a lab.
-#define TEST_IN_LAB(name)                                          \
-  TEST_CASE_FIXTURE(host::Unharmed,                                \
-                    name " (takes QEMU and scripts/lab --fetch)" * \
+#define TEST_IN_LAB(name)                                               \
+  TEST_CASE_FIXTURE(host::Unharmed,                                     \
+                    name " (takes QEMU and scripts/lab/boot --fetch)" * \
                         doctest::skip(has_no_lab()))
 
 TEST_CASE("a setting that is no number is refused at once") {
@@ -121,7 +121,7 @@ TEST_IN_LAB("a terminal has one inside, of the same size") {
   const auto result =
       shell("TMPDIR='" + host::scratch("lab") +
             "' script -qec 'stty rows 33 cols 99; "
-            "scripts/lab sh -c \"tty; stty size; exit 5\"' /dev/null");
+            "scripts/lab/boot sh -c \"tty; stty size; exit 5\"' /dev/null");
   CHECK(result.status == 5);
   CHECK(result.out.find("/dev/hvc0") != std::string::npos);
   CHECK(result.out.find("33 99") != std::string::npos);
@@ -129,21 +129,21 @@ TEST_IN_LAB("a terminal has one inside, of the same size") {
 
 TEST_IN_LAB("its shell says where one is, and how to leave") {
   const auto result = shell("echo 'exit 5' | TMPDIR='" + host::scratch("lab") +
-                            "' script -qec scripts/lab /dev/null");
+                            "' script -qec scripts/lab/boot /dev/null");
   CHECK(result.status == 5);
   CHECK(result.out.find("This is the lab, a throw-away Linux, and you are root "
                         "in it.") != std::string::npos);
 }
 
 TEST_CASE("the lab's --help takes no kernel; another option is one line") {
-  auto result = shell("LAB_CACHE=/proc/cache scripts/lab --help");
+  auto result = shell("LAB_CACHE=/proc/cache scripts/lab/boot --help");
   CHECK(result.status == 0);
   CHECK(result.out.starts_with("Runs a command in the lab"));
   CHECK(result.err.empty());
-  result = shell("LAB_CACHE=/proc/cache scripts/lab --no-such");
+  result = shell("LAB_CACHE=/proc/cache scripts/lab/boot --no-such");
   CHECK(result.status == 125);
   CHECK(result.err ==
-        "lab: there is no option --no-such; hint: scripts/lab --help\n");
+        "lab: there is no option --no-such; hint: scripts/lab/boot --help\n");
 }
 
 TEST_IN_LAB("a status says which signal ended the command") {
@@ -158,7 +158,7 @@ TEST_IN_LAB("a status says which signal ended the command") {
 TEST_IN_LAB("LAB_DEB boots a kernel out of a package") {
   const auto place = host::scratch("packages");
   const std::string start = "set -e; cd '" + place + "'; ";
-  host::must("kernel=$(scripts/lab-kernel build/lab $(uname -m)); cd '" +
+  host::must("kernel=$(scripts/lab/kernel build/lab $(uname -m)); cd '" +
              place +
              "' && mkdir -p boot usr/lib && cp -r \"$kernel/lib/modules\" "
              "usr/lib/ && cp \"$kernel/busybox\" . && "
@@ -177,9 +177,9 @@ TEST_IN_LAB("LAB_DEB boots a kernel out of a package") {
   for (const std::string packages :
        {"mine.pkg.tar.zst", "mine.deb", "boot.rpm usr.rpm"}) {
     CAPTURE(packages);
-    const auto result =
-        shell(start + "PATH=$OLDPWD/scripts:$PATH LAB_CACHE=cache LAB_DEB='" +
-              packages + "' TMPDIR='" + host::scratch("lab") + "' lab id -u");
+    const auto result = shell(
+        start + "PATH=$OLDPWD/scripts/lab:$PATH LAB_CACHE=cache LAB_DEB='" +
+        packages + "' TMPDIR='" + host::scratch("lab") + "' boot id -u");
     CAPTURE(result.err);
     CHECK(result.status == 0);
     CHECK(result.out == "0\n");
@@ -188,7 +188,7 @@ TEST_IN_LAB("LAB_DEB boots a kernel out of a package") {
 
 TEST_IN_LAB("a kernel that lacks what the lab takes is told by it") {
   const auto place = host::scratch("packages");
-  host::must("kernel=$(scripts/lab-kernel build/lab $(uname -m)); cd '" +
+  host::must("kernel=$(scripts/lab/kernel build/lab $(uname -m)); cd '" +
              place +
              "' && mkdir -p lib boot && cp -r \"$kernel/lib/modules\" lib/ && "
              "cp \"$kernel/vmlinux\" boot/vmlinuz && "
@@ -204,7 +204,7 @@ TEST_IN_LAB("a kernel that lacks what the lab takes is told by it") {
 // of its own that we could take.
 TEST_CASE_FIXTURE(host::Unharmed,
                   "Ubuntu's modules are fetched with its kernel (root; takes "
-                  "apt-get and scripts/lab --fetch)" *
+                  "apt-get and scripts/lab/boot --fetch)" *
                       doctest::skip(has_no_lab() || ::geteuid() != 0 ||
                                     !host::has_program("apt-get"))) {
   const auto place = host::scratch("archive");
@@ -243,14 +243,14 @@ END
 APT_CONFIG=$PWD/apt.conf apt-get -qq update
 )sh";
   host::must("sh '" + place +
-             "/make' \"$(scripts/lab-kernel build/lab $(uname -m))\"");
+             "/make' \"$(scripts/lab/kernel build/lab $(uname -m))\"");
   const auto result = shell(
       "unshare -m sh -c 'for directory in /boot /lib/modules; do "
       "[ ! -d $directory ] || mount -t tmpfs none $directory; done; "
       "export APT_CONFIG=" +
       place +
       "/apt.conf; "
-      "exec scripts/lab-kernel " +
+      "exec scripts/lab/kernel " +
       place + "/kernels $(uname -m)'");
   CAPTURE(result.err);
   CHECK(result.status == 0);
@@ -278,8 +278,9 @@ TEST_IN_LAB("a signal ends it, and nothing is left") {
 
 TEST_IN_LAB("nothing is left when its terminal is closed") {
   const auto place = host::scratch("lab");
-  host::Running terminal{"env TMPDIR='" + place +
-                         "' script -qec 'scripts/lab sleep 1000' /dev/null"};
+  host::Running terminal{
+      "env TMPDIR='" + place +
+      "' script -qec 'scripts/lab/boot sleep 1000' /dev/null"};
   CHECK(host::comes_to_run(terminal.pid(), kQemu));
   ::kill(terminal.pid(), SIGKILL);
   CHECK(terminal.finish() == 128 + SIGKILL);
@@ -298,7 +299,7 @@ TEST_IN_LAB("125 and one line if there is no such kernel") {
   result = shell(cache + "LAB_OFFLINE=1 LAB_DEB=backports " + lab() + "true");
   CHECK(result.status == 125);
   CHECK(result.err ==
-        "lab: its kernel is not here yet; hint: scripts/lab --fetch\n");
+        "lab: its kernel is not here yet; hint: scripts/lab/boot --fetch\n");
 }
 
 TEST_IN_LAB("125 and one line if no kernel can be kept") {

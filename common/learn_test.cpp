@@ -31,7 +31,7 @@ class Learner {
   [[nodiscard]] Result learn(const std::string& words,
                              const std::string& settings = {}) const {
     return shell("MY=" + my_ + " MY_FLAGS='-O0 -w' " + settings +
-                 " scripts/learn " + words);
+                 " scripts/learn/learn " + words);
   }
 
   [[nodiscard]] std::string mine(const std::string& step) const {
@@ -230,7 +230,7 @@ TEST_LEARNER("wrong input is one line") {
 
 TEST_LEARNER("whatever is left on that host is told, and gone with it") {
   const auto result = shell(
-      "scripts/apart sh -c '"
+      "scripts/host/host sh -c '"
       "mkdir $(dirname $(find /sys/fs/cgroup -name cgroup.procs | head -n1))/x;"
       "hostname x; mount -t tmpfs x /mnt; touch /tmp/x; sleep 1000 &"
       "ip link add x type veth; exit 3'");
@@ -247,7 +247,8 @@ TEST_LEARNER("whatever is left on that host is told, and gone with it") {
 
 TEST_LEARNER("what umount(8) makes for itself is not left by anybody") {
   const auto result = shell(
-      "unshare --mount sh -c 'mount -t tmpfs none /run; scripts/apart sh -c "
+      "unshare --mount sh -c 'mount -t tmpfs none /run; scripts/host/host sh "
+      "-c "
       "\"mount -t tmpfs none /mnt; umount /mnt\"'");
   CHECK(result.status == 0);
   CHECK(result.err.empty());
@@ -256,7 +257,7 @@ TEST_LEARNER("what umount(8) makes for itself is not left by anybody") {
 TEST_LEARNER("a signal ends that host") {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     CAPTURE(signal);
-    host::Running apart{"scripts/apart sleep 1000"};
+    host::Running apart{"scripts/host/host sleep 1000"};
     const auto name = "apart-" + std::to_string(apart.pid());
     CHECK(host::comes_to_run(apart.pid(), "sleep"));
     const auto group = "find /sys/fs/cgroup -name " + name;

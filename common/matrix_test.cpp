@@ -17,7 +17,7 @@ const bool kIsSkipped = ::geteuid() != 0 || host::kIsSanitized;
 
 std::string matrix(const std::string& options) {
   const auto build = fs::read_symlink("/proc/self/exe").parent_path();
-  return "scripts/matrix --build " + build.string() + " " + options;
+  return "scripts/matrix/matrix --build " + build.string() + " " + options;
 }
 
 // What a run with this number has for itself outside: nothing, when it is over.

@@ -6,8 +6,9 @@
 //           1 the kernel refused
 //           2 it was not asked for an attack that it knows
 //
-// Whether the host was hit is not for a probe to say: scripts/matrix looks at
-// the host, for as long as the probe waits for its standard input to end.
+// Whether the host was hit is not for a probe to say: scripts/matrix/matrix
+// looks at the host, for as long as the probe waits for its standard input to
+// end.
 
 #pragma once
 

@@ -48,8 +48,9 @@ std::vector<std::string> words_after(const std::string& text,
 
 }  // namespace
 
-TEST_CASE("the table of the steps is what scripts/course makes of them") {
-  const auto table = shell("scripts/course");
+TEST_CASE(
+    "the table of the steps is what scripts/texts/steps-table makes of them") {
+  const auto table = shell("scripts/texts/steps-table");
   CHECK(table.status == 0);
   CHECK(host::lines(table.out).size() == 10);
   CHECK(host::contents("README.md").find(table.out) != std::string::npos);

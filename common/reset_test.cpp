@@ -249,9 +249,9 @@ TEST_AS_ROOT("what a killed program of ours has left goes") {
       "until [ -n \"$(find /tmp -path \"$path/.box-leftover\")\" ]; do "
       "[ -e /proc/$program ] || { cat /tmp/log; exit 1; }; sleep 0.05; done\n"
       "kill -KILL -$program; wait $program || :; }\n"
-      "killed '/tmp/apart.*' scripts/apart sleep 9\n"
+      "killed '/tmp/apart.*' scripts/host/host sleep 9\n"
       "killed '/tmp/script*' scripts/container.sh build/rootfs sleep 9\n"
-      "killed '/tmp/mutants.*' scripts/mutants\n"
+      "killed '/tmp/mutants.*' scripts/ci/mutants\n"
       "touch -d '2 hours ago' /tmp/*.*\n"
       "$reset | sed -n 's,.*rm -rf --one-file-system \\(/tmp/[a-z]*\\).*,"
       "\\1,p' | sort; ls -A /tmp | grep [.] || :");
@@ -441,15 +441,16 @@ TEST_AS_ROOT("what a program of ours holds stays, wherever that runs") {
 }
 
 TEST_CASE("each program that reset tidies up after marks and holds its own") {
-  CHECK(shell("grep -l 'flock -s 9' scripts/lab scripts/mutants; "
-              "grep -l 'fcntl.flock(os.open(.*LOCK_SH)' scripts/*")
+  CHECK(shell("grep -l 'flock -s 9' scripts/lab/boot scripts/ci/mutants; "
+              "grep -rlI 'fcntl.flock(os.open(.*LOCK_SH)' scripts | sort")
             .out ==
-        "scripts/lab\nscripts/mutants\nscripts/apart\nscripts/matrix\n"
-        "scripts/sandbox.py\n");
-  CHECK(shell("grep -l '[.]box-leftover' scripts/*").out ==
-        "scripts/apart\nscripts/container.sh\nscripts/lab\n"
-        "scripts/matrix\nscripts/mutants\nscripts/reset\n"
-        "scripts/sandbox.py\n");
+        "scripts/lab/boot\nscripts/ci/mutants\nscripts/host/host\n"
+        "scripts/matrix/matrix\n"
+        "scripts/texts/sandbox.py\n");
+  CHECK(shell("grep -rlI '[.]box-leftover' scripts | LC_ALL=C sort").out ==
+        "scripts/ci/mutants\nscripts/container.sh\nscripts/host/host\n"
+        "scripts/lab/boot\nscripts/matrix/matrix\nscripts/reset\n"
+        "scripts/texts/sandbox.py\n");
 }
 
 TEST_SUITE_END();

@@ -1,0 +1,345 @@
+"""Times our containers beside others': /bin/true, from start to end.
+
+  usage   scripts/bench [--rounds N] [--out DIRECTORY] [--quick]
+
+Prints tables, and writes them to DIRECTORY/bench.md, with a bar chart in
+DIRECTORY/bench.svg (build). All commands of a table take turns, so that a slow
+moment of the machine is everybody's; a number is the median of its rounds. What
+is not installed is named and left out. --quick takes few rounds, to see that it
+works. It runs in a network and a mount namespace of its own.
+
+Only ratios of one run mean anything: a machine is as fast as its neighbours let
+it be.
+"""
+
+import argparse
+import contextlib
+import datetime
+import glob
+import html
+import json
+import os
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+BUILD = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
+                     'build')
+ROOTFS = os.path.join(BUILD, 'rootfs')
+QUIET = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.DEVNULL,
+         'stderr': subprocess.DEVNULL}
+
+
+def program(name):
+    return os.path.join(BUILD, name)
+
+
+def steps():
+    found = sorted(glob.glob(os.path.join(BUILD, '0[1-8]-*')))
+    return [os.path.basename(path) for path in found]
+
+
+def hide_second_cgroups():
+    """Where v1 is mounted, v2 beside it has no limits; but crun refuses to run."""
+    with open('/proc/self/mounts', encoding='utf-8') as file:
+        mounts = [line.split()[1:3] for line in file]
+    if any(kind == 'cgroup' for _, kind in mounts):
+        for place, kind in mounts:
+            if kind == 'cgroup2':
+                subprocess.run(['umount', place], check=True)
+
+
+# ---- The others --------------------------------------------------------------
+
+def make_bundle(runtime, directory, resources):
+    """What `RUNTIME spec` writes, but for our rootfs, command and limits."""
+    os.mkdir(directory)
+    subprocess.run([runtime, 'spec'], cwd=directory, check=True)
+    path = os.path.join(directory, 'config.json')
+    with open(path, encoding='utf-8') as file:
+        config = json.load(file)
+    config['process']['terminal'] = False
+    config['process']['args'] = ['/bin/true']
+    config['root'] = {'path': ROOTFS, 'readonly': True}
+    config['linux']['resources'] = resources
+    with open(path, 'w', encoding='utf-8') as file:
+        json.dump(config, file)
+
+
+def oci_runtime(runtime, scratch):
+    """A row of peers, without a command if it is not installed or cannot run."""
+    if not shutil.which(runtime):
+        return runtime, '', None
+    bundle = os.path.join(scratch, runtime)
+    make_bundle(runtime, bundle,
+                {'memory': {'limit': 64 << 20}, 'pids': {'limit': 256}})
+    command = [runtime, 'run', '--bundle', bundle, f'bench-{os.getpid()}']
+    if subprocess.run(command, **QUIET, check=False).returncode != 0:
+        return runtime, '', None
+    return runtime, f'`{runtime} spec`, with our limits, no cable', command
+
+
+def peers(scratch):
+    """Name, what it does, and command; without a command if not installed."""
+    rows = [('08-all', 'every layer', [program('08-all'), ROOTFS, '/bin/true']),
+            ('floor', 'the same objects by bare calls: steps/08-all/floor.cpp',
+             [program('floor'), ROOTFS, '/bin/true'])]
+    rows += [oci_runtime('runc', scratch), oci_runtime('crun', scratch)]
+    # runc and crun plug in no cable, and bwrap sets no limit: a goal compares like with like.
+    rows.append(('08-all, no cable', '--net none',
+                 [program('08-all'), '--net', 'none', ROOTFS, '/bin/true']))
+    rows.append(('08-all, lean', '--net none --memory none',
+                 [program('08-all'), '--net', 'none', '--memory', 'none', ROOTFS,
+                  '/bin/true']))
+    rows.append(('bwrap', '--unshare-all, no limits, no cable, no filter',
+                 shutil.which('bwrap') and [
+                     'bwrap', '--unshare-all', '--ro-bind', ROOTFS, '/', '--proc',
+                     '/proc', '--dev', '/dev', '--tmpfs', '/tmp', '/bin/true']))
+    rows.append(('unshare + chroot', 'the namespaces alone', [
+        'unshare', '--mount', '--pid', '--net', '--ipc', '--uts', '--cgroup', '--fork',
+        'chroot', ROOTFS, '/bin/true']))
+    rows.append(('fork + exec', 'no container at all',
+                 [os.path.join(ROOTFS, 'bin/true')]))
+    return rows
+
+
+# ---- Measuring ---------------------------------------------------------------
+
+def run(command):
+    """Seconds that it took. Whatever fails has not been measured."""
+    start = time.perf_counter()
+    status = subprocess.Popen(command, **QUIET).wait()
+    seconds = time.perf_counter() - start
+    if status != 0:
+        shown = subprocess.run(command, capture_output=True, text=True, check=False)
+        sys.exit(f'bench: {" ".join(command)}: status {status}: {shown.stderr}')
+    return seconds
+
+
+def take_turns(commands, rounds):
+    """The median milliseconds of each command."""
+    for command in commands:
+        run(command)  # Once for the caches.
+    seconds = [[] for _ in commands]
+    order = list(zip(seconds, commands))
+    for _ in range(rounds):
+        random.shuffle(order)  # What ran before leaves the kernel warm, or busy.
+        for times, command in order:
+            times.append(run(command))
+    return [1000 * statistics.median(times) for times in seconds]
+
+
+class Living:
+    """Containers that wait to be told to end."""
+
+    def __init__(self):
+        self.processes = []
+
+    def grow_to(self, number):
+        started = []
+        while len(self.processes) < number:
+            process = subprocess.Popen(
+                [program('08-all'), ROOTFS, 'sh', '-c', 'echo; read wait'],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self.processes.append(process)
+            started.append(process)
+        for process in started:
+            if process.stdout.readline() != b'\n':
+                sys.exit('bench: a container did not start')
+
+    def parent_kilobytes(self):
+        """The most that a parent ever had resident: see proc_pid_status(5)."""
+        most = 0
+        for process in self.processes:
+            with open(f'/proc/{process.pid}/status', encoding='ascii') as file:
+                lines = dict(line.split(':', 1) for line in file)
+            most = max(most, int(lines['VmHWM'].split()[0]))
+        return most
+
+    def end(self):
+        for process in self.processes:
+            process.stdin.close()
+        for process in self.processes:
+            process.wait()
+
+
+def available_kilobytes():
+    with open('/proc/meminfo', encoding='ascii') as file:
+        return int(dict(line.split(':', 1) for line in file)['MemAvailable'].split()[0])
+
+
+def starts_per_second(workers, number):
+    command = [program('08-all'), ROOTFS, '/bin/true']
+    running = []
+    start = time.perf_counter()
+    for _ in range(number):
+        if len(running) == workers:
+            pid, status = os.wait()
+            running = [process for process in running if process.pid != pid]
+            if status != 0:
+                sys.exit('bench: a container failed')
+        running.append(subprocess.Popen(command, **QUIET))
+    for process in running:
+        process.wait()
+    return number / (time.perf_counter() - start)
+
+
+# ---- Showing -----------------------------------------------------------------
+
+def table(head, rows):
+    lines = [head, ['---'] + ['---:'] * (len(head) - 1)] + rows
+    return '\n'.join('| ' + ' | '.join(str(cell) for cell in line) + ' |'
+                     for line in lines) + '\n'
+
+
+def bars(title, rows):
+    """A bar chart: rows of a name and its milliseconds."""
+    longest = max(value for _, value in rows)
+    left, width, pitch = 170, 420, 26
+    height = 44 + pitch * len(rows)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 {height}" '
+        f'role="img" aria-label="{html.escape(title)}" font-family="sans-serif" '
+        'font-size="14">',
+        '<style>text{fill:#1f2328}.bar{fill:#8c959f}.ours{fill:#0969da}'
+        '@media(prefers-color-scheme:dark){text{fill:#e6edf3}}</style>',
+        f'<text x="8" y="22" font-weight="bold">{html.escape(title)}</text>']
+    for number, (name, value) in enumerate(rows):
+        top = 36 + pitch * number
+        length = max(1, round(width * value / longest))
+        kind = 'ours' if name.startswith('0') else 'bar'
+        parts.append(
+            f'<text x="{left - 8}" y="{top + 15}" text-anchor="end">'
+            f'{html.escape(name)}</text>'
+            f'<rect class="{kind}" x="{left}" y="{top}" width="{length}" height="20"/>'
+            f'<text x="{left + length + 6}" y="{top + 15}">{value:.1f} ms</text>')
+    return '\n'.join(parts + ['</svg>', ''])
+
+
+def machine():
+    with open('/proc/cpuinfo', encoding='utf-8', errors='replace') as file:
+        models = [line.split(':', 1)[1].strip() for line in file
+                  if line.startswith(('model name', 'CPU part'))]
+    with open('/proc/self/mountinfo', encoding='utf-8') as file:
+        kinds = {line.split(' - ')[1].split()[0] for line in file if ' - ' in line}
+    version = 'v1' if 'cgroup' in kinds else 'v2'
+    return (f'{datetime.date.today()}, Linux {platform.release()}, '
+            f'{platform.machine()}, {os.cpu_count()} processors '
+            f'({models[0] if models else "unknown"}), cgroup {version}')
+
+
+def compare(rounds, scratch, say):
+    rows = peers(scratch)
+    here = [row for row in rows if row[2]]
+    medians = take_turns([row[2] for row in here], rounds)
+    ours = medians[0]
+    say('## Beside others\n\n/bin/true in the same root filesystem, from start to end.\n')
+    say(table(['', 'ms', '08-all takes of it', ''],
+              [[name, f'{value:.1f}', f'{ours / value:.2f}', what]
+               for (name, what, _), value in zip(here, medians)]))
+    say('On cgroup v1 a process is moved into its cgroup, and after a pause the kernel\n'
+        'waits for an RCU grace period before it does: 07, 08 and runc then take longer.\n')
+    for name, _, command in rows:
+        if not command:
+            say(f'Not installed, or not able to run here: {name}.\n')
+    return [(row[0], value) for row, value in zip(here, medians)]
+
+
+GOALS = [('08-all', 'floor', 1.25), ('08-all', 'runc', 0.25),
+         ('08-all, no cable', 'crun', 0.5), ('08-all, lean', 'bwrap', 1.0)]
+
+
+def goals(chart, say):
+    """What we want to be, and what came out."""
+    milliseconds = dict(chart)
+    rows = []
+    for ours, other, most in GOALS:
+        if other not in milliseconds:
+            rows.append([f'{ours} of {other}', f'{most}', 'not measured', ''])
+            continue
+        ratio = milliseconds[ours] / milliseconds[other]
+        rows.append([f'{ours} of {other}', f'{most}', f'{ratio:.3f}',
+                     'yes' if ratio <= most else 'no'])
+    say('## The goals\n')
+    say(table(['time', 'at most', 'came out', 'met'], rows))
+
+
+def layers(rounds, say):
+    names = steps()
+    medians = take_turns([[program(name), ROOTFS, '/bin/true'] for name in names],
+                         rounds)
+    before = [0.0] + medians
+    say('## What each wall costs\n')
+    say(table(['step', 'ms', 'more than the step before'],
+              [[name, f'{value:.2f}', f'{value - last:+.2f}']
+               for name, value, last in zip(names, medians, before)]))
+
+
+def crowd(numbers, rounds, say):
+    living = Living()
+    rows = []
+    free = available_kilobytes()
+    with contextlib.ExitStack() as stack:
+        stack.callback(living.end)
+        for number in numbers:
+            living.grow_to(number)
+            ours, floor = take_turns([[program('08-all'), ROOTFS, '/bin/true'],
+                                      [program('floor'), ROOTFS, '/bin/true']], rounds)
+            # Of a few, the noise of everything else is more.
+            each = f'{(free - available_kilobytes()) / number:.0f}' if number >= 100 else ''
+            rows.append([number, f'{ours:.1f}', f'{floor:.1f}', f'{ours / floor:.2f}', each,
+                         living.parent_kilobytes()])
+    say('## In a crowd\n\nOne more container, or one more floor, while containers live.\n')
+    say(table(['living', '08-all, ms', 'floor, ms', '08-all of floor',
+               'KiB of memory for each, the kernel\'s included',
+               'KiB resident in a parent, at most'], rows))
+
+
+def parallel(number, say):
+    say('## Starts per second\n')
+    say(table(['at a time', 'starts per second'],
+              [[workers, f'{starts_per_second(workers, number):.0f}']
+               for workers in (1, 2, 8)]))
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n', maxsplit=1)[0],
+        epilog='make bench builds what it measures.')
+    parser.add_argument('--rounds', type=int, default=40)
+    parser.add_argument('--out', default=BUILD)
+    parser.add_argument('--quick', action='store_true')
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit('bench: all layers, and runc, need root')
+    if not os.path.exists(program('floor')) or not os.path.exists(ROOTFS):
+        sys.exit('bench: nothing to measure; make bench builds it')
+    if 'BENCH_NAMESPACES' not in os.environ:
+        os.environ['BENCH_NAMESPACES'] = 'own'
+        os.execvp('unshare',
+                  ['unshare', '--net', '--mount', sys.executable] + sys.argv)
+    hide_second_cgroups()
+
+    rounds = 2 if options.quick else options.rounds
+    parts = []
+
+    def say(text):
+        print(text, flush=True)
+        parts.append(text)
+
+    say(f'# How fast\n\n{machine()}; the median of {rounds} rounds.\n')
+    with tempfile.TemporaryDirectory() as scratch:
+        chart = compare(rounds, scratch, say)
+    goals(chart, say)
+    layers(rounds, say)
+    crowd((1, 4) if options.quick else (1, 10, 100, 400), rounds, say)
+    parallel(16 if options.quick else 100, say)
+    with open(os.path.join(options.out, 'bench.md'), 'w', encoding='utf-8') as file:
+        file.write('\n'.join(parts))
+    with open(os.path.join(options.out, 'bench.svg'), 'w', encoding='utf-8') as file:
+        file.write(bars('Milliseconds to run /bin/true', chart))

@@ -1,0 +1,352 @@
+"""Shows a step live: types what its README says, at a key, in two panes.
+
+  usage   sudo scripts/demo NN
+          sudo scripts/demo --watch    what the audience sees, one demo after another
+          scripts/demo --play NN       the recording, in this terminal
+  needs   root, tmux; make build rootfs
+
+This terminal is yours: it shows what comes next and why. The audience's is another one,
+at the projector, of 170 columns or so at 24 points, or 90 below one another: there
+`sudo scripts/demo --watch` waits for the next demo.
+
+Space types the next command, space again runs it; then it waits for the prompt, and
+tells if what came is not what the text says. s skips a command, n all that is left of a
+part, b goes back by one, r runs the last one again, v plays the recording to the audience,
+q ends, and ^C ends all of `make demo`. The panes are ordinary shells: type in them by hand
+whenever you like. Whatever stands at the prompt then is taken back; and a shell that ends
+is followed by another.
+
+It runs on a host made for it, and nothing of that is left behind: see
+scripts/texts/sandbox.py.
+"""
+
+import contextlib
+import os
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+import textwrap
+import time
+import tty
+
+from talk import deck, recording
+from texts import sandbox, shells, transcript
+
+STOPPED = 130  # As a shell tells of ^C: make does not go on.
+TMUX = ['tmux', '-L', 'demo']
+STEPS = sorted(name[:2] for name in os.listdir(recording.TOP + '/steps') if name[:2].isdigit())
+ENDING = ('\x03', 'q', '\x04', '')  # Keys, and the end of all keys.
+KEY = 0.03  # Seconds.
+PATIENCE = 20  # The same, for tmux and for a prompt.
+
+
+def tmux(*words):
+    try:
+        result = subprocess.run([*TMUX, *words], capture_output=True, text=True,
+                                check=False, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise shells.Failure(f'tmux {words[0]}: no end after {PATIENCE} s') from None
+    if result.returncode:
+        raise shells.Failure(f'tmux {words[0]}: {result.stderr.strip()}')
+    return result.stdout.strip()
+
+
+def is_on():
+    return subprocess.run([*TMUX, 'has-session'], capture_output=True, check=False).returncode == 0
+
+
+class Pane(shells.Shell):
+    """A shell in a pane of tmux: typed to through tmux, and heard through a pipe."""
+
+    def __init__(self, name, scratch, sign):
+        # It starts when its pipe is there, so that its first prompt is heard.
+        wait = f'tmux wait-for {name}; while :; do "$@"; done'
+        words, environment = sandbox.shell_words(scratch, sign, by_hand=True)
+        command = shlex.join(['sh', '-c', wait, 'sh', 'env', '-i',
+                              *(f'{k}={v}' for k, v in environment.items()), *words])
+        if name == 'box':
+            # Its size until somebody attaches.
+            self.pane = tmux('-f', '/dev/null', 'new-session', '-d', '-P', '-F', '#{pane_id}',
+                             '-s', 'demo', '-x', '170', '-y', '40', command)
+        else:
+            self.pane = tmux('split-window', '-h', '-d', '-P', '-F', '#{pane_id}', command)
+        tmux('set-option', '-p', '-t', self.pane, '@title', recording.TITLES[name])
+        pipe = f'{scratch}/pane-{name}'
+        os.mkfifo(pipe, 0o600)
+        self.file = os.open(pipe, os.O_RDWR | os.O_CLOEXEC)
+        self.inside = False
+        tmux('pipe-pane', '-t', self.pane, f'exec cat >{pipe}')
+        tmux('wait-for', '-S', name)
+        self.wait()
+
+    def type(self, text):
+        if not text.startswith('\x1b'):  # tmux itself says where the cursor is.
+            for key in text:
+                # tmux takes a ; at the end of a word for the end of its own command.
+                self.send(*(['Enter'] if key == '\n' else ['-l', '\\;' if key == ';' else key]))
+                time.sleep(KEY)
+
+    def send(self, *keys):
+        """To what runs in the pane, also if somebody has scrolled it with the mouse."""
+        tmux('if-shell', '-F', '-t', self.pane, '#{pane_in_mode}',
+             f'send-keys -t {self.pane} -X cancel', ';', 'send-keys', '-t', self.pane, *keys)
+
+    def listen(self):
+        """What has been done by hand: is the shell in a container now?"""
+        text = self.read('')
+        plain = shells.ESCAPES.sub('', text.rpartition(shells.MARK)[2])
+        if shells.BOX_PROMPT.search('\n' + plain):
+            self.inside = True
+        elif shells.MARK in text:
+            self.inside = False
+
+
+def set_up(scratch, sign):
+    """The two panes, titled; below one another where the audience's terminal is narrow."""
+    panes = {'box': Pane('box', scratch, sign)}
+    for option, value in (('status', 'off'), ('mouse', 'on'), ('pane-border-status', 'top'),
+                          ('pane-border-format', ' #[bold]#{@title} '),
+                          ('pane-active-border-style', 'fg=default'),
+                          ('default-terminal', 'screen'), ('window-size', 'latest')):
+        tmux('set-option', '-g', option, value)
+    panes['host'] = Pane('host', scratch, sign)
+    # A window follows its client only after the client's hooks.
+    for hook in ('client-attached', 'client-resized'):
+        tmux('set-hook', '-g', hook, shlex.join(layout('client_width')))
+    tmux(*layout('window_width'))  # Who watches is attached already.
+    return panes
+
+
+def layout(width):
+    return ['if-shell', '-F', '-t', 'demo', f'#{{e|<:#{{{width}}},140}}',
+            'select-layout even-vertical', 'select-layout even-horizontal']
+
+
+def notes(step):
+    """What the deck says beside this demo."""
+    return '\n'.join(textwrap.fill(line, 80, initial_indent='  ', subsequent_indent='  ')
+                     for slide in deck.read() if f'```demo {step}: Run it' in slide.text
+                     for line in slide.notes.split('\n') if not line.startswith('Type:'))
+
+
+class Demo:
+    def __init__(self, step, text, scratch):
+        parts = recording.of_text(text)
+        self.step = step
+        self.commands = [(heading, command) for heading, commands in parts
+                         for command in commands]
+        self.same = transcript.Comparison(transcript.parse(text).vary)
+        self.panes = set_up(scratch, self.commands[0][1].sign)
+        self.at, self.typed = 0, None  # The next command, and what stands at the prompt.
+        self.playing = False
+        self.late = None  # A key that ends, and came while nobody read.
+
+    def typed_today(self):
+        return [self.same.typed_today(line) for line in self.commands[self.at][1].typed]
+
+    def pane(self):
+        return self.panes[recording.pane_of(self.commands[self.at][1])]
+
+    def show(self):
+        if self.at == len(self.commands):
+            print('\n  That was it. q ends, b goes back.')
+            return
+        heading, command = self.commands[self.at]
+        print(f'\n\x1b[2m{self.step} · {heading} · {self.at + 1} of {len(self.commands)}\x1b[0m')
+        # One sentence leads to several commands: it is told once.
+        if command.before and (self.at == 0 or
+                               self.commands[self.at - 1][1].before != command.before):
+            print(f'  {command.before}')
+        print(f'  \x1b[7m {recording.TITLES[recording.pane_of(command)]} \x1b[0m '
+              f'\x1b[1m{command.place}{command.sign} ' + '\n> '.join(self.typed_today()) +
+              '\x1b[0m')
+        for line in command.expected[:4]:
+            print(f'  \x1b[2m{line}\x1b[0m')
+
+    def go_on(self):
+        """Types the next command; the next time, runs it."""
+        if self.at == len(self.commands):
+            return
+        if self.typed is None:
+            self.typed = self.typed_today()
+            self.pane().send('C-u')  # What somebody has left there.
+            self.pane().type(self.typed[0])
+            self.drop_keys()
+            print('  typed; space runs it')
+            return
+        self.run(self.typed)
+        self.drop_keys()
+        self.typed = None
+        self.at += 1
+        self.show()
+
+    def run(self, typed):
+        """What stands at the prompt already, and the lines that continue it."""
+        command, pane = self.commands[self.at][1], self.pane()
+        try:
+            for line in [''] + typed[1:]:
+                pane.type(line + '\n')
+                text = pane.wait(seconds=PATIENCE)
+            printed = [line.rstrip() for line in text.split('\n')[1:] if line.strip()]
+            expected = [line for line in command.expected if line.strip()]
+            if why := self.same.lines(expected, printed):
+                print(f'  \x1b[31mnot as in the text: {why}\x1b[0m\n  v plays the recording')
+        except shells.Failure as error:
+            print(f'  \x1b[31m{error}\x1b[0m\n  v plays the recording; the pane is yours')
+
+    def drop_keys(self):
+        """Those that came while it was busy mean what was to be seen then."""
+        if select.select([sys.stdin], [], [], 0)[0]:
+            keys = os.read(sys.stdin.fileno(), 1024).decode(errors='replace')
+            self.late = next((key for key in ENDING if key and key in keys), None)
+
+    def leave_line(self):
+        """Takes back what stands at the prompt."""
+        if self.typed is not None:
+            self.pane().send('C-u')
+            self.typed = None
+
+    def move(self, by):
+        self.leave_line()
+        self.at = max(0, min(len(self.commands), self.at + by))
+        self.show()
+
+    def next_part(self):
+        if self.at < len(self.commands):
+            here = self.commands[self.at][0]
+            self.move(sum(heading == here for heading, _ in self.commands[self.at:]))
+
+    def again(self):
+        if self.at > 0 and self.typed is None:
+            self.at -= 1
+            self.go_on()
+            self.go_on()
+
+    def play(self):
+        tmux('new-window', '-n', 'recording',
+             shlex.join([sys.executable, sandbox.PLACE + '/scripts/demo', '--play', self.step]),
+             ';', 'set-option', '-p', '@title', 'recording')
+        self.playing = True
+        print('  the recording plays to the audience; any key ends it')
+
+    def stop(self):
+        """Whether there was a recording to end: it may have come to its end."""
+        try:
+            was_there, self.playing = self.playing, False
+            if was_there:
+                tmux('kill-window', '-t', 'demo:recording')
+            return was_there
+        except shells.Failure:
+            return False
+
+    def key(self, key):
+        if self.stop():
+            pass
+        elif key == ' ':
+            self.go_on()
+        elif key in ('s', 'b'):
+            self.move(1 if key == 's' else -1)
+        elif key == 'n':
+            self.next_part()
+        elif key == 'r':
+            self.again()
+        elif key == 'v':
+            self.play()
+
+    def until_quit(self):
+        files = {pane.file: pane for pane in self.panes.values()}
+        self.show()
+        while True:
+            ready = select.select([sys.stdin, *files], [], [])[0]
+            for file in ready:
+                if file in files:
+                    files[file].listen()
+            # Last, for it listens to the panes as well.
+            if sys.stdin in ready:
+                key = os.read(sys.stdin.fileno(), 1).decode(errors='replace')
+                self.key(key)
+                for end in (key, self.late):
+                    if end in ENDING:
+                        return STOPPED if end == '\x03' else 0
+
+
+def end():
+    """The shells' terminals go, so they end, and what runs in them tidies up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # Not by halves.
+    subprocess.run([*TMUX, 'kill-server'], capture_output=True, check=False)
+    deadline = time.monotonic() + 10
+    # We are the init of that host: who has lost a parent is our child.
+    while time.monotonic() < deadline:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.02)
+        except ChildProcessError:
+            break
+
+
+def play(step):
+    """The recording, in this terminal."""
+    for wait, text in recording.events(recording.of_step(step)):
+        time.sleep(wait)
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    time.sleep(5)
+
+
+def watch():
+    """Each demo as it comes, until ^C, which in a demo goes to its shells."""
+    environment = {name: value for name, value in os.environ.items() if name != 'TMUX'}
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            print('\x1b[2J\x1b[HThe next demo appears here.', flush=True)
+            while not is_on():
+                time.sleep(0.5)
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)  # Keys meant for nobody.
+            subprocess.run([*TMUX, 'attach'], check=False, env=environment)
+
+
+def main():
+    words = sys.argv[1:]
+    if len(words) == 2 and words[0] == '--play' and words[1] in STEPS:
+        sys.stdout.write('\x1b[2J')
+        return play(words[1])
+    if len(words) != 1 or words[0] not in STEPS + ['--watch']:
+        sys.exit(__doc__)
+    if os.geteuid() != 0:
+        sys.exit('demo: it takes root: sudo scripts/demo ' + words[0])
+    if not shutil.which('tmux'):
+        sys.exit('demo: there is no tmux: scripts/setup slides')
+    if words == ['--watch']:
+        return watch()
+    if not sys.stdin.isatty():
+        sys.exit('demo: there is nobody at the keyboard')
+    if sandbox.INSIDE not in os.environ and is_on():
+        sys.exit('demo: one is running already: sudo tmux -L demo kill-server ends it')
+    text = recording.text_of(words[0])
+    # The audience is out here, and the demo's host has a /tmp of its own.
+    directory = sandbox.outside(os.environ.get('TMUX_TMPDIR', '/tmp'))
+    with sandbox.entered() as scratch:
+        os.environ['TMUX_TMPDIR'] = directory
+        before = termios.tcgetattr(sys.stdin)
+        try:
+            tty.setcbreak(sys.stdin)
+            state = termios.tcgetattr(sys.stdin)
+            state[3] &= ~termios.ISIG  # ^C is a key.
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, state)
+            demo = Demo(words[0], text, scratch)
+            print('The audience: sudo scripts/demo --watch\n'
+                  'space types, and runs · s skip · n next part · b back · r again · '
+                  'v recording · q quit\n' +
+                  notes(words[0]))
+            return demo.until_quit()
+        except (shells.Failure, OSError) as error:
+            sys.exit(f'demo: {error}')
+        finally:
+            end()
+            with contextlib.suppress(termios.error):  # Its window may be gone.
+                termios.tcsetattr(sys.stdin, termios.TCSANOW, before)

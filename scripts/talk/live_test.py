@@ -1,0 +1,439 @@
+#!/usr/bin/python3
+"""Attacks on `make live`, and a try of it in Chromium. Ends with a line that sums all.
+
+  usage   scripts/talk/live_test.py [TEST...]
+  needs   scripts/setup slides
+"""
+
+import asyncio
+import base64
+import contextlib
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from ci import summed
+from talk import browser, deck, websocket
+
+PROMPT = b'host# ' if os.geteuid() == 0 else b'host$ '
+SECONDS = 60  # For what must happen, on a slow machine too.
+
+
+def until(what):
+    """Waits for something to be true, and tells whether it is."""
+    end = time.monotonic() + SECONDS
+    while not what():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def received(data):
+    """What a server makes of these bytes, the last that it gets."""
+    async def read():
+        reader = asyncio.StreamReader()
+        reader.feed_data(data)
+        reader.feed_eof()
+        return await websocket.receive(reader)
+    return asyncio.run(read())
+
+
+def from_client(kind, data, first=0x80, mask=b'abcd'):
+    """A message, as a browser sends it."""
+    size = len(data)
+    length = bytes([0x80 | size]) if size < 126 else b'\xfe' + struct.pack('!H', size)
+    return bytes([first | kind]) + length + mask + websocket.masked(data, mask)
+
+
+class Protocol(unittest.TestCase):
+    def test_messages_of_all_lengths(self):
+        for size in (0, 1, 125, 126, 65535):
+            data = bytes(n % 251 for n in range(size))
+            self.assertEqual(received(from_client(websocket.BINARY, data)), (websocket.BINARY, data))
+            sent = websocket.frame(websocket.BINARY, data)
+            self.assertEqual(sent[-size:] if size else b'', data)
+
+    def test_lengths_as_they_are_sent(self):
+        for size, head in ((125, '827d'), (126, '827e007e'), (65536, '827f0000000000010000')):
+            self.assertEqual(websocket.frame(websocket.BINARY, bytes(size))[:-size].hex(), head)
+
+    def test_what_breaks_the_rules(self):
+        for data, number in (
+                (b'\x82\x01a', websocket.PROTOCOL),                     # Not masked.
+                (b'\xc2\x80abcd', websocket.PROTOCOL),                  # Reserved bits.
+                (b'\x83\x80abcd', websocket.PROTOCOL),                  # No such kind.
+                (b'\x89\xfe\x00\x7eabcd', websocket.PROTOCOL),          # A long ping.
+                (b'\x09\x80abcd', websocket.PROTOCOL),                  # A ping in pieces.
+                (b'\x02\x80abcd', websocket.UNSUPPORTED),               # The first piece.
+                (b'\x80\x80abcd', websocket.UNSUPPORTED),               # The last one.
+                (b'\x82\xff' + struct.pack('!Q', websocket.LIMIT + 1), websocket.TOO_BIG),
+                (b'\x82\xff' + b'\xff' * 8, websocket.TOO_BIG)):
+            with self.assertRaises(websocket.Wrong) as wrong:
+                received(data)
+            self.assertEqual(wrong.exception.args[0], number, data)
+
+    def test_a_message_that_ends_early(self):
+        whole = from_client(websocket.BINARY, b'x' * 200)
+        for end in range(len(whole)):
+            with self.assertRaises(asyncio.IncompleteReadError):
+                received(whole[:end])
+
+    def test_the_example_of_the_rfc(self):
+        headers = {'Upgrade': 'websocket', 'Connection': 'keep-alive, Upgrade',
+                   'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ=='}
+        self.assertEqual(websocket.accept(headers), 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=')
+        for name, value in (('Upgrade', 'h2c'), ('Connection', 'close'), ('Sec-WebSocket-Version', '8'),
+                            ('Sec-WebSocket-Key', 'short'), ('Sec-WebSocket-Key', '*' * 24)):
+            self.assertIsNone(websocket.accept({**headers, name: value}), name)
+
+
+class Served(unittest.TestCase):
+    """The server, and attacks on it. What is asked for is as a browser would, but for
+    what the test says."""
+
+    def setUp(self):
+        self.home = tempfile.TemporaryDirectory(prefix='live_test.')
+        self.addCleanup(self.home.cleanup)
+        self.process = subprocess.Popen(
+            [deck.TOP + '/scripts/live'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, 'TMPDIR': self.home.name, 'LIVE_TEST': self.home.name})
+        self.addCleanup(self.stop)
+        self.said = ''
+        while not (found := re.search(r'http://(127\.0\.0\.1:(\d+))/([\w-]+)/', self.said)):
+            line = self.process.stdout.readline()
+            self.assertTrue(line, f'it ended:\n{self.said}')
+            self.said += line
+        self.url, self.host, self.port, self.token = found[0], found[1], int(found[2]), found[3]
+
+    def stop(self, number=signal.SIGINT):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(SECONDS)
+        self.process.stdout.close()
+        return status
+
+    def connect(self, address='127.0.0.1'):
+        connection = socket.create_connection((address, self.port), SECONDS)
+        self.addCleanup(connection.close)
+        return connection
+
+    def request(self, path, host=None, method='GET', **headers):
+        lines = [f'{method} {path} HTTP/1.1', f'Host: {host or self.host}']
+        lines += [f'{name.replace("_", "-")}: {value}' for name, value in headers.items()]
+        return ('\r\n'.join(lines) + '\r\n\r\n').encode()
+
+    def ask(self, data):
+        """The status of the answer, and all of it. None if there is none."""
+        connection = self.connect()
+        text = b''
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(data)
+            while chunk := connection.recv(65536):
+                text += chunk
+        found = re.match(rb'HTTP/1\.1 (\d+) ', text)
+        return int(found[1]) if found else None, text
+
+    def status(self, *words, **headers):
+        return self.ask(self.request(*words, **headers))[0]
+
+    def handshake(self, **changes):
+        headers = {'Origin': f'http://{self.host}', 'Upgrade': 'websocket', 'Connection': 'Upgrade',
+                   'Sec_WebSocket_Version': '13',
+                   'Sec_WebSocket_Key': base64.b64encode(os.urandom(16)).decode(), **changes}
+        return {name: value for name, value in headers.items() if value is not None}
+
+    def shell(self):
+        """A connection to the shell, as the page makes one."""
+        connection = self.connect()
+        connection.sendall(self.request(f'/{self.token}/shell', **self.handshake()))
+        file = connection.makefile('rb')
+        self.addCleanup(file.close)
+        head = [file.readline()]
+        while head[-1].strip():
+            head.append(file.readline())
+        self.assertIn(b' 101 ', head[0], b''.join(head))
+        return connection, file
+
+    def message(self, shell, draw=True):
+        """The next one, and tells that it is drawn."""
+        connection, file = shell
+        kind, size = file.read(2)
+        if size == 126:
+            size, = struct.unpack('!H', file.read(2))
+        data = file.read(size)
+        if draw and kind & 15 == websocket.BINARY:
+            connection.sendall(from_client(websocket.TEXT, b'drawn'))
+        return kind & 15, data
+
+    def until(self, shell, words):
+        """Reads what the shell prints."""
+        text = b''
+        while words not in text:
+            kind, data = self.message(shell)
+            self.assertEqual(kind, websocket.BINARY, text)
+            text += data
+        return text
+
+    def type(self, shell, text):
+        shell[0].sendall(from_client(websocket.BINARY, text.encode()))
+
+    def descendants(self):
+        """What the shell has started: the variable is handed down."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            with contextlib.suppress(OSError):
+                with open(f'/proc/{pid}/environ', 'rb') as file:
+                    if f'LIVE_TEST={self.home.name}'.encode() in file.read() and \
+                            int(pid) != self.process.pid:
+                        found.append(pid)
+        return found
+
+    def closed_with(self, shell):
+        """The number with which the server ends a connection."""
+        while True:
+            kind, data = self.message(shell)
+            if kind == websocket.CLOSE:
+                return struct.unpack('!H', data)[0]
+
+
+class Attacks(Served):
+    def test_the_page_takes_the_secret(self):
+        for path in ('/', '/index.html', '/x/', f'/{self.token[:-1]}/', f'/{self.token}x/',
+                     f'/{self.token}', f'//{self.token}/', f'/{self.token}/../', f'/?token={self.token}',
+                     '/\xff/', f'/{self.token}/shells'):
+            self.assertEqual(self.status(path), 404, path)
+        status, text = self.ask(self.request(f'/{self.token}/'))
+        self.assertEqual(status, 200)
+        self.assertIn(b'Content-Length: %d\r\n' % len(text.partition(b'\r\n\r\n')[2]), text)
+        for header in (b'Cache-Control: no-store', b'Referrer-Policy: no-referrer',
+                       b'X-Frame-Options: SAMEORIGIN'):
+            self.assertIn(header, text)
+
+    def test_no_answer_tells_the_secret(self):
+        for data in (self.request('/'), self.request('/x/shell', **self.handshake()), b'\r\n\r\n'):
+            self.assertNotIn(self.token.encode(), self.ask(data)[1])
+
+    def test_the_shell_takes_the_secret(self):
+        for path in ('/shell', '//shell', f'/{self.token[:-1]}/shell', f'/{self.token}x/shell'):
+            self.assertEqual(self.status(path, **self.handshake()), 404, path)
+        self.assertEqual(self.descendants(), [])
+
+    def test_another_host_is_refused(self):
+        """A name that somebody else's server gave out for 127.0.0.1."""
+        for host in ('evil.example', f'evil.example:{self.port}', '127.0.0.1', f'localhost:{self.port}',
+                     f'127.0.0.1:{self.port}.evil.example', f'127.0.0.1:{self.port + 1}'):
+            self.assertEqual(self.status(f'/{self.token}/', host), 403, host)
+            self.assertEqual(self.status(f'/{self.token}/shell', host, **self.handshake()), 403, host)
+        for lines in (b'', b'Host: %s\r\nHost: evil.example\r\n' % self.host.encode()):
+            data = b'GET /%s/ HTTP/1.1\r\n%s\r\n' % (self.token.encode(), lines)
+            self.assertEqual(self.ask(data)[0], 403)
+
+    def test_another_origin_is_refused(self):
+        for origin in ('http://evil.example', 'null', 'file://', f'https://{self.host}',
+                       f'http://localhost:{self.port}', f'http://{self.host}.evil.example'):
+            self.assertEqual(self.status(f'/{self.token}/', Origin=origin), 403, origin)
+            self.assertEqual(self.status(f'/{self.token}/shell', **self.handshake(Origin=origin)), 403,
+                             origin)
+        # Each page's browser says where it is from: who does not is none.
+        self.assertEqual(self.status(f'/{self.token}/shell', **self.handshake(Origin=None)), 403)
+
+    def test_another_method_is_refused(self):
+        for method in ('POST', 'PUT', 'DELETE', 'OPTIONS', 'HEAD', 'CONNECT', 'get'):
+            self.assertEqual(self.status(f'/{self.token}/', method=method), 405, method)
+            self.assertEqual(self.status(f'/{self.token}/shell', method=method, **self.handshake()), 405)
+
+    def test_garbage_is_refused(self):
+        for data in (b'\r\n\r\n', b'GET\r\n\r\n', b'\x16\x03\x01\x02\x00\x01\r\n\r\n', b'\0' * 100 + b'\r\n\r\n',
+                     b'GET / HTTP/1.1\r\n' + b'a: b\r\n' * 200 + b'\r\n'):
+            self.assertEqual(self.ask(data)[0], 400, data)
+        self.assertEqual(self.ask(b'GET /' + b'a' * 9000 + b'\r\n\r\n')[0], 431)
+        self.assertEqual(self.status(f'/{self.token}/'), 200)
+
+    def test_a_handshake_that_is_none(self):
+        for changes in ({'Upgrade': None}, {'Upgrade': 'h2c'}, {'Connection': None},
+                        {'Sec_WebSocket_Version': '8'}, {'Sec_WebSocket_Key': None},
+                        {'Sec_WebSocket_Key': 'short'}):
+            self.assertEqual(self.status(f'/{self.token}/shell', **self.handshake(**changes)), 400, changes)
+        self.assertEqual(self.descendants(), [])
+
+    def test_no_other_address_answers(self):
+        for address in ('127.0.0.2', '::1'):
+            with self.assertRaises(OSError, msg=address):
+                self.connect(address)
+
+    def test_it_cannot_be_told_to_listen_elsewhere(self):
+        for words in (['0.0.0.0'], ['--host', '0.0.0.0'], ['8080']):
+            result = subprocess.run([deck.TOP + '/scripts/live', *words], capture_output=True, text=True,
+                                    check=False)
+            self.assertIn('usage', result.stderr)
+            self.assertEqual(result.returncode, 1)
+
+    def test_who_asks_slowly_is_cut_off(self):
+        slow = self.connect()
+        slow.sendall(b'GET / HT')
+        self.assertEqual(self.status(f'/{self.token}/'), 200)  # Others need not wait.
+        end = time.monotonic() + SECONDS
+        with contextlib.suppress(ConnectionError):
+            # A byte now and then does not help.
+            while time.monotonic() < end:
+                slow.settimeout(0.2)
+                with contextlib.suppress(TimeoutError):
+                    if self.assertIn(b' 408 ', slow.recv(1000)) is None:
+                        break
+                slow.sendall(b'x')
+        self.assertLess(time.monotonic(), end)
+
+    def test_who_takes_all_connections_has_them_for_a_while(self):
+        for _ in range(40):
+            self.connect()
+        self.assertTrue(until(lambda: self.status(f'/{self.token}/') == 200))
+
+    def test_one_page_has_the_shell(self):
+        first = self.shell()
+        self.until(first, PROMPT)
+        self.assertEqual(self.status(f'/{self.token}/shell', **self.handshake()), 409)
+        self.type(first, 'echo $((6*7))\r')
+        self.until(first, b'42\r\n')
+        first[0].sendall(from_client(websocket.CLOSE, b''))
+        self.assertEqual(self.closed_with(first), websocket.NORMAL)
+        self.until(self.shell(), PROMPT)  # Now it is free.
+
+    def test_messages_that_break_the_rules_end_it(self):
+        for data, number in ((b'\x82\x01a', websocket.PROTOCOL), (b'\x02\x80abcd', websocket.UNSUPPORTED),
+                             (b'\x82\xff' + b'\x7f' * 8, websocket.TOO_BIG), (b'\xff' * 100, websocket.PROTOCOL),
+                             (from_client(websocket.TEXT, b'resize'), websocket.UNSUPPORTED)):
+            shell = self.shell()
+            self.until(shell, PROMPT)
+            shell[0].sendall(data)
+            self.assertEqual(self.closed_with(shell), number, data)
+            self.assertTrue(until(lambda: not self.descendants()), data)
+
+    def test_who_does_not_draw_gets_no_more(self):
+        shell = self.shell()
+        self.until(shell, PROMPT)
+        self.type(shell, 'yes\r')
+        self.assertEqual(self.message(shell, draw=False)[0], websocket.BINARY)
+        shell[0].sendall(from_client(websocket.PING, b'there?'))
+        self.assertEqual(self.message(shell), (websocket.PONG, b'there?'))
+
+    def test_a_shell_that_does_not_read_is_not_filled(self):
+        shell = self.shell()
+        self.until(shell, PROMPT)
+        self.type(shell, 'sleep 1000\r')
+        with contextlib.suppress(ConnectionError):
+            for _ in range(200):
+                shell[0].sendall(from_client(websocket.BINARY, b'x' * 60000))
+        self.assertTrue(until(lambda: not self.descendants()))
+
+
+class Life(Served):
+    def test_it_is_a_terminal_of_the_right_size(self):
+        shell = self.shell()
+        self.until(shell, PROMPT)
+        self.type(shell, 'stty size; tty; pwd; ls -l /proc/self/fd | wc -l\r')
+        text = self.until(shell, b'\n5\r').decode()  # 0 to 2, the directory's, and a line above.
+        self.assertIn('20 84', text)
+        self.assertIn('/dev/pts/', text)
+        self.assertIn(deck.TOP, text)
+
+    def test_who_writes_to_nobody_ends(self):
+        # Python ignores SIGPIPE, and what it starts would, too.
+        shell = self.shell()
+        self.until(shell, PROMPT)
+        self.type(shell, 'yes | head -n 1; echo done\r')
+        self.assertNotIn(b'Broken pipe', self.until(shell, b'\ndone\r'))
+
+    def test_interrupt_comes_through_a_flood(self):
+        shell = self.shell()
+        self.until(shell, PROMPT)
+        self.type(shell, 'yes\r')
+        self.until(shell, b'y\r\ny\r\n')
+        self.type(shell, '\x03')
+        self.until(shell, PROMPT)
+
+    def test_the_shell_may_end_first(self):
+        shell = self.shell()
+        self.until(shell, PROMPT)
+        self.type(shell, 'exit\r')
+        self.assertEqual(self.closed_with(shell), websocket.NORMAL)
+        self.until(self.shell(), PROMPT)
+
+    def leave_something(self):
+        """A job, one that ignores the hang-up, one that has left the session."""
+        shell = self.shell()
+        self.until(shell, PROMPT)
+        self.type(shell, 'sleep 1001 & nohup sleep 1002 >/dev/null 2>&1 & '
+                         'setsid --fork sh -c "sleep 1003; :"; echo $((6*7))\r')
+        self.until(shell, b'42\r\n')
+        self.assertTrue(until(lambda: len(self.descendants()) >= 5))
+        return shell
+
+    def test_nothing_is_left_when_the_page_closes(self):
+        connection, file = self.leave_something()
+        file.close()
+        connection.close()
+        self.assertTrue(until(lambda: not self.descendants()), self.descendants())
+        self.assertIsNone(self.process.poll())
+
+    def test_nothing_is_left_when_the_server_ends(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self.leave_something()
+            self.assertEqual(self.stop(number), 0)
+            self.assertEqual(self.descendants(), [])
+            self.assertEqual(os.listdir(self.home.name), [])
+            self.doCleanups()
+            self.setUp()
+
+    def test_in_the_browser(self):
+        with browser.Page(self.url) as page:
+            page.press('c', 67)
+            rows = "document.querySelector('.live .xterm-rows')?.textContent.replaceAll('\\xa0', ' ')"
+            page.until(f"({rows} || '').includes('{PROMPT.decode()}')")
+            number = page.js('Reveal.getIndices().h')
+            for key in 'echo $((6*7))':
+                page('Input.dispatchKeyEvent', type='keyDown', key=key, text=key)
+                page('Input.dispatchKeyEvent', type='keyUp', key=key)
+            page.press('\r', 13)
+            page.until("[...document.querySelectorAll('.live .xterm-rows > div')]"
+                       ".some(row => row.textContent.trim() === '42')")
+            self.assertEqual(page.js('Reveal.getIndices().h'), number)  # The keys are the shell's.
+            self.assertEqual(page.js("""(() => { const box = document.querySelector('.live')
+                .getBoundingClientRect(); return box.left >= 0 && box.right <= innerWidth &&
+                box.bottom <= innerHeight && box.top > 60; })()"""), True)
+            page.press('Escape', 27, shift=True)
+            self.assertTrue(page.js("document.querySelector('.live').hidden"))
+            page.press(' ', 32)
+            self.assertEqual(page.js('Reveal.getIndices().h'), number + 1)
+            self.assertEqual([what for what in page.complaints() if self.host not in what], [])
+            # It may connect to where it is from, and nowhere else.
+            for address in ('ws://127.0.0.1:9/', f'ws://localhost:{self.port}/', f'http://{self.host}/'):
+                page.js(f"""new Promise(done => {{
+                    addEventListener('securitypolicyviolation', done, {{ once: true }});
+                    try {{ {'new WebSocket' if address[0] == 'w' else 'fetch'}('{address}'); }} catch {{ }}
+                  }}).then(event => event.effectiveDirective)""")
+        self.assertTrue(until(lambda: not self.descendants()))
+
+
+class Offline(unittest.TestCase):
+    def test_the_file_has_no_terminal(self):
+        page = deck.page(deck.read())
+        for words in ('LIVE', "new URL('shell'", 'xterm'):
+            self.assertFalse(words in page, words)
+        self.assertTrue('connect-src data:;' in page)
+
+
+def setUpModule():
+    subprocess.run([deck.TOP + '/scripts/slides', 'build'], check=True, stdout=subprocess.DEVNULL)
+
+
+summed.main()

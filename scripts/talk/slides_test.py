@@ -1,0 +1,429 @@
+#!/usr/bin/python3
+"""Tests of the slides and the recordings. Ends with a line that sums all.
+
+  usage   scripts/talk/slides_test.py [TEST...]    by name, as InTheBrowser.test_the_keyboard
+  needs   scripts/setup slides
+
+The page is made first, and tried in Chromium.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from ci import summed
+from talk import browser, deck, recording
+from texts import drawings, palette, sources, transcript
+
+PAGE = deck.TOP + '/build/slides.html'
+
+
+def slide(text, head='01, 2 min'):
+    return f'<!-- {head} -->\n{text}\n\nNote:\nSay: it.\n'
+
+
+class Parsing(unittest.TestCase):
+    def test_part_minutes_and_notes(self):
+        first, second = deck.parse(slide('# One') + '---\n' + slide('## Two', '08, 5 min, half day'))
+        self.assertEqual((first.part, first.minutes, first.title, first.notes),
+                         ('01', 2, 'One', 'Say: it.'))
+        self.assertTrue(second.optional and not first.optional)
+        self.assertEqual(deck.minutes([first, second]), (2, 7))
+
+    def test_a_slide_without_minutes_title_or_notes_is_refused(self):
+        for text in ('# One\n\nNote:\nSay: it.\n', slide('no title'), '<!-- 01, 1 min -->\n# One\n'):
+            with self.assertRaises(deck.Wrong):
+                deck.parse(text)
+
+
+class Markdown(unittest.TestCase):
+    def test_what_a_slide_is_written_in(self):
+        for text, made in (
+                ('## A `b` <c>', '<h2>A <code>b</code> &lt;c&gt;</h2>'),
+                ('**a** *b*', '<p><strong>a</strong> <em>b</em></p>'),
+                ('- a\n+ b\n  c', '<ul><li>a</li><li class=fragment>b c</li></ul>'),
+                ('1. a\n2. b', '<ol><li>a</li><li>b</li></ol>'),
+                ('> a\n> b', '<blockquote>a b</blockquote>'),
+                ('>+ a', '<blockquote class=fragment>a</blockquote>'),
+                ('`*a*`', '<p><code>*a*</code></p>')):
+            self.assertEqual(deck.to_html(text), made)
+
+    def test_a_table_with_a_cell_that_waits(self):
+        made = deck.to_html('| a | b |\n|---|---|\n| c | + d |')
+        self.assertIn('<th>a</th><th>b</th>', made)
+        self.assertIn('<td>c</td><td><span class="fragment">d</span></td>', made)
+
+
+class Filling(unittest.TestCase):
+    def test_code_has_the_numbers_of_its_source(self):
+        made = deck.code('01: void change_root', 'bare\n')
+        source = sources.read(f'{deck.TOP}/{deck.source_of("01")}').split('\n')
+        number = int(re.search(r'data-n="(\d+)"', made)[1])
+        self.assertTrue(source[number - 1].startswith('void change_root'))
+
+    def test_what_is_new_is_lit(self):
+        made = deck.code('04: const auto flags ... set_host_name(args', 'light: new\n')
+        clicks = json.loads(re.search(r'data-light="(.*?)"', made)[1])
+        lines = [re.sub('<.*?>', '', line) for line in made.split('class="line"')[1:]]
+        self.assertTrue(any('CLONE_NEWUTS' in lines[n] for n in clicks[0]))
+        self.assertFalse(any('gate.wait' in lines[n] for n in clicks[0]))
+
+    def test_what_is_gone_stops_the_build(self):
+        for fill, what, body in ((deck.code, '01: void no_such', ''), (deck.code, '77: main', ''),
+                                 (deck.code, '01: void change_root', 'light: no such words\n'),
+                                 (deck.demo, '01: No such heading', ''),
+                                 (deck.demo, '01: Run it', 'cut: no such ... exit\n'),
+                                 (deck.picture, 'text', 'diagrams/no.dot'),
+                                 (deck.picture, '', 'diagrams/veth.dot')):
+            with self.assertRaises(deck.Wrong):
+                fill(what, body)
+
+    def test_what_is_too_much_for_a_slide_stops_the_build(self):
+        self.assertEqual(deck.font(['x'] * 5, 'here'), deck.SIZES[0])
+        for lines in (['x'] * 40, ['x' * 150]):
+            with self.assertRaises(deck.Wrong):
+                deck.font(lines, 'here')
+
+    def test_the_matrix_shows_what_has_turned(self):
+        made = deck.matrix('07', '')
+        self.assertEqual(re.findall(r'class=turned><th>(.*?) <em>(.*?)</em>', made),
+                         [('eats 256 MiB of memory', 'refused')])
+        self.assertEqual(made.count('<tr'), len(deck.matrix_rows()) + 1)
+
+
+def brightness(colour):
+    """Relative luminance, as WCAG 2 defines it."""
+    parts = [int(colour[n:n + 2], 16) / 255 for n in (1, 3, 5)]
+    parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+class Colours(unittest.TestCase):
+    def test_all_can_be_read_in_the_light_and_in_the_dark(self):
+        for look in sources.read(deck.TOP + '/slides/theme.css').split(':root[data-look=')[1:]:
+            colours = dict(re.findall(r'--([\w-]+): (#\w{6});', look))
+            self.assertIn('layer-08', colours)
+            grounds = {name: colours.pop(name) for name in
+                       ('page', 'panel', 'hits-soft', 'own-soft', 'no-soft')}
+            del colours['line']
+            for name, colour in colours.items():
+                for ground in ('page', 'panel', f'{name}-soft'):
+                    if ground in grounds:
+                        low, high = sorted((brightness(colour), brightness(grounds[ground])))
+                        self.assertGreaterEqual((high + 0.05) / (low + 0.05), 4.5, f'{name} on {ground}')
+
+    def test_a_layer_has_one_colour_everywhere(self):
+        colours = palette.layers()
+        self.assertEqual(sorted(colours), sorted(deck.STEPS))
+        self.assertEqual(len(set(colours.values())), len(colours))
+        heads = re.findall(r'<rect [^>]*height="5"[^>]*fill="(#\w+)"',
+                           sources.read(deck.TOP + '/steps/matrix.svg'))
+        self.assertEqual(heads, [colours[step] for step in sorted(colours)])
+        for step, name in deck.STEPS.items():
+            drawn = sources.read(f'{deck.TOP}/steps/{name}/diagram.svg')
+            for other, colour in colours.items():
+                self.assertEqual(f'stroke="{colour}"' in drawn, other <= step, f'{other} in {step}')
+
+    def test_a_step_in_a_table_has_its_colour(self):
+        self.assertIn('<td class="layer-03">', deck.to_html('| a |\n|---|\n| 03 |'))
+
+
+class Transcripts(unittest.TestCase):
+    TEXT = ('## One\nWhy.\n```console\nhost# a\n```\n```console\nhost# b\n> more\nout\n```\n'
+            '## Two\n```console if runc\nhost# c\n```\n')
+
+    def test_the_first_block_below_a_heading_or_all(self):
+        typed = lambda *words: [c.typed[0] for c in transcript.below(self.TEXT, *words)]
+        self.assertEqual(typed('One'), ['a'])
+        self.assertEqual(typed('One', True), ['a', 'b'])
+        self.assertEqual(typed('Two'), [])  # It is not for every host.
+        self.assertEqual(typed('Two', True), ['c'])
+        with self.assertRaises(ValueError):
+            typed('Three')
+
+    def test_a_command_as_text(self):
+        self.assertEqual(transcript.as_text(transcript.below(self.TEXT, 'One', True)[1]),
+                         ['host# b', '> more', 'out'])
+
+
+class Recordings(unittest.TestCase):
+    def parts(self, text):
+        return [('Run it', transcript.parse('```console\n' + text + '\n```').commands)]
+
+    def test_a_program_without_a_command_opens_the_container(self):
+        for line, pane in (('host# build/02-pidns', 'box'), ('host$ build/04-uts 2>/dev/null', 'box'),
+                           ('host# build/07-x --memory 7M', 'box'), ('box# ls', 'box'),
+                           ('host# build/02-pidns build/rootfs ls', 'host'), ('host# ls', 'host')):
+            command = self.parts(line)[0][1][0]
+            self.assertEqual(recording.pane_of(command), pane, line)
+
+    def test_it_ends_with_the_text(self):
+        screens = recording.screens(self.parts('host# build/02-pidns\n...\nbox# echo $$\n1\nhost# id\n0'))
+        self.assertEqual(screens, '== Run it: container\nhost# build/02-pidns\nbox# echo $$\n1\n'
+                                  '== Run it: host\nhost# id\n0\n')
+
+    def test_the_last_frame_of_the_cast_shows_the_end(self):
+        lines = recording.cast('02', self.parts('host# id\nuid=0')).splitlines()
+        self.assertEqual(json.loads(lines[0])['version'], 2)
+        times = [json.loads(line)[0] for line in lines[1:]]
+        self.assertEqual(times, sorted(times))
+        self.assertIn('uid=0', lines[-1])
+
+    def test_every_step_has_a_demo_and_a_terminal_for_it(self):
+        for step in deck.STEPS:
+            commands = [c for _, part in recording.of_step(step) for c in part]
+            self.assertTrue(commands, step)
+            # A pane is one user's.
+            self.assertEqual(len({c.sign for c in commands if c.place == 'host'}), 1, step)
+
+    def test_the_committed_screens_are_todays(self):
+        for step in deck.STEPS:
+            with open(f'{deck.TOP}/slides/screens/{step}.txt', encoding='utf-8') as file:
+                self.assertEqual(file.read(), recording.screens(recording.of_step(step)),
+                                 f'{step}: make record-update')
+
+
+class Deck(unittest.TestCase):
+    """`make lint` runs these: a text that is changed shows here, without npm or dot(1)."""
+
+    def test_what_the_slides_show_is_there(self):
+        for number, one in enumerate(deck.read(), 1):
+            with self.subTest(slide=number, title=one.title):
+                deck.fill_blocks(one.text)
+
+    def test_the_talk_takes_ninety_minutes_and_half_a_day_four_hours(self):
+        self.assertEqual(deck.minutes(deck.read()), (90, 240))
+
+    def test_the_plan_for_instructors_is_the_decks(self):
+        part = dict.fromkeys(['intro', *deck.STEPS, 'end'], 0)
+        whole = dict(part)
+        for one in deck.read():
+            whole[one.part] += one.minutes
+            part[one.part] += 0 if one.optional else one.minutes
+        text = sources.read(deck.TOP + '/steps/instructors.md')
+        talk = re.findall(r'^\| (\d+) \| ', text.split('## 90 minutes')[1].split('## Half')[0], re.M)
+        self.assertEqual([int(number) for number in talk], list(part.values()))
+        day = [int(number) for number in re.findall(r'^\| .*? \| (\d+) \| \d+ \|$',
+                                                    text.split('## Half a day')[1], re.M)]
+        whole['02'] += whole.pop('01')  # They share a line.
+        self.assertEqual(day, [*whole.values(), sum(whole.values())])
+
+    def test_every_step_has_code_a_demo_and_its_matrix(self):
+        text = {part: '' for part in deck.STEPS}
+        for one in deck.read():
+            if one.part in text and not one.optional:
+                text[one.part] += one.text
+        for part, all_of_it in text.items():
+            for what in (f'```cpp {part}: ', f'```demo {part}: Run it', f'```matrix {part}'):
+                self.assertIn(what, all_of_it)
+
+    def test_few_words(self):
+        for one in deck.read():
+            words = len(re.sub(r'(?s)```.*?```|!\[.*?\]\(.*?\)|\|', '', one.text).split())
+            self.assertLessEqual(words, 75, one.title)
+
+
+# In the page: what is outside of its slide or smaller than the last row can read.
+PROBLEMS = r'''(() => {
+  const slide = Reveal.getCurrentSlide(), bad = [];
+  const scale = Reveal.getScale(), frame = slide.getBoundingClientRect();
+  if (slide.scrollHeight > 721 || slide.scrollWidth > 1281) bad.push('overflows');
+  for (const e of slide.querySelectorAll('h1,h2,p,li,td,th,pre,.line,figcaption,svg,blockquote')) {
+    if (e.closest('.notes')) continue;
+    const box = e.getBoundingClientRect();
+    if (box.width && (box.bottom > frame.bottom + 1 || box.right > frame.right + 1 || box.left < frame.left - 1))
+      bad.push(`${e.tagName} is outside: ${e.textContent.slice(0, 40)}`);
+    const size = parseFloat(getComputedStyle(e).fontSize);
+    if (size < 18 && e.tagName !== 'svg' && e.textContent.trim()) bad.push(`${size}px: ${e.textContent.slice(0, 40)}`);
+  }
+  for (const e of slide.querySelectorAll('pre'))
+    if (e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1) bad.push('code overflows');
+  const code = slide.querySelector('pre.line, figure pre'), caption = slide.querySelector('.play');
+  if (code && caption && code.getBoundingClientRect().bottom > caption.getBoundingClientRect().top)
+    bad.push('the button lies on the text');
+  for (const e of slide.querySelectorAll('.diagram text'))
+    if (e.getBoundingClientRect().height / scale < 17) bad.push(`too small: ${e.textContent}`);
+  for (const e of slide.querySelectorAll('svg:not([aria-label]), img:not([alt])')) bad.push('a picture without text');
+  for (const e of slide.querySelectorAll('img')) if (!e.naturalWidth) bad.push('a picture is missing');
+  if (!slide.querySelector('.notes').textContent.trim()) bad.push('no notes');
+  return bad;
+})()'''
+
+
+class Drawings(unittest.TestCase):
+    """What they say is tested with the texts, without a browser."""
+
+    def test_their_text_has_room(self):
+        self.assertEqual(drawings.measured([sources.read(path) for path in drawings.paths()]), [])
+
+    def test_text_without_room_is_found(self):
+        wrong = {'<text x="660" y="54">too far</text>': 'cut off: too far',
+                 '<text x="32" y="198">too low</text>': 'cut off: too low',
+                 '<text x="40" y="112">over</text>': 'overlap: over / word',
+                 '<text x="32" y="54"><tspan style="font-size:17px">small</tspan></text>': 'too small: small',
+                 '<text x="320" y="112">a long line</text>': 'leaves its box: a long line',
+                 '<text x="220" y="112">from outside</text>': 'runs into a box: from outside',
+                 '<path d="M10 106h90"/><circle cx="500" cy="50" r="9"/>': 'a line crosses: word',
+                 '<path class="strike" d="M10 106h90"/>': '',
+                 '<path d="M50 106h90"/><circle cx="55" cy="106" r="40"/>': '',
+                 '': ''}
+        sheets = [f'<svg xmlns="http://www.w3.org/2000/svg" class="{number}" viewBox="0 0 720 200" '
+                  f'width="720" height="200" font-size="20">{text}<text x="32" y="112">word</text>'
+                  '<rect x="310" y="90" width="80" height="36" fill="none"/></svg>'
+                  for number, text in enumerate(wrong)]
+        found = [what.rpartition(' (')[0] for what in drawings.measured(sheets)]
+        self.assertEqual(found, 2 * [f'{number}: {what}' for number, what in enumerate(wrong.values())
+                                     if what])
+
+
+class InTheBrowser(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        subprocess.run([deck.TOP + '/scripts/slides', 'build'], check=True, stdout=subprocess.DEVNULL)
+
+    def walk(self, query, width, height):
+        """Every slide after every click, until the last."""
+        with browser.Page(browser.address(PAGE, query), width, height) as page:
+            views, bad = 1, set()
+            while True:
+                where = page.js("Reveal.getIndices().h + 1 + ' ' + "
+                                "Reveal.getCurrentSlide().querySelector('h1,h2').textContent")
+                bad |= {f'{where}: {what}' for what in page.js(PROBLEMS)}
+                if page.js('Reveal.isLastSlide() && !Reveal.availableFragments().next'):
+                    break
+                page.js('Reveal.next()')
+                views += 1
+            bad |= set(page.complaints())
+            return views, sorted(bad)
+
+    def test_every_view_fits_at_both_sizes(self):
+        for width, height in ((1280, 720), (1920, 1080)):
+            views, bad = self.walk('?all', width, height)
+            self.assertGreater(views, len(deck.read()))
+            self.assertEqual(bad, [])
+
+    def test_in_the_dark(self):
+        self.assertEqual(self.walk('?look=dark', 1280, 720)[1], [])
+
+    def test_the_short_talk_has_the_short_slides(self):
+        with browser.Page(browser.address(PAGE)) as page:
+            self.assertEqual(page.js('Reveal.getTotalSlides()'),
+                             sum(not one.optional for one in deck.read()))
+
+    def test_the_keyboard(self):
+        with browser.Page(browser.address(PAGE)) as page:
+            page.press(' ', 32)
+            self.assertEqual(page.js('Reveal.getIndices().h'), 1)
+            page.press('ArrowLeft', 37)
+            self.assertEqual(page.js('Reveal.getIndices().h'), 0)
+            look = page.js('document.documentElement.dataset.look')
+            page.press('t', 84)
+            self.assertNotEqual(page.js('document.documentElement.dataset.look'), look)
+            number = page.js("[...document.querySelectorAll('.slides > section')]"
+                             ".findIndex(e => e.querySelector('.play'))")
+            page.js(f'Reveal.slide({number})')
+            page.press('v', 86)
+            page.until("document.querySelector('.player .ap-term, .player .ap-terminal')")
+            page.until("document.querySelector('.player').textContent.includes('container')")
+            page.press('v', 86)
+            self.assertFalse(page.js("!!document.querySelector('.player')"))
+            self.assertEqual(list(page.complaints()), [])
+
+    def test_the_speaker_view(self):
+        with browser.Page(browser.address(PAGE)) as page:
+            page('Target.setDiscoverTargets', discover=True)
+            page('Runtime.evaluate', expression='Reveal.getPlugin("notes").open()', userGesture=True)
+            page.attach(page.opened())
+            page.until("document.querySelector('.speaker-controls-notes .value') && "
+                       "document.querySelector('.speaker-controls-notes .value').textContent.length > 20")
+            self.assertEqual(page.js("document.querySelectorAll('iframe').length"), 2)
+
+    def test_the_light_follows_the_clicks(self):
+        with browser.Page(browser.address(PAGE)) as page:
+            number = page.js("[...document.querySelectorAll('.slides > section')]"
+                             ".findIndex(e => e.querySelectorAll('.light').length)")
+            page.js(f'Reveal.slide({number})')
+            lit = "[...Reveal.getCurrentSlide().querySelectorAll('.lit')].map(e => e.dataset.n).join()"
+            first = page.js(lit)
+            page.js('Reveal.next()')
+            self.assertTrue(first)
+            self.assertNotEqual(page.js(lit), first)
+            self.assertEqual(page.js('Reveal.getIndices().h'), number)
+
+    def test_diagrams_appear_in_their_order(self):
+        """Each click shows what has its number, or takes it away, and nothing before its click."""
+        with browser.Page(browser.address(PAGE, '?all')) as page:
+            slides = page.js("[...document.querySelectorAll('.slides > section')].map((e, n) => "
+                             "e.querySelector('.diagram .fragment') ? n : -1).filter(n => n >= 0)")
+            self.assertGreater(len(slides), 8)
+            for number in slides:
+                page.js(f'Reveal.slide({number}, 0, -1)')
+                clicks = page.js("Math.max(...[...Reveal.getCurrentSlide().querySelectorAll('.fragment')]"
+                                 ".map(e => +e.dataset.fragmentIndex)) + 1")
+                seen = []
+                for _ in range(clicks + 1):
+                    seen.append(page.js("[...Reveal.getCurrentSlide().querySelectorAll('.fragment')]"
+                                        ".filter(e => (getComputedStyle(e).visibility === 'visible')"
+                                        " !== e.matches('.fade-out')).length"))
+                    page.js('Reveal.next()')
+                self.assertEqual(seen[0], 0, number)
+                self.assertEqual(seen, sorted(set(seen)), number)
+
+    def test_a_reload_stays_on_its_slide(self):
+        title = "Reveal.getCurrentSlide().querySelector('h1, h2').textContent"
+        with browser.Page(browser.address(PAGE)) as page:
+            page.js('Reveal.slide(30)')
+            page.until("!['', '#/slide-1'].includes(location.hash)")  # A moment later.
+            before, place = page.js(title), page.js('location.hash')
+        for query in ('', '?all'):  # The same, with others in between.
+            with browser.Page(browser.address(PAGE, query + place)) as page:
+                self.assertEqual(page.js(title), before)
+
+    def test_every_demo_has_a_recording_and_its_text(self):
+        with browser.Page(browser.address(PAGE)) as page:
+            self.assertEqual(page.js("""[...document.querySelectorAll('.play')].map(e => [e.dataset.cast,
+                CASTS[e.dataset.cast].split('\\n').length > 20,
+                e.closest('section').querySelector('.demo pre').textContent.length > 80])"""),
+                             [[step, True, True] for step in deck.STEPS])
+
+    def test_on_a_phone(self):
+        with browser.Page(browser.address(PAGE), 390, 844) as page:
+            # What scrolls by itself may be wider than the phone, but not the page.
+            self.assertEqual(page.js("""[...document.querySelectorAll('.slides section')].filter(e => {
+                const box = e.getBoundingClientRect();
+                return box.left < -1 || box.right > innerWidth + 1 || box.width < 350 || box.height < 100;
+              }).length"""), 0)
+            self.assertTrue(page.js('document.documentElement.scrollWidth <= innerWidth'))
+            self.assertEqual(page.js("""[...document.querySelectorAll('h1,h2,p,li,td,th,.line,figcaption')]
+                .filter(e => e.offsetParent && e.textContent.trim() && parseFloat(getComputedStyle(e).fontSize) < 12)
+                .map(e => e.textContent.slice(0, 40))"""), [])
+            self.assertEqual(page.js("""[...document.querySelectorAll('.fragment:not(.light)')].filter(e =>
+                (getComputedStyle(e).visibility === 'visible') === e.matches('.fade-out')).length"""), 0)
+            page.js("document.querySelector('.play').click()")
+            page.until("document.querySelector('.player').textContent.includes('container')")
+            self.assertEqual(list(page.complaints()), [])
+
+    def test_what_is_printed_has_all_pages(self):
+        number = len(deck.read())
+        for kind, pages in (('slides', number), ('notes', number), ('handout', (number + 1) // 2)):
+            self.assertEqual(browser.pages(browser.pdf(PAGE, kind)), pages, kind)
+
+    def test_the_notes_are_on_paper_and_fit(self):
+        with browser.Page(browser.address(PAGE, '?print=notes'), 794, 1123) as page:
+            self.assertEqual(page.js("""[...document.querySelectorAll('article')].filter(e => {
+                const notes = e.querySelector('.notes');
+                return !notes.offsetHeight || e.scrollHeight > e.clientHeight + 1;
+              }).map(e => e.textContent.slice(0, 60))"""), [])
+
+    def test_the_policy_forbids_the_network(self):
+        with browser.Page(browser.address(PAGE)) as page:
+            self.assertTrue(page.js("fetch('http://127.0.0.1:9/').then(() => false, () => true)"))
+            self.assertIn('Content Security Policy', ' '.join(page.complaints()))
+
+
+summed.main()

@@ -1,0 +1,225 @@
+"""Checks that the texts are true: runs what they show, and compares.
+
+  usage   scripts/docs check [FILE.md...]     run and compare all
+          scripts/docs update [FILE.md...]    write what came out into the files
+          scripts/docs ran FILE...            whether each block ran somewhere
+
+A ```console block is run as the user its prompt names: see scripts/texts/transcript.py. Code
+is compared with the source that it was cut from, links are followed, see
+scripts/texts/sources.py, and diagrams are drawn once more, see scripts/texts/draw-diagrams.
+The "host" of a text has processes, a network, a host name and home directories of its own, and nothing
+that a text does outlives it: that takes root. What a text leaves there is an error all the
+same, see scripts/host/leftovers.py. Which commands could be run on this machine goes to
+build/docs.ran, and `ran` takes such files of several machines. Ends with a line that sums
+all.
+"""
+
+import collections
+import errno
+import glob
+import os
+import shutil
+import subprocess
+import sys
+
+from ci import results
+from host import leftovers, parallel
+from texts import sandbox, sources, transcript
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TEXTS = sorted(glob.glob('steps/*.md', root_dir=TOP) +
+               glob.glob('steps/*/README.md', root_dir=TOP))
+
+RAN = 'DOCS_RAN'  # Names the file for what could be run on this machine.
+
+
+class Sum:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, where, why):
+        if why:
+            self.failed += 1
+            print(f'{where}: {why}', flush=True)  # A minute is long to wait for it.
+        else:
+            self.passed += 1
+
+    def __str__(self):
+        return f'{self.passed} passed, {self.failed} failed, {self.skipped} skipped'
+
+
+def check_text(path, total):
+    """What needs no running: code, links."""
+    text = sources.read(path)
+    try:
+        same = sources.with_code(path, text) == text
+        total.add(path, '' if same else 'its code is not the source\'s: scripts/docs update')
+    except sources.Missing as error:
+        total.add(path, str(error))
+    if line := sources.uncut_code(text):
+        total.add(path, f'code that is cut from no source: {line}')
+    for link in sources.broken_links(path, text):
+        total.add(path, f'leads nowhere: {link}')
+
+
+def check_diagrams(total):
+    if shutil.which('dot'):
+        result = subprocess.run(['scripts/texts/draw-diagrams', '--check'], capture_output=True,
+                                text=True, check=False)
+        total.add('diagrams', (result.stdout + result.stderr) if result.returncode else '')
+    else:
+        total.skipped += 1
+        print('diagrams: 1 skipped: there is no dot(1)')
+
+
+def check_commands(path, scratch, total):
+    """What a text shows of a terminal. Returns the lines of what could be run here."""
+    try:
+        script = transcript.parse(sources.read(path))
+    except ValueError as error:
+        total.add(path, str(error))
+        return []
+    for word in transcript.unused(script):
+        total.add(path, f'nothing in it varies by the name of {word}')
+    for line, condition in transcript.unsaid(sources.read(path)):
+        total.add(f'{path}:{line}', f'the sentence above does not say that it is for {condition}')
+    ran, left_out = [], collections.Counter()
+    with sandbox.cgroups_for(script), leftovers.watched(script) as found:
+        for command, printed, why in sandbox.run_commands(script, scratch):
+            if printed is None and not why:
+                left_out[command.condition] += 1
+                continue
+            total.add(f'{path}:{command.line}: {command.typed[0]}', why)
+            if printed is not None:
+                ran.append(f'{path}:{command.line}\n')
+    for trace in found or ['']:
+        total.add(path, trace)
+    for condition, number in left_out.items():
+        total.skipped += number
+        print(f'{path}: {number} skipped: they are for {condition}')
+    if not ran and path.endswith('README.md'):
+        total.add(path, 'a lesson in which nothing is run')
+    return ran
+
+
+def check(paths, scratch):
+    total, ran = Sum(), []
+    for path in paths:
+        check_text(path, total)
+        ran += check_commands(path, scratch, total)
+    if RAN in os.environ:
+        with open(os.environ[RAN], 'a', encoding='utf-8') as file:
+            file.writelines(ran)
+    print(total)
+    return total.failed > 0
+
+
+def check_all():
+    """Each text on a host of its own, as many at a time as there are processors. The longest
+    text comes first, so that nobody waits for it at the end."""
+    total = Sum()
+    check_diagrams(total)
+    check_text('README.md', total)  # Its commands have a test of their own.
+    check_text('steps/08-all/bench.md', total)  # What scripts/bench has made.
+    log = 'build/docs.ran'
+    os.makedirs('build', exist_ok=True)
+    with open(log, 'w', encoding='utf-8'):
+        pass
+    commands = parallel.Commands()
+    os.environ[RAN] = log
+    longest = sorted(TEXTS, key=lambda path: -len(transcript.parse(sources.read(path)).commands))
+    for (*_, path), status, text in commands.run_all(
+            [['scripts/docs', 'check', path] for path in longest], parallel.patient_jobs()):
+        counts = results.counts(text) or (0, 1, 0)
+        print(text if not results.counts(text) else '\n'.join(text.splitlines()[:-1]),
+              end='\n' if len(text.splitlines()) > 1 else '', flush=True)
+        total.passed += counts[0]
+        total.failed += max(counts[1], int(status != 0))
+        total.skipped += counts[2]
+    print(total)
+    return total.failed > 0
+
+
+def update(paths, scratch):
+    if not paths:
+        sandbox.run('scripts/texts/draw-diagrams')
+    for path in paths or TEXTS:
+        lines = sources.read(path).split('\n')
+        script = transcript.parse('\n'.join(lines))
+        with sandbox.cgroups_for(script):
+            came_out = list(sandbox.run_commands(script, scratch))
+        for command, printed, why in reversed(came_out):
+            if printed is not None and why:  # Equal up to renaming: let it be.
+                first = command.first_output - 1
+                lines[first:first + len(command.expected)] = [
+                    (command.indent + line).rstrip() for line in printed]
+                print(f'{path}:{command.line}: updated')
+            elif why:
+                print(f'{path}:{command.line}: {command.typed[0]}: {why}')
+        text = sources.with_code(path, '\n'.join(lines))
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(text)
+    return 0
+
+
+def check_ran(files):
+    """Whether what ran on several machines is all that there is."""
+    known = {line for file in files for line in sources.read(file).splitlines()}
+    number, missing = results.nowhere(
+        [(path, command) for path in TEXTS
+         for command in transcript.parse(sources.read(path)).commands], known)
+    print(*missing, sep='\n', end='\n' if missing else '')
+    print(f'{number - len(missing)} passed, {len(missing)} failed, 0 skipped')
+    return len(missing) > 0
+
+
+def skip(verb, paths):
+    """Without root there is no host to run them on; what needs no running is checked."""
+    if verb == 'update':
+        sys.exit('docs: the texts are run as root')
+    total = Sum()
+    for path in paths or TEXTS:
+        check_text(path, total)
+        total.skipped += len(transcript.parse(sources.read(path)).commands)
+    print(f'docs: the texts are run as root: {total.skipped} commands are skipped')
+    print(total)
+    sys.exit(total.failed > 0)
+
+
+def from_top(path):
+    """A path as it is seen from the top of the project; an absolute one if it leads out of it."""
+    real = os.path.realpath(path)
+    short = os.path.relpath(real, os.path.realpath(TOP))
+    return real if short.split(os.sep)[0] == os.pardir else short
+
+
+def main():
+    verb, paths = (sys.argv[1:2] or [''])[0], sys.argv[2:]
+    if verb not in ('check', 'update', 'ran'):
+        sys.exit(__doc__)
+    paths = [from_top(path) for path in paths]
+    sys.argv[2:] = paths  # For who is in there: see sandbox.py.
+    os.chdir(TOP)
+    if verb == 'ran':
+        sys.exit(check_ran(paths))
+    for path in paths:
+        if not path.endswith('.md'):
+            sys.exit(f'docs: {path} is no text, such as {TEXTS[0]}')
+        if not os.path.isfile(path):
+            sys.exit(f'docs: {path}: {os.strerror(errno.ENOENT)}')
+    if os.geteuid() != 0:
+        skip(verb, paths)
+    if verb == 'check' and not paths:
+        sys.exit(check_all())
+    with sandbox.entered(filter(os.path.isabs, paths)) as scratch:
+        status = {'check': check, 'update': update}[verb](paths, scratch)
+    sys.exit(status)
+
+
+def run():
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (OSError, UnicodeError, ValueError) as error:
+        sys.exit(f'docs: {error}')

@@ -1,0 +1,333 @@
+"""The host that the texts speak of: with a name, a network, processes, a home directory
+and files of its own. What is done to it is gone with it. It takes root.
+"""
+
+import contextlib
+import fcntl
+import os
+import random
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+from texts import shells, sources, transcript
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAM = os.path.abspath(sys.argv[0])  # Before anybody goes to another directory.
+HOME = '/home/you'
+PLACE = HOME + '/containers'  # Where the texts have been cloned to.
+USER = 1000
+FIRST_ID = 231072  # Not 100000, which the steps use.
+INSIDE = 'DOCS_SCRATCH'  # Set in the environment of who is on that host.
+SCRATCH = '/run/host'  # What that is called in there.
+# Directories that are empty on that host, each with its mode.
+COVERED = {'/tmp': '1777', '/var/tmp': '1777', '/dev/shm': '1777', '/home': '755', '/root': '700'}
+
+
+def outside(path):
+    """What a file of the machine's /run or /tmp is called on that host, which has others."""
+    return f'{SCRATCH}/outside{path}' if INSIDE in os.environ else path
+
+
+def run(*words):
+    subprocess.run(words, check=True)
+
+
+def write(path, text):
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(text)
+
+
+def make_etc(scratch):
+    """A whole /etc, with an ordinary user in it. (A single file that is covered shows again
+    as soon as somebody outside replaces it, as useradd(8) does.)"""
+    for _ in range(20):  # Somebody might replace a file meanwhile, as useradd(8) does.
+        copy = subprocess.run(['cp', '-a', '/etc', scratch], check=False, stderr=subprocess.PIPE,
+                              text=True)
+        if copy.returncode == 0:
+            break
+    else:
+        raise OSError(copy.stderr.strip())
+    for name, line in (('passwd', f'you:x:{USER}:{USER}::{HOME}:/bin/bash\n'),
+                       ('group', f'you:x:{USER}:\n')):
+        others = [known for known in sources.read(f'/etc/{name}').splitlines(True)
+                  if known.split(':')[2] != str(USER)]
+        write(f'{scratch}/etc/{name}', ''.join(others) + line)
+    for name in ('subuid', 'subgid'):  # Ids for the ordinary user's containers.
+        write(f'{scratch}/etc/{name}', f'you:{FIRST_ID}:65536\n')
+    run('mount', '--bind', f'{scratch}/etc', '/etc')
+
+
+def open_tun(scratch):
+    """As udev does: anybody may have a network interface of their own to speak for."""
+    if os.path.exists('/dev/net/tun'):
+        node = f'{scratch}/tun'
+        os.mknod(node, stat.S_IFCHR, os.stat('/dev/net/tun').st_rdev)
+        os.chmod(node, 0o666)
+        run('mount', '--bind', node, '/dev/net/tun')
+
+
+def bind(source, path):
+    """Mounts a directory or a file at a path, too, which is made if there is none."""
+    if not os.path.exists(path):
+        os.makedirs(path if os.path.isdir(source) else os.path.dirname(path), exist_ok=True)
+        if not os.path.isdir(source):
+            write(path, '')
+    run('mount', '--bind', source, path)
+
+
+def lent(text):
+    """What of the machine's files a text that was cloned nowhere takes: its directory, with what it
+    leads to; but only the text itself where that would bring back what is to be hidden."""
+    place = os.path.dirname(text)
+    hides = (path for path in (*COVERED, '/etc', '/run') if f'{path}/'.startswith(f'{place}/'))
+    return text if place == '/' or any(hides) else place
+
+
+class Numbers:
+    """Those of the processes on that host. A container's cgroup is named after one, and it is in
+    the machine's tree: so ours are high, and others' hardly ever the same."""
+    PATH = '/proc/sys/kernel/ns_last_pid'
+    first = 0
+
+    @classmethod
+    def take(cls):
+        most = int(sources.read('/proc/sys/kernel/pid_max'))
+        with contextlib.suppress(OSError):  # A kernel without it gives small ones.
+            first = random.randrange(most // 2, most // 4 * 3)
+            write(cls.PATH, str(first))
+            cls.first = first
+
+    @classmethod
+    def has(cls, number):
+        return number.isdigit() and cls.first <= int(number) <= int(sources.read(cls.PATH)) \
+            if cls.first else True
+
+
+def forget_mounts_of_others(kept):
+    """Those in the directories that this host will have of its own: an ip-netns(8) name, say. If
+    the machine removes the file below it, the mount goes here, too, and seems to be taken away."""
+    for line in reversed(sources.read('/proc/self/mounts').splitlines()):
+        point = line.split()[1].encode().decode('unicode_escape')
+        covered = any(point.startswith(f'{place}/') for place in (*COVERED, '/run'))
+        if covered and not any(f'{path}/'.startswith(f'{point}/') for path in kept):
+            subprocess.run(['umount', '-l', point], stderr=subprocess.DEVNULL, check=False)
+
+
+def make_host(scratch, texts=()):
+    """Makes one, in namespaces of our own: its name, its network, its files."""
+    texts = list(texts)
+    Numbers.take()
+    forget_mounts_of_others([TOP, scratch, *texts])
+    if facts()['Linux 6.6']:  # For speed. An older tmpfs cannot have an image on it.
+        run('mount', '-t', 'tmpfs', '-o', 'mode=755', 'scratch', scratch)
+    run('hostname', 'host')
+    run('ip', 'link', 'set', 'lo', 'up')
+    for owner in (0, USER):
+        run('cp', '-ax', f'{TOP}/build/rootfs', f'{scratch}/rootfs-{owner}')
+        run('chown', '-Rh', f'{owner}:{owner}', f'{scratch}/rootfs-{owner}')
+    make_etc(scratch)
+    open_tun(scratch)
+    write(f'{scratch}/bashrc', shells.SETTINGS)
+    for path, shown in ((TOP, 'top'), ('/run', 'outside/run'), ('/tmp', 'outside/tmp')):
+        bind(path, f'{scratch}/{shown}')
+    guests = sorted({lent(text) for text in texts})
+    for number, path in enumerate(guests):
+        bind(path, f'{scratch}/lent/{number}')
+    run('mount', '-t', 'tmpfs', '-o', 'mode=755', 'run', '/run')  # For ip-netns(8), runc.
+    os.makedirs(SCRATCH)
+    run('mount', '--rbind', scratch, SCRATCH)
+    for path, mode in COVERED.items():
+        run('mount', '-t', 'tmpfs', '-o', f'mode={mode}', 'files', path)
+    if not os.path.exists(TOP):  # It lies below one of those, and our own scripts look there.
+        bind(f'{SCRATCH}/top', TOP)
+    for number, path in enumerate(guests):  # Also to be written to: / will be read-only.
+        bind(f'{SCRATCH}/lent/{number}', path)
+    os.makedirs(PLACE, exist_ok=True)
+    os.chown(HOME, USER, USER)
+    run('mount', '--bind', f'{SCRATCH}/top', PLACE)
+    run('mount', '--bind', f'{SCRATCH}/rootfs-0', f'{PLACE}/build/rootfs')
+    run('mount', '--make-rshared', '/')  # As systemd does; but with nobody outside.
+    run('mount', '-o', 'remount,bind,ro', '/')  # What is not made above is the machine's.
+
+
+def hold(directory):
+    """Marks what mkdtemp() has made, so scripts/reset knows it as ours. As long as we live, it
+    sees that the directory is in use."""
+    with open(directory + '/.box-leftover', 'x', encoding='ascii',
+              opener=lambda path, flags: os.open(path, flags, 0o600)) as mark:
+        mark.write(os.path.basename(directory) + '\n')
+    fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_SH)
+
+
+def users_path(path):
+    """A PATH as Debian gives it to an ordinary user, who has to say /usr/sbin/chroot."""
+    return ':'.join(place for place in path.split(':') if not place.endswith('sbin'))
+
+
+def shell_words(scratch, sign, by_hand=False):
+    """How to start a shell on that host, of root or of an ordinary user: its words and
+    its environment."""
+    os.chdir(PLACE)
+    words = shells.host_shell(f'{scratch}/bashrc', by_hand)
+    term = 'tmux' if by_hand else 'dumb'
+    if sign == '#':
+        return words, shells.host_environment('/root', term)
+    # An ordinary user has made a rootfs of their own.
+    inside = (f'mount --bind {scratch}/rootfs-{USER} {PLACE}/build/rootfs && '
+              f'mount --make-rshared / && cd {PLACE} && '
+              f'exec setpriv --reuid {USER} --regid {USER} --init-groups "$@"')
+    return (['unshare', '--mount', '--propagation', 'slave', 'sh', '-c', inside, 'sh'] + words,
+            shells.host_environment(HOME, term, users_path(os.environ['PATH'])))
+
+
+def facts():
+    """What a block can be for."""
+    mounts = sources.read('/proc/self/mounts').splitlines()
+    on_v1 = any(line.split()[2] == 'cgroup' and 'memory' in line.split()[3].split(',')
+                for line in mounts)
+    tools = {name: shutil.which(name) for name in
+             ('newuidmap', 'pasta', 'runc', 'skopeo', 'slirp4netns', 'umoci')}
+    kernel = tuple(map(int, re.findall(r'\d+', os.uname().release)[:2]))
+    return {'': True, 'cgroup v1': on_v1, 'cgroup v2': not on_v1, **tools,
+            'Linux 6.6': kernel >= (6, 6),
+            'skopeo and umoci': tools['skopeo'] and tools['umoci']}
+
+
+def ending():
+    """The signals that end us: not those that our caller has made us ignore, as nohup(1) does."""
+    return [number for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) != signal.SIG_IGN]
+
+
+def leave(number, _):
+    """By way of finally, once: a terminal that goes might tell us twice."""
+    for other in ending():
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def pass_on(inner, number):
+    """unshare(1) keeps signals to itself: so its child gets them from us, as soon as it has one."""
+    while os.waitid(os.P_PID, inner.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        for pid in sources.read(f'/proc/{inner.pid}/task/{inner.pid}/children').split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), number)
+            return
+        time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def entered(texts=()):
+    """Runs what is below it on such a host, and the program up to here twice: the first
+    time it stays outside, starts itself in there, and ends as that one does. The texts are
+    files that are to be seen there, too.
+
+    A signal waits until somebody handles it: it is blocked from here on, and in unshare(1). The
+    inner program unblocks it when it can tidy up, the outer one when it has somebody to tell."""
+    if INSIDE in os.environ:
+        for number in ending():  # An init ignores what it does not handle.
+            signal.signal(number, leave)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ending())
+        make_host(os.environ[INSIDE], texts)
+        os.chdir(PLACE)
+        yield SCRATCH
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending())
+    scratch = tempfile.mkdtemp(prefix='docs.')
+    hold(scratch)
+    os.chmod(scratch, 0o755)
+    try:
+        with subprocess.Popen(
+                ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork',
+                 '--kill-child', '--mount-proc', '--propagation', 'private', sys.executable,
+                 PROGRAM] + sys.argv[1:], env={**os.environ, INSIDE: scratch}) as inner:
+            for number in ending():
+                signal.signal(number, lambda number, _: pass_on(inner, number))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ending())
+            status = inner.wait()
+            signal.pthread_sigmask(signal.SIG_BLOCK, ending())
+    finally:
+        shutil.rmtree(scratch)
+    sys.exit(status)
+
+
+class Terminals:
+    """The terminals of one file: as many as its containers need, and one more."""
+
+    def __init__(self, scratch):
+        self.scratch, self.shells = scratch, {'#': [], '$': []}
+        self.entered = []  # Those that are in a container, the last one last.
+
+    def choose(self, command):
+        """A container's is the one that went in last; the host's is the first free."""
+        if command.place == 'box':
+            if not self.entered:
+                raise shells.Failure('no container is open')
+            return self.entered[-1]
+        opened = self.shells[command.sign]
+        for shell in opened:
+            if not shell.inside:
+                return shell
+        opened.append(shells.Shell(*shell_words(self.scratch, command.sign)))
+        return opened[-1]
+
+    def run(self, command, typed):
+        shell = self.choose(command)
+        lines = shell.run(typed)
+        self.entered = [other for other in self.entered if other is not shell]
+        if shell.inside:
+            self.entered.append(shell)
+        return lines
+
+    def close(self):
+        for shell in self.shells['#'] + self.shells['$']:
+            shell.close()
+
+
+@contextlib.contextmanager
+def cgroups_for(script):
+    """The tree of cgroups is the machine's: two texts at once that make some would take the same
+    names. A container's go by a number: see above."""
+    if not uses_cgroups(script):
+        yield
+        return
+    tree = os.open('/sys/fs/cgroup', os.O_RDONLY)
+    try:
+        fcntl.flock(tree, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(tree)
+
+
+def uses_cgroups(script):
+    return any('cgroup' in line for command in script.commands for line in command.typed)
+
+
+def run_commands(script, scratch):
+    """For each command of a transcript: it, what it printed, and what is wrong with that.
+    What is not for this host or user is (command, None, ''). The cgroups are to be ours."""
+    same, terminals = transcript.Comparison(script.vary), Terminals(scratch)
+    here = facts()
+    try:
+        for command in script.commands:
+            if command.condition not in here:
+                yield command, None, f'no such kind of host: {command.condition}'
+            elif not here[command.condition]:
+                yield command, None, ''
+            else:
+                try:
+                    typed = [same.typed_today(line) for line in command.typed]
+                    printed = terminals.run(command, typed)
+                except shells.Failure as error:
+                    yield command, None, f'{error}\nThe rest is not run.'
+                    return
+                expected = [line for line in command.expected if line.strip()]
+                yield command, printed, same.lines(expected, printed)
+    finally:
+        terminals.close()
