@@ -431,7 +431,7 @@ void find_cgroups(const fs::path& directory, std::vector<std::string>& found) {
        entry.increment(gone)) {
     std::error_code unknown;
     const auto name = entry->path().filename().string();
-    if (name.starts_with("apart-") || entry->is_symlink(unknown) ||
+    if (name.starts_with("throwaway-") || entry->is_symlink(unknown) ||
         !entry->is_directory(unknown))
       continue;
     if (name.starts_with("box-")) found.push_back(entry->path());

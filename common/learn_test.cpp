@@ -177,7 +177,7 @@ int main() {
   }
 }
 )");
-  result = learner.learn("check 03", "LEARN_PATIENCE=5");
+  result = learner.learn("check 03", "LEARN_TIMEOUT=5");
   CHECK(result.status == 1);
   CHECK(has(result, "no end after "));
   // Prints without end, and takes memory without end.
@@ -241,15 +241,14 @@ TEST_LEARNER("whatever is left on that host is told, and gone with it") {
        {"a cgroup, /sys/fs/cgroup/", "a file, /tmp/x", "a link, x",
         "a mount, /mnt", "a process, ", "the name, x"}) {
     CAPTURE(what);
-    CHECK(result.err.find("apart: left behind: " + what) != std::string::npos);
+    CHECK(result.err.find("host: left behind: " + what) != std::string::npos);
   }
 }
 
 TEST_LEARNER("what umount(8) makes for itself is not left by anybody") {
   const auto result = shell(
-      "unshare --mount sh -c 'mount -t tmpfs none /run; scripts/host/host sh "
-      "-c "
-      "\"mount -t tmpfs none /mnt; umount /mnt\"'");
+      "unshare --mount sh -c 'mount -t tmpfs none /run; "
+      "scripts/host/host sh -c \"mount -t tmpfs none /mnt; umount /mnt\"'");
   CHECK(result.status == 0);
   CHECK(result.err.empty());
 }
@@ -257,13 +256,13 @@ TEST_LEARNER("what umount(8) makes for itself is not left by anybody") {
 TEST_LEARNER("a signal ends that host") {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     CAPTURE(signal);
-    host::Running apart{"scripts/host/host sleep 1000"};
-    const auto name = "apart-" + std::to_string(apart.pid());
-    CHECK(host::comes_to_run(apart.pid(), "sleep"));
+    host::Running throwaway{"scripts/host/host sleep 1000"};
+    const auto name = "throwaway-" + std::to_string(throwaway.pid());
+    CHECK(host::comes_to_run(throwaway.pid(), "sleep"));
     const auto group = "find /sys/fs/cgroup -name " + name;
     CHECK(!shell(group).out.empty());
-    ::kill(apart.pid(), signal);
-    CHECK(apart.finish() == 128 + signal);
+    ::kill(throwaway.pid(), signal);
+    CHECK(throwaway.finish() == 128 + signal);
     CHECK(shell(group).out.empty());
   }
 }

@@ -40,8 +40,8 @@ host::Result on_a_host(const std::string& script,
 
 const std::string kFiles =
     "cd \"$TMPDIR\"; mkdir docs.dead docs.used docs.young matrix.1.dead "
-    "lab.dead apart.dead mutants.dead docs.other; touch docs.other/mine;"
-    "mark docs.dead docs.used docs.young matrix.* lab.* apart.* mutants.*;"
+    "lab.dead throwaway.dead mutants.dead docs.other; touch docs.other/mine;"
+    "mark docs.dead docs.used docs.young matrix.* lab.* throwaway.* mutants.*;"
     "touch docs.young; touch -d \"2 hours ago\" docs.other;"
     "cd \"$OLDPWD\"; ";
 
@@ -73,8 +73,8 @@ TEST_AS_ROOT("of mounts it removes a dead container's /proc, and no other") {
 TEST_AS_ROOT("of cgroups it removes those of dead programs that are empty") {
   const auto result = on_a_host(
       "cd /sys/fs/cgroup; mkdir -p m/box-99999999 m/box-$$ m/box-1x m/boxer-99 "
-      "m/box-99999998 m/script99999999 script99999999 apart-99999999/box-1 "
-      "apart-$$/box-1;"
+      "m/box-99999998 m/script99999999 script99999999 throwaway-99999999/box-1 "
+      "throwaway-$$/box-1;"
       "echo 1 >m/box-99999998/cgroup.procs; cd \"$OLDPWD\";"
       "$reset --dry-run | sort; echo; $reset | grep stays;"
       "cd /sys/fs/cgroup; find . -mindepth 1 -type d | sed s/$$/self/ | "
@@ -82,16 +82,16 @@ TEST_AS_ROOT("of cgroups it removes those of dead programs that are empty") {
   CAPTURE(result.err);
   CHECK(result.status == 0);
   CHECK(result.out ==
-        "reset: rmdir /sys/fs/cgroup/apart-99999999\n"
-        "reset: rmdir /sys/fs/cgroup/apart-99999999/box-1\n"
         "reset: rmdir /sys/fs/cgroup/m/box-99999998\n"
         "reset: rmdir /sys/fs/cgroup/m/box-99999999\n"
-        "reset: rmdir /sys/fs/cgroup/script99999999\n\n"
+        "reset: rmdir /sys/fs/cgroup/script99999999\n"
+        "reset: rmdir /sys/fs/cgroup/throwaway-99999999\n"
+        "reset: rmdir /sys/fs/cgroup/throwaway-99999999/box-1\n\n"
         "reset: /sys/fs/cgroup/m/box-99999998 stays: there are processes in "
         "it\n"
-        "./apart-self\n./apart-self/box-1\n./m\n./m/box-1x\n"
+        "./m\n./m/box-1x\n"
         "./m/box-99999998\n./m/box-self\n./m/boxer-99\n"
-        "./m/script99999999\n");
+        "./m/script99999999\n./throwaway-self\n./throwaway-self/box-1\n");
 }
 
 TEST_AS_ROOT("of rules it removes ours whose link is gone") {
@@ -176,11 +176,11 @@ TEST_AS_ROOT("of files it removes what we put there, if nobody uses it") {
   CAPTURE(result.err);
   CHECK(result.status == 0);
   CHECK(result.out ==
-        "reset: rm -rf --one-file-system apart.dead\n"
         "reset: rm -rf --one-file-system docs.dead\n"
         "reset: rm -rf --one-file-system lab.dead\n"
         "reset: rm -rf --one-file-system matrix.1.dead\n"
-        "reset: rm -rf --one-file-system mutants.dead\n8\n"
+        "reset: rm -rf --one-file-system mutants.dead\n"
+        "reset: rm -rf --one-file-system throwaway.dead\n8\n"
         "docs.other\ndocs.used\ndocs.young\n");
 }
 
@@ -249,14 +249,14 @@ TEST_AS_ROOT("what a killed program of ours has left goes") {
       "until [ -n \"$(find /tmp -path \"$path/.box-leftover\")\" ]; do "
       "[ -e /proc/$program ] || { cat /tmp/log; exit 1; }; sleep 0.05; done\n"
       "kill -KILL -$program; wait $program || :; }\n"
-      "killed '/tmp/apart.*' scripts/host/host sleep 9\n"
+      "killed '/tmp/throwaway.*' scripts/host/host sleep 9\n"
       "killed '/tmp/script*' scripts/container.sh build/rootfs sleep 9\n"
       "killed '/tmp/mutants.*' scripts/ci/mutants\n"
       "touch -d '2 hours ago' /tmp/*.*\n"
       "$reset | sed -n 's,.*rm -rf --one-file-system \\(/tmp/[a-z]*\\).*,"
       "\\1,p' | sort; ls -A /tmp | grep [.] || :");
   CAPTURE(result.err);
-  CHECK(result.out == "/tmp/apart\n/tmp/mutants\n/tmp/script\n");
+  CHECK(result.out == "/tmp/mutants\n/tmp/script\n/tmp/throwaway\n");
 }
 
 TEST_AS_ROOT("what scripts/container.sh keeps by a mount goes with it") {

@@ -13,7 +13,7 @@ def jobs():
     return int(os.environ.get('JOBS') or len(os.sched_getaffinity(0)))
 
 
-def patient_jobs():
+def jobs_that_wait():
     """The same for what waits as long as it computes: two for each processor, or JOBS=N."""
     return jobs() * (1 if os.environ.get('JOBS') else 2)
 

@@ -16,7 +16,7 @@ import time
 FLAGS = ('--headless --disable-gpu --disable-quic --no-first-run --disable-sync '
          '--disable-background-networking --disable-component-update --disable-extensions '
          '--disable-dev-shm-usage --hide-scrollbars --remote-debugging-pipe').split()
-PATIENCE = 120  # Seconds for one answer, on a slow machine too.
+TIMEOUT_SECONDS = 120  # For one answer, on a slow machine too.
 
 
 class Lost(Exception):
@@ -94,7 +94,7 @@ class Page:
 
     def receive(self):
         while b'\0' not in self.rest:
-            if not select.select([self.back], [], [], PATIENCE)[0]:
+            if not select.select([self.back], [], [], TIMEOUT_SECONDS)[0]:
                 raise Lost('chromium does not answer')
             data = os.read(self.back, 1 << 20)
             if not data:
@@ -113,7 +113,7 @@ class Page:
         return reply['result'].get('value')
 
     def until(self, expression):
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT_SECONDS
         while not self.js(f'!!({expression})'):
             if time.monotonic() > end:
                 raise Lost(f'still not: {expression}')
@@ -121,7 +121,7 @@ class Page:
 
     def opened(self):
         """The target of the window that this page has opened."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT_SECONDS
         while True:
             for target in self('Target.getTargets')['targetInfos']:
                 if target['type'] == 'page' and target.get('openerId'):
@@ -166,7 +166,7 @@ class Page:
         self.process.wait()
         os.close(self.to)
         os.close(self.back)
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT_SECONDS
         while os.path.exists(self.home) and time.monotonic() < end:
             shutil.rmtree(self.home, ignore_errors=True)
 

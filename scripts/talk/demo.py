@@ -41,15 +41,15 @@ TMUX = ['tmux', '-L', 'demo']
 STEPS = sorted(name[:2] for name in os.listdir(recording.TOP + '/steps') if name[:2].isdigit())
 ENDING = ('\x03', 'q', '\x04', '')  # Keys, and the end of all keys.
 KEY = 0.03  # Seconds.
-PATIENCE = 20  # The same, for tmux and for a prompt.
+TIMEOUT_SECONDS = 20  # For tmux and for a prompt.
 
 
 def tmux(*words):
     try:
         result = subprocess.run([*TMUX, *words], capture_output=True, text=True,
-                                check=False, timeout=PATIENCE)
+                                check=False, timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
-        raise shells.Failure(f'tmux {words[0]}: no end after {PATIENCE} s') from None
+        raise shells.Failure(f'tmux {words[0]}: no end after {TIMEOUT_SECONDS} s') from None
     if result.returncode:
         raise shells.Failure(f'tmux {words[0]}: {result.stderr.strip()}')
     return result.stdout.strip()
@@ -190,7 +190,7 @@ class Demo:
         try:
             for line in [''] + typed[1:]:
                 pane.type(line + '\n')
-                text = pane.wait(seconds=PATIENCE)
+                text = pane.wait(seconds=TIMEOUT_SECONDS)
             printed = [line.rstrip() for line in text.split('\n')[1:] if line.strip()]
             expected = [line for line in command.expected if line.strip()]
             if why := self.same.lines(expected, printed):

@@ -38,7 +38,7 @@ LOOPBACK = '127.0.0.1'
 COLUMNS, ROWS = 84, 20  # The columns are what the texts need, the rows leave the heading.
 HEAD = 8 << 10          # Bytes of a request.
 CONNECTIONS = 32
-PATIENCE = 5            # Seconds, for a request to come.
+TIMEOUT_SECONDS = 5     # For a request to come.
 GRACE = 1               # Seconds, for a shell to end by itself.
 CHUNK = 16 << 10        # Bytes of output: the page draws one before it gets the next.
 TYPED = 64              # Messages that the shell has not read yet.
@@ -185,7 +185,7 @@ class Server:
 
     async def serve(self, reader, writer):
         try:
-            head = await asyncio.wait_for(reader.readuntil(b'\r\n\r\n'), PATIENCE)
+            head = await asyncio.wait_for(reader.readuntil(b'\r\n\r\n'), TIMEOUT_SECONDS)
             wants_shell, headers = self.check(head)
             if wants_shell:
                 await self.open_shell(reader, writer, headers)
@@ -250,7 +250,7 @@ async def answer(writer, status, page=None):
                   'X-Content-Type-Options: nosniff\r\n'
                   'Cross-Origin-Resource-Policy: same-origin\r\n\r\n').encode() + body)
     with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(writer.drain(), PATIENCE)
+        await asyncio.wait_for(writer.drain(), TIMEOUT_SECONDS)
 
 
 async def serve(settings):

@@ -129,7 +129,7 @@ def check_all():
     os.environ[RAN] = log
     longest = sorted(TEXTS, key=lambda path: -len(transcript.parse(sources.read(path)).commands))
     for (*_, path), status, text in commands.run_all(
-            [['scripts/docs', 'check', path] for path in longest], parallel.patient_jobs()):
+            [['scripts/docs', 'check', path] for path in longest], parallel.jobs_that_wait()):
         counts = results.counts(text) or (0, 1, 0)
         print(text if not results.counts(text) else '\n'.join(text.splitlines()[:-1]),
               end='\n' if len(text.splitlines()) > 1 else '', flush=True)
