@@ -27,7 +27,6 @@
 ##   make lab         a shell in a throw-away Linux, where one is root (COMMAND: that)
 ##   make test-lab    the tests in there, on two kernels, as root and as a user
 ##   make test-arm64  all compiled for arm64, and what an emulator can run of it
-##   make test-musl   the programs with Alpine's C library, and the steps' tests
 ##   make test-compilers  no warning from any compiler that is installed
 ##   make test-distributions  set up, build and test in other releases of Debian
 ##   make slides      the talk, as one page for any browser; make pdf prints it
@@ -195,11 +194,6 @@ test-arm64:
 	@scripts/setup arm64
 	@scripts/ci/arm64
 
-test-musl:
-	@scripts/setup musl
-	@$(MAKE) $(PARALLEL) build $(BUILD)/tests rootfs
-	@scripts/test-musl
-
 test-compilers:
 	@scripts/setup test
 	@$(MAKE) $(PARALLEL) rootfs
@@ -333,7 +327,7 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help build test-programs rootfs setup doctor run test lab test-lab test-arm64 test-musl \
+.PHONY: help build test-programs rootfs setup doctor run test lab test-lab test-arm64 \
         test-compilers test-distributions docs docs-update slides pdf live demo record \
         record-update preflight lint bench matrix mutants mistakes progress inspect \
         checker reset clean 01 02 03 04 05 06 07 08

@@ -421,10 +421,6 @@ class Lessons(unittest.TestCase):
                         self.assertTrue(quote in known)
         self.assertGreater(number, 4)
 
-    def test_they_run_more_than_150_commands(self):
-        self.assertGreater(sum(len(transcript.parse(sources.read(path)).commands)
-                               for path in glob.glob('steps/*/README.md')), 150)
-
 
 def below(pid):
     """The command lines of all processes that descend from one."""
