@@ -1,0 +1,63 @@
+#!/usr/bin/python3
+"""Tests of the tables of what ran where. Ends with a line that sums all."""
+
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from ci import results, summed
+from texts import transcript
+
+
+class Runs(unittest.TestCase):
+    ROWS = [results.Row('host', '6.18', 'v1 + v2', 'root', 800, 0, 30),
+            results.Row('lab', '6.1', 'v2', 'rootless', 300, 0, 100)]
+
+    def test_the_counts_are_the_last_ones(self):
+        self.assertEqual(results.counts('1 passed, 0 failed, 0 skipped\n'
+                                        '2 passed, 1 failed, 3 skipped\nran: a:1\n'), (2, 1, 3))
+        self.assertIsNone(results.counts('a kernel that hangs'))
+
+    def test_kernels_and_cgroups_are_named_short(self):
+        self.assertEqual(results.version('6.12.95+deb12-amd64'), '6.12')
+        both = 'a /a cgroup rw 0 0\nb /b cgroup2 rw 0 0'
+        self.assertEqual(results.cgroup(both), 'v1 + v2')
+        self.assertEqual(results.cgroup('b /b cgroup2 rw 0 0'), 'v2')
+        self.assertEqual(results.cgroup(''), 'none')
+
+    def test_a_table_is_read_as_it_is_written(self):
+        text = '\n'.join(['Before.'] + results.table(self.ROWS) + ['', 'After.'])
+        self.assertEqual(results.rows(text), self.ROWS)
+        self.assertEqual(results.with_table(text, self.ROWS), text)
+        self.assertEqual(results.rows(results.with_table(text, self.ROWS[1:])), self.ROWS[1:])
+        with self.assertRaises(ValueError):
+            results.rows('Before.')
+
+
+class RanNowhere(unittest.TestCase):
+    TEXT = '\n'.join(['```console', 'host# one', 'host# two', '```',
+                      '```console if cgroup v2', 'host# three', '```'])
+
+    def nowhere(self, *ran):
+        return results.nowhere([('a.md', command)
+                                for command in transcript.parse(self.TEXT).commands], set(ran))
+
+    def test_several_machines_cover_all(self):
+        self.assertEqual(self.nowhere('a.md:2', 'a.md:3', 'a.md:6'), (2, []))
+
+    def test_a_block_that_is_for_none_of_them_is_named(self):
+        self.assertEqual(self.nowhere('a.md:2', 'a.md:3'),
+                         (2, ['a.md:5: ran nowhere: it is for cgroup v2']))
+
+    def test_half_a_block_does_not_count(self):
+        self.assertEqual(self.nowhere('a.md:2', 'a.md:6'), (2, ['a.md:1: ran nowhere']))
+
+    def test_the_same_line_of_another_text_does_not_count(self):
+        self.assertEqual(self.nowhere('b.md:2', 'b.md:3', 'a.md:6'), (2, ['a.md:1: ran nowhere']))
+
+
+if __name__ == '__main__':
+    os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    summed.main()

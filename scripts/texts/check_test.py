@@ -1,0 +1,243 @@
+#!/usr/bin/python3
+"""Tests of scripts/docs, on texts with a fault. Ends with a line that sums all."""
+
+import glob
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from ci import summed
+from texts import sources
+
+
+def below(pid):
+    """The command lines of all processes that descend from one."""
+    found = []
+    for child in contents(f'/proc/{pid}/task/{pid}/children').split():
+        found += [contents(f'/proc/{child}/cmdline').replace('\0', ' ').strip(), *below(child)]
+    return found
+
+
+def contents(path):
+    """Of a process that might have ended meanwhile."""
+    try:
+        return sources.read(path)
+    except (FileNotFoundError, ProcessLookupError):
+        return ''
+
+
+@unittest.skipUnless(os.geteuid() == 0, 'texts are run as root')
+class WholeTexts(unittest.TestCase):
+    """scripts/docs, on texts with a fault."""
+
+    def check(self, *lines, verb='check'):
+        """What it ends with, what it says, and the text as it is then."""
+        with tempfile.TemporaryDirectory(dir='build') as place:
+            path = os.path.join(place, 'README.md')
+            with open(path, 'w', encoding='utf-8') as file:
+                file.write('\n'.join(lines) + '\n')
+            result = subprocess.run(['scripts/docs', verb, path], capture_output=True,
+                                    text=True, check=False)
+            self.assertEqual(result.stderr, '')
+            return (result.returncode, result.stdout.replace(path, 'README.md'),
+                    sources.read(path).splitlines())
+
+    def test_a_true_one_passes(self):
+        status, said, _ = self.check(
+            '<!-- vary: 7 -->', '```console', 'host# echo $$', '7', 'host# kill -0 7; id -u', '0',
+            'host$ id -u', '1000', '```')
+        self.assertEqual(status, 0, said)
+
+    def test_an_ordinary_users_path_is_as_short_as_debians(self):
+        status, said, _ = self.check('```console', 'host$ echo $PATH | grep -c sbin', '0',
+                                     'host# echo $PATH | grep -c sbin', '1', '```')
+        self.assertEqual(status, 0, said)
+
+    def test_an_update_writes_what_came_out_where_it_differs(self):
+        text = ['<!-- vary: 7 -->', '1. Why?', '   ```console', '   host# echo 1; echo 2', '   old',
+                '   host# echo 3', '   7', '   ```']
+        self.assertEqual(self.check(*text, verb='update')[2],
+                         text[:4] + ['   1', '   2'] + text[5:])
+
+    def test_two_numbers_shown_equal_that_differ_fail(self):
+        status, said, _ = self.check('<!-- vary: 7 -->', '```console', 'host# echo 1', '7',
+                                  'host# echo 2', '7', '```')
+        self.assertEqual(status, 1)
+        self.assertIn('README.md:5: echo 2: 7 was 1 before, and is 2 now', said)
+
+    def test_a_lesson_without_a_block_that_is_run_fails(self):
+        for lines in (['# A lesson'], ['If nothing:', '```console if nothing', 'host# true', '```']):
+            status, said, _ = self.check(*lines)
+            self.assertEqual(status, 1)
+            self.assertIn('README.md: a lesson in which nothing is run', said)
+
+    def test_a_kind_of_host_that_nobody_knows_fails(self):
+        said = self.check('```console if cgroup v3', 'host# true', '```')[1]
+        self.assertIn('no such kind of host: cgroup v3', said)
+
+    def test_a_kind_of_host_that_the_sentence_above_does_not_name_fails(self):
+        said = self.check('It counts.', '', '```console if cgroup v1', 'host# true', '```')[1]
+        self.assertIn('README.md:3: the sentence above does not say that it is for cgroup v1', said)
+
+    def test_links_and_code_that_are_gone_fail(self):
+        said = self.check('# Here', '[a](none.md) [b](#there) [c](#here)',
+                          '<!-- code none.cpp: void none -->', '```cpp', '```')[1]
+        for what in ('leads nowhere: none.md', 'leads nowhere: #there', 'none.cpp: '):
+            self.assertIn(what, said)
+        self.assertNotIn('#here', said)
+
+    def test_code_that_is_cut_from_nowhere_fails(self):
+        status, said, _ = self.check('```console', 'host# true', '```', '', '```cpp', 'int a;', '```')
+        self.assertEqual(status, 1)
+        self.assertIn('README.md: code that is cut from no source: ```cpp', said)
+
+    def test_what_is_left_behind_or_taken_away_fails(self):
+        group = next(line.split()[1] for line in sources.read('/proc/self/mounts').splitlines()
+                     if line.split()[2].startswith('cgroup')) + '/left4711'
+        traces = {
+            'file /dev/shm/left': 'touch /dev/shm/left', 'file /root/left': 'touch /root/left',
+            'file /etc/hosts (': 'echo >>/etc/hosts', 'mount /mnt': 'mount --bind /mnt /mnt',
+            'interface left': 'ip link add left type veth peer name right',
+            'route blackhole 10.9.9.9': 'ip route add blackhole 10.9.9.9',
+            'process sleep 4711': 'setsid sleep 4711 &', 'System V msg': 'ipcmk -Q >/dev/null',
+            'setting kernel/hostname = left': 'hostname left', f'cgroup {group}': f'mkdir {group}',
+            'file /run/host/rootfs-0/root/left (': 'touch build/rootfs/root/left'}
+        status, said, _ = self.check('```console', *(f'host# ({typed})' for typed in traces.values()),
+                                     'host$ touch build/rootfs/mine', '```')
+        self.assertEqual(status, 1)
+        for trace in traces:
+            self.assertIn(f'README.md: leaves a trace: {trace}', said)
+        self.assertIn('README.md: leaves a trace: file /run/host/rootfs-1000/mine (', said)
+        self.assertIn('README.md: takes away: setting kernel/hostname = host', said)
+        self.assertFalse(os.path.exists(group))
+
+    def test_what_nobody_gave_to_the_text_cannot_be_written_to(self):
+        status, said, _ = self.check('```console', 'host# touch /left', '```')
+        self.assertEqual(status, 1)
+        self.assertIn("touch: cannot touch '/left': Read-only file system", said)
+
+    def test_what_others_do_meanwhile_is_not_the_texts(self):
+        with tempfile.TemporaryDirectory(dir='steps') as place, subprocess.Popen(
+                ['sh', '-c', f'sleep 2; touch {place}/.README.md.swp; sleep 9']) as other:
+            status, said, _ = self.check('```console', 'host# sleep 3', '```')
+            other.kill()
+        self.assertEqual(status, 0, said)
+
+    def test_a_network_namespace_that_others_remove_meanwhile_is_not_the_texts(self):
+        name = f'docs-test-{os.getpid()}'
+        subprocess.run(['ip', 'netns', 'add', name], check=True)
+        wait = 'until pgrep -fx "sleep 4.711" >/dev/null; do sleep 0.1; done'
+        with subprocess.Popen(['sh', '-c', f'{wait}; ip netns delete {name}']) as other:
+            status, said, _ = self.check('```console', 'host# sleep 4.711', '```')
+            other.wait()
+        self.assertEqual(status, 0, said)
+
+    def test_a_signal_ends_it_whenever_it_comes_and_leaves_nothing(self):
+        """^C and ^\\, which the terminal sends to all; and others, which are sent to it alone."""
+        for number, send in ((signal.SIGINT, os.killpg), (signal.SIGQUIT, os.killpg),
+                             (signal.SIGINT, os.kill), (signal.SIGTERM, os.kill),
+                             (signal.SIGHUP, os.killpg)):
+            for moment in ('docs.*', 'chown', 'sleep 4711'):
+                with self.subTest(number, send=send, moment=moment):
+                    self.end_it(send, number, moment)
+
+    def end_it(self, send, number, moment):
+        """When there is a file of this name, or a process whose command line begins so."""
+        with tempfile.TemporaryDirectory() as place, tempfile.TemporaryFile('w+') as said:
+            with open(f'{place}/README.md', 'w', encoding='utf-8') as file:
+                file.write('```console\nhost# sleep 4711\n```\n')
+            with subprocess.Popen(['scripts/docs', 'check', file.name], start_new_session=True,
+                                  env={**os.environ, 'TMPDIR': place},
+                                  preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+                                  stdout=said, stderr=said) as docs:
+                while docs.poll() is None and not (
+                        glob.glob(f'{place}/{moment}') or
+                        any(line.startswith(moment) for line in below(docs.pid))):
+                    time.sleep(0.001)
+                send(docs.pid, number)
+                docs.wait()
+            said.seek(0)
+            self.assertEqual(docs.returncode, 128 + number, said.read())
+            self.assertEqual(glob.glob(f'{place}/docs.*'), [])
+
+    def test_a_signal_that_its_caller_ignores_does_not_end_it(self):
+        with tempfile.TemporaryDirectory(dir='build') as place:
+            os.mkfifo(f'{place}/fifo')
+            with open(f'{place}/README.md', 'w', encoding='utf-8') as file:
+                file.write(f'```console\nhost# cat {place}/fifo\nend\n```\n')
+            with subprocess.Popen(['scripts/docs', 'check', file.name], start_new_session=True,
+                                  preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+                                  stdout=subprocess.PIPE, text=True) as docs:
+                while docs.poll() is None and f'cat {place}/fifo' not in below(docs.pid):
+                    time.sleep(0.01)
+                os.killpg(docs.pid, signal.SIGHUP)
+                with open(f'{place}/fifo', 'w', encoding='utf-8') as fifo:
+                    fifo.write('end\n')
+                said = docs.communicate()[0]
+            self.assertEqual(docs.returncode, 0, said)
+
+    def test_a_text_may_lie_where_its_host_has_files_of_its_own(self):
+        def run(verb, path, status, end):
+            result = subprocess.run(['scripts/docs', verb, path], capture_output=True, text=True,
+                                    check=False)
+            self.assertEqual((result.returncode, result.stderr), (status, ''))
+            self.assertIn(end, result.stdout)
+        for top in ('/tmp', '/root', '/opt'):
+            with self.subTest(top), tempfile.TemporaryDirectory(prefix='a blank', dir=top) as place:
+                paths = [f'{place}/README.md', f'{place}.md']
+                for path in paths:
+                    with open(path, 'w', encoding='utf-8') as file:
+                        file.write('```console\nhost# echo 1\n2\n```\n')
+                try:
+                    run('check', paths[0], 1, 'real: 1')
+                    run('update', paths[1], 0, 'updated')
+                    run('check', paths[1], 0, ' passed, 0 failed, 0 skipped')
+                finally:
+                    os.remove(paths[1])
+
+    def test_a_path_is_seen_from_where_its_caller_is(self):
+        with tempfile.TemporaryDirectory(dir='build') as place:
+            with open(f'{place}/README.md', 'w', encoding='utf-8') as file:
+                file.write('```console\nhost# echo 1\n1\n```\n[a](other.md)\n')
+            result = subprocess.run([os.path.abspath('scripts/docs'), 'check', 'README.md'], cwd=place,
+                                    capture_output=True, text=True, check=False)
+            self.assertIn(f'{place}/README.md: leads nowhere: other.md', result.stdout)
+
+    def test_what_is_no_text_is_one_line(self):
+        for path in ('nosuch.md', 'steps/02-pidns/main.cpp', 'steps'):
+            result = subprocess.run(['scripts/docs', 'check', path], capture_output=True,
+                                    text=True, check=False)
+            self.assertEqual((result.returncode, len(result.stderr.splitlines())), (1, 1), path)
+
+    def test_without_root_what_needs_no_running_is_checked(self):
+        if os.geteuid() != 0:
+            self.skipTest('root becomes somebody else here')
+        with tempfile.TemporaryDirectory(dir='/tmp') as place:
+            os.chmod(place, 0o755)
+            for name in ('scripts', 'steps'):
+                shutil.copytree(name, f'{place}/{name}')
+            with open(f'{place}/steps/04-uts/README.md', 'a', encoding='utf-8') as file:
+                file.write('\n[a](none.md)\n')
+            result = subprocess.run([f'{place}/scripts/docs', 'check', 'steps/04-uts/README.md'],
+                                    capture_output=True, text=True, check=False, user=65534,
+                                    cwd=place)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn('README.md: leads nowhere: none.md', result.stdout)
+
+    def test_the_text_of_02_notices_that_its_flag_is_gone(self):
+        result = subprocess.run(['scripts/ci/mutants', 'no CLONE_NEWPID'], capture_output=True,
+                                env={**os.environ, 'TEXTS': 'yes'}, text=True, check=False)
+        self.assertIn('steps/02-pidns/README.md:', result.stdout)
+        self.assertIn('1 mutants, 0 not noticed', result.stdout)
+
+
+if __name__ == '__main__':
+    os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    summed.main()

@@ -1,0 +1,292 @@
+#!/usr/bin/python3
+"""Tests of what the lessons, their drawings, and the files for other machines say. Ends with a line that sums all."""
+
+import errno
+import glob
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from ci import summed
+from texts import drawings, sources, transcript
+
+
+class Lessons(unittest.TestCase):
+    # The story, and from "By hand" on what is looked up. A lesson can have more parts.
+    PARTS = ['Run it', 'The idea', 'The code', 'Look from outside', 'What is still open',
+             'You can now explain', 'Check yourself', 'Exercises', 'By hand', 'How others do it',
+             'What changed in the matrix', 'Pitfalls', 'Further reading']
+
+    def test_each_has_all_its_parts(self):
+        paths = sorted(glob.glob('steps/0*/README.md'))
+        self.assertEqual(len(paths), 8)
+        for path in paths:
+            with self.subTest(path):
+                text = sources.read(path)
+                hole, *parts = re.findall('^## (.*)', text, re.M)
+                self.assertIn(hole, ('The problem', f'The hole in step {int(path[6:8]) - 1:02}'))
+                self.assertEqual([part for part in parts if part in self.PARTS], self.PARTS)
+                self.assertIn('](diagram.svg)', text)
+                questions = text.partition('## Check yourself')[2]
+                self.assertEqual(questions.count('<details><summary>Answer</summary>'), 6)
+                for goal in ('start', 'check'):
+                    self.assertIn(f'`make {goal}-{path[6:8]}`', questions)
+
+    def test_the_table_of_namespaces_is_the_kernels_and_the_steps(self):
+        rows = re.findall(r'^\| (\w+) \| `(CLONE_\w+)` \| (\w+)_namespaces\(7\) \| .* \| (.*) \|$',
+                          sources.read('steps/04-uts/README.md'), re.M)
+        self.assertEqual(sorted(kind for kind, *_ in rows), sorted(
+            kind for kind in os.listdir('/proc/self/ns') if not kind.endswith('_for_children')))
+        for kind, flag, page, step in rows:
+            self.assertEqual(page, {'mnt': 'mount', 'net': 'network'}.get(kind, kind))
+            self.assertIn(flag, {'CLONE_NEWNS', 'CLONE_NEW' + kind.upper()})
+            used_in = [path[6:8] for path in sorted(glob.glob('steps/0*/main.cpp'))
+                       if re.search(rf'\b{flag}\b', sources.read(path))]
+            self.assertEqual(step[:2], used_in[0] if used_in else 'no', flag)
+
+    def test_the_table_of_cgroup_files_names_those_that_are_used(self):
+        text = sources.read('steps/07-cgroup-memory/README.md')
+        used = sources.read('steps/07-cgroup-memory/main.cpp') + '\n'.join(
+            line for command in transcript.parse(text).commands for line in command.typed)
+        # All but the drawing, the kernel's page, and a name in runc's config.json.
+        named = set(re.findall(r'\b(?:memory|cgroup)\.[a-z._]*[a-z]\b', text)
+                    ) - {'cgroup.svg', 'memory.rst', 'memory.limit'}
+        self.assertGreater(len(named), 6)
+        for name in named:
+            self.assertRegex(used, re.escape(name) + r'\b')
+
+    def test_the_files_of_v1_and_of_v2_are_each_used_where_there_is_that_version(self):
+        text = sources.read('steps/07-cgroup-memory/README.md')
+        commands = transcript.parse(text).commands
+        table = text.partition('| | v1 | v2 |')[2].partition('\n\n')[0]
+        rows = [row.split('|')[2:4] for row in table.splitlines() if row.startswith('| ')]
+        for column, other in ((0, 'cgroup v2'), (1, 'cgroup v1')):
+            names = re.findall(r'\b(?:memory|cgroup)\.[a-z._]+[a-z]', ' '.join(
+                row[column] for row in rows if 'subtree' not in row[column]))
+            self.assertGreater(len(names), 2)
+            for name in names:
+                self.assertNotIn(name, [word for command in commands if command.condition == other
+                                        for word in re.findall(r'[\w.]+', ' '.join(command.typed))])
+
+    def test_the_table_of_controllers_has_all_of_this_kernels(self):
+        table = sources.read('steps/07-cgroup-memory/README.md').partition(
+            '| v1 | v2 | counts')[2].partition('\n\n')[0]
+        named = [set(re.findall(r'\w+', '|'.join(line.split('|')[column]
+                                                 for line in table.splitlines()[2:])))
+                 for column in (1, 2)]
+        self.assertGreater(len(named[0]), 12)
+        known = [line.split() for line in sources.read('/proc/cgroups').splitlines()[1:]]
+        on_v1 = {name for name, tree, *_ in known if tree != '0'}
+        on_v2 = {name for path in glob.glob('/sys/fs/cgroup/cgroup.controllers') +
+                 glob.glob('/sys/fs/cgroup/*/cgroup.controllers')
+                 for name in sources.read(path).split()}
+        self.assertLessEqual(on_v1, named[0])
+        self.assertLessEqual(on_v2, named[1])
+        self.assertLessEqual({name for name, *_ in known} - {'debug'}, named[0] | named[1])
+
+    def test_the_deck_has_the_kinds_of_namespaces_of_the_text(self):
+        in_text = re.findall(r'^\| \w+ \| `(CLONE_\w+)` \| \w+\(7\) \| ([\d.]+) \|',
+                             sources.read('steps/04-uts/README.md'), re.M)
+        in_deck = re.findall(r'^\| \w+ \| `(CLONE_\w+)` \| ([\d.]+) \|',
+                             sources.read('slides/slides.md'), re.M)
+        self.assertEqual(len(in_text), 8)
+        self.assertEqual(in_text, in_deck)
+
+    def test_the_table_of_walls_has_every_file_of_08(self):
+        table = sources.read('steps/08-all/README.md').partition(
+            '| IPC namespace')[2].partition('\n\n')[0]
+        self.assertEqual(
+            set(re.findall(r'\]\((\w+\.cpp)\)', table)),
+            set(re.findall(r'^// -* ?(\w+\.cpp)\b', sources.read('steps/08-all/layers.hpp'),
+                           re.M)) | {'terminal.cpp'})
+
+    def test_08_keeps_as_many_capabilities_as_its_text_says(self):
+        kept = sources.read('steps/08-all/capabilities.cpp').partition('kKept{')[2].partition('}')[0]
+        self.assertIn(f'| capabilities | {len(re.findall("CAP_", kept))}, in a user namespace | ',
+                      sources.read('steps/08-all/README.md'))
+
+    def test_an_error_that_is_quoted_in_a_sentence_is_shown_by_a_block(self):
+        """One of the same text, or a program of ours says it."""
+        fault = re.compile("|".join(map(re.escape, map(os.strerror, errno.errorcode))) +
+                           "|can't |^cannot |^no wall", re.I)
+        number = 0
+        for path in sorted(glob.glob('steps/0*/README.md')):
+            text = sources.read(path)
+            shown = [line for command in transcript.parse(text).commands for line in command.expected]
+            said = [sources.read(source) for source in glob.glob('common/*.?pp') +
+                    glob.glob(os.path.dirname(path) + '/*.cpp')]
+            known = '\n'.join(shown + said)
+            for quotes in re.findall(r'`([^`]*)`|"([^"]*)"', sources.BLOCK.sub('', text)):
+                quote = ' '.join(''.join(quotes).split())
+                if fault.search(quote):
+                    number += 1
+                    with self.subTest(path, quote=quote):
+                        self.assertTrue(quote in known)
+        self.assertGreater(number, 4)
+
+
+class Drawings(unittest.TestCase):
+    """What a browser measures in them is tested with the slides."""
+
+    def drawn(self, path):
+        """The text of a drawing from top to bottom: pairs of a height and words."""
+        return sorted((int(y), re.sub('<.*?>', '', words)) for y, words in re.findall(
+            r'<text [^>]*\by="(\d+)"[^>]*>(.*?)</text>', sources.read(path)))
+
+    def test_they_say_what_the_lesson_and_the_code_say(self):
+        steps = {os.path.basename(os.path.dirname(path)) for path in drawings.paths()}
+        self.assertEqual(sorted(steps), [path[6:-9] for path in sorted(glob.glob('steps/0*/main.cpp'))])
+        for path in drawings.paths():
+            with self.subTest(path):
+                self.assertEqual(drawings.faults(path), [])
+
+    def test_what_differs_or_cannot_be_read_is_a_fault(self):
+        path = next(path for path in drawings.paths() if path.endswith('/pids.svg'))
+        svg, end = sources.read(path), '</g>\n</svg>'
+        accent, quiet = (drawings.palette.colours()[name] for name in ('layer-02', 'quiet'))
+        for old, new, why in (
+                ('>4104<', '>4999<', 'neither its lesson nor the code has 4999'),
+                ('>clone<', '>clones<', 'neither its lesson nor the code has clones'),
+                ('>ESRCH<', '>EDOM<', 'neither its lesson nor the code has EDOM'),
+                ('4103 02-pidns,', '02-pidns,', 'its desc does not say 4103'),
+                ('role="img"', '', 'its role is not img'),
+                ('</text>', '', 'not XML'),
+                ('>One process, two numbers</title>', '></title>', 'no title'),
+                (' in the list of the container: no process has', ' in it. No process has', None),
+                ('height="824"', 'height="800"', 'not a sheet'),
+                ('class="d02-pids"', 'class="pids"', 'its class'),
+                ('<g id="d02-pids-nested"', '<g id="nested"', 'the id nested'),
+                ('<g id="d02-pids-nested"', '<g id="d02-pids-desc"', 'two parts'),
+                ('#d02-pids-a)', '#d02-pids-b)', 'it needs d02-pids-b'),
+                (end, '<image href="more.png"/>' + end, 'a image'),
+                ('<style>', '<style>@import "more.css";', 'from elsewhere'),
+                (accent, '#1d5fbf', f'light: it has not the colour of its layer, {accent}'),
+                (quiet, '#123456', 'light: #123456 is no colour'),
+                ('class="bg"', 'fill="#ffffff"', '#ffffff is the same in the light and in the dark'),
+                ('.d02-pids .q{fill:#a4adb8}', '', 'not every rule'),
+                ('.d02-pids .dash', '.dash', '.dash would also apply'),
+                ('font-size:18px', 'font-size:14px', 'text of 14')):
+            self.assertIn(old, svg)
+            found = ' '.join(drawings.faults(path, svg.replace(old, new)))
+            self.assertIn(why or '', found, old)
+            self.assertEqual(bool(why), bool(found), found)
+
+    def test_a_lesson_shows_each_once_in_words_that_prove_nothing(self):
+        path = drawings.TOP + '/steps/02-pidns/pids.svg'
+        lesson = sources.read('steps/02-pidns/README.md')
+        for pattern, new in ((r'\]\(pids.svg\)', '](other.svg)'),
+                             (r'\]\(pids.svg\)', '](pids.svg)\n![](pids.svg)'),
+                             (r'!\[[^]]*\]\(pids', '![All of it](pids')):
+            changed, number = re.subn(pattern, new, lesson)
+            self.assertEqual(number, 1)
+            self.assertEqual(len(drawings.faults(path, lesson=changed)), 1, new)
+        self.assertEqual(drawings.without('Text.\n![8888](pids.svg)\n', 'pids.svg'), 'Text.\n\n')
+
+    def test_the_gate_is_drawn_in_the_order_of_the_code(self):
+        code = sources.read('steps/03-userns/main.cpp')
+        mapped = sources.cut(code, 'void map_ids').partition('} else {')[2]
+        files = sorted(('uid_map', 'setgroups', 'gid_map'), key=mapped.index)
+        child = code.partition('sys::clone(')[2]
+        calls = {'gate.wait': 'waits at the gate', 'become_root': 'becomes root',
+                 'change_root': 'chroot', '::execvp': 'execvp'}
+        in_child = [calls[call] for call in sorted(calls, key=child.index)]
+        self.assertLess(child.index('map_ids(child'), child.index('gate.open'))
+        drawn = [words for _, words in self.drawn('steps/03-userns/gate.svg')]
+
+        def place(word):
+            return next(at for at, words in enumerate(drawn) if word in words)
+        for order in (['clone(', in_child[0], 'writes in', *files, 'opens the gate', *in_child[1:]],
+                      ['opens the gate', 'waits for the end', 'exit status']):
+            self.assertEqual(sorted(order, key=place), order)
+
+    def test_every_mount_is_counted(self):
+        text = sources.read('steps/05-mountns/README.md')
+        listed = next(command.expected for command in transcript.parse(text).commands
+                      if re.match(r'cut .*/mountinfo$', command.typed[0]))
+        self.assertEqual(listed[-1], '/mnt')  # It is made by hand, after the start.
+        drawn = [words for _, words in self.drawn('steps/05-mountns/mounts.svg')]
+        named = [word[len('/tmp/root'):] or '/' for word in drawn if re.fullmatch('/tmp/root.*', word)]
+        self.assertLess({*named}, {*listed})
+        self.assertIn(f'and {len(listed) - 1 - len(named)} more', drawn)
+
+    def test_the_number_of_the_cable_is_that_of_its_addresses(self):
+        drawn = ' '.join(words for _, words in self.drawn('steps/06-netns-veth/cable.svg'))
+        number = int(re.search(r'\bbox(\d+)', drawn)[1])
+        ends = {int(end) for end in re.findall(r'\b10\.199\.0\.(\d+)', drawn)}
+        self.assertEqual(ends, {4 * number + 1, 4 * number + 2})  # The two of its number.
+
+    def test_every_ring_stops_one_attack(self):
+        drawn = sources.read('steps/08-all/walls.svg')
+        rings = re.findall(r'<text class="t" x="\d+" y="\d+"><tspan class="b">(.*?)<', drawn)
+        legend = re.findall(r'<text class="q s" x="562" [^>]*>(.*?)<', drawn)
+        self.assertEqual(len(rings), 7)
+        self.assertEqual(legend, rings[::-1])  # The innermost stops the first.
+
+    @unittest.skipIf(os.geteuid() != 0, 'only root has an eth0 in its container')
+    def test_the_attacks_end_as_drawn(self):
+        rows = {}  # Of each height, what stands there: an attack, a wall, how it ends.
+        for y, words in self.drawn('steps/08-all/walls.svg'):
+            rows.setdefault(y, []).append(words)
+        victim = subprocess.Popen(['sleep', '60'])
+        self.addCleanup(victim.wait)
+        self.addCleanup(victim.kill)  # First the last.
+        attacks = {
+            'unshare -U: a user namespace': ('unshare', '-U', 'true'),
+            'ip link set eth0 down': ('ip', 'link', 'set', 'eth0', 'down'),
+            'run /proc/self/exe': ('/proc/self/exe', '--help'),
+            'read /sys/firmware': ('ls', '/sys/firmware'),
+            'more than 256 processes':
+                ('sh', '-c', 'for n in $(seq 300); do sleep 5 & done 2>&1; exit 1'),
+            'kill 4101, a host process': ('sh', '-c', f'kill {victim.pid}')}
+        # A set-uid program has a test in steps/08-all/test.cpp.
+        self.assertEqual({*attacks}, {word for row in rows.values() for word in row} & {*attacks})
+        for attack, command in attacks.items():
+            with self.subTest(attack):
+                end = next(row for row in rows.values() if attack in row)
+                result = subprocess.run(['build/08-all', 'build/rootfs', *command], check=False,
+                                        capture_output=True, text=True)
+                said = (result.stdout + result.stderr).strip()
+                if 'empty' in end:
+                    self.assertEqual((said, result.returncode), ('', 0))
+                    continue
+                error, = (word for word in end if word in errno.errorcode.values())
+                self.assertIn(os.strerror(getattr(errno, error)), said)
+                self.assertNotEqual(result.returncode, 0)
+        self.assertIsNone(victim.poll())
+
+
+@unittest.skipIf(os.geteuid() != 0, 'texts are run as root')
+class Machines(unittest.TestCase):
+    """Those that others make for the course, by our description of them."""
+
+    def test_the_dev_container_is_privileged_and_its_commands_are_ours(self):
+        with open('.devcontainer/devcontainer.json', encoding='utf-8') as file:
+            about = json.load(file)
+        self.assertIs(about['privileged'], True)
+        for name, command, dry in (
+                ('onCreateCommand', 'scripts/setup test', 'scripts/setup --list apt test'),
+                ('postCreateCommand', 'make build rootfs', 'make -n build rootfs')):
+            self.assertEqual(about[name], command)
+            subprocess.run(dry.split(), check=True, capture_output=True)
+
+    @unittest.skipUnless(importlib.util.find_spec('yaml'), 'there is no yaml module')
+    def test_the_machine_for_lima_is_yaml_and_sets_up_by_a_script_of_sh(self):
+        import yaml
+        with open('.lima.yaml', encoding='utf-8') as file:
+            about = yaml.safe_load(file)
+        self.assertEqual(about['base'], 'template://debian-12')
+        self.assertEqual([part['mode'] for part in about['provision']], ['system'])
+        script = about['provision'][0]['script']
+        self.assertIn('apt-get install', script)
+        subprocess.run(['sh', '-n'], input=script, text=True, check=True)
+
+
+if __name__ == '__main__':
+    os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    summed.main()

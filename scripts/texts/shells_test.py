@@ -1,0 +1,54 @@
+#!/usr/bin/python3
+"""Tests of the shells in which the commands of a text run. Ends with a line that sums all."""
+
+import os
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from ci import summed
+from texts import shells
+
+
+class Shells(unittest.TestCase):
+    def setUp(self):
+        with tempfile.NamedTemporaryFile('w', delete=False) as file:
+            file.write(shells.SETTINGS)
+        self.addCleanup(os.unlink, file.name)
+        self.shell = shells.Shell(shells.host_shell(file.name), shells.host_environment('/'))
+        self.addCleanup(self.shell.close)
+
+    def test_lines_are_returned_without_what_was_typed(self):
+        self.assertEqual(self.shell.run(['echo one; echo two']), ['one', 'two'])
+        self.assertEqual(self.shell.run(['true']), [])
+        self.assertEqual(self.shell.run(['printf half']), ['half'])
+        self.assertEqual(self.shell.run(['cat <<END', 'word', 'END']), ['word'])
+
+    def test_a_shell_knows_whether_it_is_in_a_container(self):
+        self.shell.run(["env PS1='box# ' sh -i"])
+        self.assertTrue(self.shell.inside)
+        self.assertEqual(self.shell.run(['echo in']), ['in'])
+        self.shell.run(['exit'])
+        self.assertFalse(self.shell.inside)
+
+    def test_what_does_not_come_back_is_an_error(self):
+        with self.assertRaises(shells.Failure):
+            os.write(self.shell.file, b'sleep 60\n')
+            self.shell.wait(seconds=0.3)
+        os.write(self.shell.file, b'\x03')
+
+    def test_what_prints_for_ever_is_an_error(self):
+        with self.assertRaises(shells.Failure):
+            self.shell.run(['yes'])
+        os.write(self.shell.file, b'\x03')
+
+    def test_a_shell_that_ends_is_an_error(self):
+        with self.assertRaises(shells.Failure):
+            self.shell.run(['exit'])
+
+
+if __name__ == '__main__':
+    os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    summed.main()

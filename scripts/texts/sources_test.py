@@ -1,0 +1,68 @@
+#!/usr/bin/python3
+"""Tests of what a text takes from the sources, and of its links. Ends with a line that sums all."""
+
+import os
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from ci import summed
+from texts import sources
+
+
+class Cutting(unittest.TestCase):
+    SOURCE = '\n'.join([
+        '// Why.', '// More.', 'void one(int a) {', '  if (a) {', '  }', '}', '',
+        'int main() {', '  first();', '  second();', '}', ''])
+
+    def test_a_function_with_its_comment(self):
+        self.assertEqual(sources.cut(self.SOURCE, 'void one'),
+                         '// Why.\n// More.\nvoid one(int a) {\n  if (a) {\n  }\n}\n')
+
+    def test_from_a_line_to_a_line_without_their_indent(self):
+        self.assertEqual(sources.cut(self.SOURCE, 'first() ... second()'),
+                         'first();\nsecond();\n')
+
+    def test_what_is_gone_is_an_error(self):
+        for what in ('void two', 'first() ... third()', 'second() ... first()'):
+            with self.assertRaises(sources.Missing):
+                sources.cut(self.SOURCE, what)
+        with self.assertRaises(sources.Missing):
+            sources.cut('void one() {\n  first();', 'void one')
+
+    def test_code_of_which_nobody_says_where_it_is_from_is_refused(self):
+        for line in ('<!--code main.cpp: main -->', ' <!-- code main.cpp: main -->', 'Look:'):
+            self.assertNotEqual(sources.uncut_code(f'{line}\n```cpp\nint main();\n```\n'), '', line)
+        for line in ('<!-- code main.cpp: main -->\n```cpp', '1. Like this:\n   ```cpp'):
+            self.assertEqual(sources.uncut_code(f'{line}\nint main();\n```\n'), '', line)
+
+
+class Links(unittest.TestCase):
+    def broken(self, text):
+        with tempfile.TemporaryDirectory() as place:
+            with open(os.path.join(place, 'other.md'), 'w', encoding='utf-8') as file:
+                file.write('# A `title` here\n')
+            return sources.broken_links(os.path.join(place, 'this.md'), text)
+
+    def test_files_and_headings_are_looked_for(self):
+        self.assertEqual(self.broken('[a](other.md) [b](other.md#a-title-here)'), [])
+        self.assertEqual(self.broken('[a](none.md) [b](other.md#none)'),
+                         ['none.md', 'other.md#none'])
+
+    def test_what_nobody_would_follow_is_named(self):
+        for link in ('[a](none.md "A title")', '[a]( none.md )', '[a][b]', '[b]: none.md',
+                     '<a href="none.md">', '[a](/etc/passwd)'):
+            self.assertEqual(len(self.broken(link)), 1, link)
+        for link in ('../../../etc/passwd', '../../build/tests'):
+            self.assertEqual(sources.broken_links('steps/04-uts/README.md', f'[a]({link})'),
+                             [link])
+
+    def test_other_sites_and_code_are_let_be(self):
+        self.assertEqual(self.broken('[a](https://x.example)\n```\n[b](c)\n```\n'), [])
+
+
+if __name__ == '__main__':
+    os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    summed.main()
