@@ -69,14 +69,14 @@ LINK     := $(if $(SANITIZE),,-static)
 
 COMMON   := $(filter-out %_test.cpp,$(wildcard common/*.cpp))
 LAYERS   := $(filter-out $(addprefix %/,main.cpp enter.cpp member.cpp \
-              inspect.cpp test.cpp probe.cpp hog.cpp floor.cpp),$(wildcard steps/08-all/*.cpp))
-TESTS    := $(wildcard common/*_test.cpp steps/*/test.cpp)
+              inspect.cpp test.cpp probe.cpp floor.cpp),$(wildcard steps/08-all/*.cpp))
+TESTS    := $(wildcard common/*_test.cpp steps/*/test.cpp steps/tests/*.cpp steps/*/tests/*_test.cpp)
 PROGRAMS := $(STEPS:%=$(BUILD)/%) $(BUILD)/enter $(BUILD)/inspect
 MINE     := $(STEPS:%=$(BUILD)/$(MY)/%)
 STARTED  := $(foreach file,$(wildcard $(MY)/*.cpp),$(filter \
               $(BUILD)/$(MY)/$(basename $(notdir $(file)))-%,$(MINE)))
 PROBES   := $(patsubst steps/%/probe.cpp,$(BUILD)/probe-%,$(wildcard steps/*/probe.cpp))
-SOURCES  := $(wildcard common/*.cpp steps/*/*.cpp)
+SOURCES  := $(wildcard common/*.cpp steps/*/*.cpp steps/*/tests/*.cpp)
 objects   = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
 
 help:
@@ -116,10 +116,10 @@ $(BUILD)/tests:
 	$(CXX) $(INSTRUMENT) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 # What attacks runs inside, where no library is: never dynamic, nor sanitized.
-$(BUILD)/probe-%: steps/%/probe.cpp common/probe.hpp
+$(BUILD)/probe-%: steps/%/probe.cpp steps/probe.hpp
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(WARNINGS) -O1 -static -s -o $@ $<
-$(BUILD)/hog: steps/08-all/hog.cpp
+$(BUILD)/hog: steps/08-all/tests/hog.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(WARNINGS) -O1 -static -s -o $@ $<
 
@@ -283,7 +283,7 @@ preflight:
 
 lint:
 	@scripts/setup lint
-	clang-format --dry-run --Werror $(SOURCES) $(wildcard common/*.hpp steps/*/*.hpp)
+	clang-format --dry-run --Werror $(SOURCES) $(wildcard common/*.hpp steps/*.hpp steps/*/*.hpp)
 	printf '%s\n' $(SOURCES) | \
 	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
 	shellcheck $$(grep -rlIE '^#!/bin/(ba|busybox )?sh' scripts rootfs .ci .devcontainer)

@@ -5,7 +5,7 @@
 
 #include <cerrno>
 
-#include "common/host_test.hpp"
+#include "steps/tests/host.hpp"
 
 namespace {
 

@@ -14,8 +14,8 @@
 #include <fstream>
 
 #include "common/cause.hpp"
-#include "common/host_test.hpp"
 #include "common/testing.hpp"
+#include "steps/tests/host.hpp"
 
 using host::Caller, host::must, host::shell, host::step;
 namespace fs = std::filesystem;

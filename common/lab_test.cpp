@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "common/host_test.hpp"
+#include "steps/tests/host.hpp"
 
 namespace fs = std::filesystem;
 using host::shell;

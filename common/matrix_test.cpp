@@ -1,7 +1,7 @@
 // The matrix comes out as steps/matrix.md has it: every attack in every step.
 
-#include "common/host_test.hpp"
 #include "common/testing.hpp"
+#include "steps/tests/host.hpp"
 
 #include <csignal>
 #include <filesystem>

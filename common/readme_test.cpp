@@ -1,6 +1,6 @@
 // What README.md shows is what comes out.
 
-#include "common/host_test.hpp"
+#include "steps/tests/host.hpp"
 
 using host::shell;
 

@@ -4,8 +4,8 @@
 
 #include <fstream>
 
-#include "common/host_test.hpp"
 #include "common/testing.hpp"
+#include "steps/tests/host.hpp"
 
 using host::Caller, host::shell;
 

@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "common/host_test.hpp"
+#include "steps/tests/host.hpp"
 
 using host::must, host::shell;
 namespace fs = std::filesystem;

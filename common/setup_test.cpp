@@ -6,7 +6,7 @@
 #include <set>
 #include <sstream>
 
-#include "common/host_test.hpp"
+#include "steps/tests/host.hpp"
 
 using host::shell;
 

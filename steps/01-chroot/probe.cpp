@@ -5,7 +5,7 @@
 
 #include <dirent.h>
 
-#include "common/probe.hpp"
+#include "steps/probe.hpp"
 
 namespace {
 

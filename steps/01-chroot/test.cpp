@@ -1,6 +1,6 @@
 // Step 01 promises another `/`, and nothing else.
 
-#include "common/host_test.hpp"
+#include "steps/tests/host.hpp"
 
 #include <csignal>
 

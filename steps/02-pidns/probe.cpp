@@ -9,7 +9,7 @@
 #include <cctype>
 #include <csignal>
 
-#include "common/probe.hpp"
+#include "steps/probe.hpp"
 
 namespace {
 

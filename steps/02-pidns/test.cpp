@@ -1,7 +1,7 @@
 // Step 02 promises process numbers of the container's own.
 
-#include "common/host_test.hpp"
 #include "common/testing.hpp"
+#include "steps/tests/host.hpp"
 
 #include <csignal>
 #include <filesystem>

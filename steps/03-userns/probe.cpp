@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "common/probe.hpp"
+#include "steps/probe.hpp"
 
 namespace {
 

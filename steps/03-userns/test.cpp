@@ -1,6 +1,6 @@
 // Step 03 promises a root user that is nobody outside.
 
-#include "common/host_test.hpp"
+#include "steps/tests/host.hpp"
 
 using host::Caller, host::must, host::shell, host::step;
 

@@ -3,7 +3,7 @@
 // The name is one of the kernel's few global variables that anybody with
 // CAP_SYS_ADMIN may set, and logs, prompts and certificates believe it.
 
-#include "common/probe.hpp"
+#include "steps/probe.hpp"
 
 namespace {
 

@@ -1,6 +1,6 @@
 // Step 04 promises a host name of the container's own.
 
-#include "common/host_test.hpp"
+#include "steps/tests/host.hpp"
 
 using host::shell, host::step;
 

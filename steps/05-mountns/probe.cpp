@@ -3,7 +3,7 @@
 
 #include <sys/stat.h>
 
-#include "common/probe.hpp"
+#include "steps/probe.hpp"
 
 namespace {
 

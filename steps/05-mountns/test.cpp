@@ -1,6 +1,6 @@
 // Step 05 promises a mount table of its own, and an image that nobody changes.
 
-#include "common/host_test.hpp"
+#include "steps/tests/host.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -232,7 +232,7 @@ TEST_AS_BOTH("each mount allows no more than it is for") {
   CHECK(table.find("mode=620,ptmxmode=666") != table.npos);
 }
 
-// common/streams_test.cpp has the rest.
+// steps/tests/streams_test.cpp has the rest.
 TEST_AS_BOTH("no standard stream is a file of the host's") {
   const auto directory = host::scratch("streams");
   must("cd " + directory + " && echo kept | tee in out err && chmod 666 *" +

@@ -12,7 +12,7 @@
 
 #include <algorithm>
 
-#include "common/probe.hpp"
+#include "steps/probe.hpp"
 
 namespace {
 

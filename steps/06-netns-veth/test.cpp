@@ -1,9 +1,9 @@
 // Step 06 promises interfaces of its own, and a cable to the host that works in
 // both directions. As root, the tests run in a network namespace that stands
-// for the host: see main in common/host_test.cpp.
+// for the host: see main in steps/tests/host.cpp.
 
-#include "common/host_test.hpp"
 #include "common/testing.hpp"
+#include "steps/tests/host.hpp"
 
 #include <algorithm>
 #include <csignal>

@@ -5,7 +5,7 @@
 
 #include <sys/mman.h>
 
-#include "common/probe.hpp"
+#include "steps/probe.hpp"
 
 namespace {
 

@@ -1,7 +1,7 @@
 // Step 07 promises that the container's memory has a limit.
 
-#include "common/host_test.hpp"
 #include "common/testing.hpp"
+#include "steps/tests/host.hpp"
 
 #include "common/cgroup.hpp"
 

@@ -36,7 +36,7 @@
 #include <csignal>
 #include <cstdio>
 
-#include "common/probe.hpp"
+#include "steps/probe.hpp"
 
 namespace {
 

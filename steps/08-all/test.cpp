@@ -1,9 +1,9 @@
 // Step 08 promises a container as closed as the trusted runtimes make it, and a
 // pleasant place to be in. What its seven layers promise is tested with them.
 
-#include "common/host_test.hpp"
 #include "common/owned.hpp"
 #include "common/testing.hpp"
+#include "steps/tests/host.hpp"
 
 #include <fcntl.h>
 

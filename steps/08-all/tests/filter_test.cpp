@@ -18,7 +18,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "common/host_test.hpp"
+#include "steps/tests/host.hpp"
 
 namespace {
 

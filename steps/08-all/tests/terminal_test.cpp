@@ -12,8 +12,8 @@
 #include <sstream>
 #include <utility>
 
-#include "common/host_test.hpp"
 #include "common/testing.hpp"
+#include "steps/tests/host.hpp"
 
 using host::Caller, host::step;
 

@@ -2,7 +2,7 @@
 // what, status 125 (126 or 127 for the command), and nothing is left. Those of
 // one option stand with the step that has it.
 
-#include "common/host_test.hpp"
+#include "steps/tests/host.hpp"
 
 #include <filesystem>
 #include <fstream>

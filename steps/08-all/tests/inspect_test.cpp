@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <map>
 
-#include "common/host_test.hpp"
 #include "common/testing.hpp"
+#include "steps/tests/host.hpp"
 
 using host::Caller, host::shell, host::step;
 

@@ -16,9 +16,9 @@
 #include <set>
 #include <sstream>
 
-#include "common/host_test.hpp"
 #include "common/owned.hpp"
 #include "common/testing.hpp"
+#include "steps/tests/host.hpp"
 
 using host::Caller, host::must, host::shell, host::step;
 

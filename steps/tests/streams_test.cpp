@@ -11,8 +11,8 @@
 #include <filesystem>
 #include <functional>
 
-#include "common/host_test.hpp"
 #include "common/owned.hpp"
+#include "steps/tests/host.hpp"
 
 using host::Caller, host::must, host::shell, host::step;
 

@@ -1,5 +1,5 @@
 #define DOCTEST_CONFIG_IMPLEMENT
-#include "common/host_test.hpp"
+#include "steps/tests/host.hpp"
 #include "common/file.hpp"
 
 #include <fcntl.h>

@@ -2,8 +2,8 @@
 // fail, and send a signal at any: so try them all, one at a time. (But not the
 // sanitizers, whose own calls would fail, too, and who refuse to be traced.)
 
-#include "common/host_test.hpp"
 #include "common/testing.hpp"
+#include "steps/tests/host.hpp"
 
 #include <sys/wait.h>
 

@@ -3,8 +3,8 @@
 // promises".
 
 #include "common/error.hpp"
-#include "common/host_test.hpp"
 #include "common/testing.hpp"
+#include "steps/tests/host.hpp"
 
 #include <algorithm>
 #include <csignal>

@@ -10,8 +10,8 @@
 #include <string>
 
 #include "common/cgroup.hpp"
-#include "common/host_test.hpp"
 #include "common/testing.hpp"
+#include "steps/tests/host.hpp"
 
 namespace fs = std::filesystem;
 using host::Caller, host::must, host::shell, host::step;
