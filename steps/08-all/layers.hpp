@@ -13,7 +13,7 @@
 #include "common/cgroup.hpp"
 #include "common/owned.hpp"
 
-// ---- image.cpp: the image's owner becomes the container's root -------------
+// ---- idmap.cpp: the image's owner becomes the container's root -------------
 
 /// Parent: a copy of the mount of the working directory, to be given a map of
 /// ids. None for an ordinary user, because the map of such a user shows the
@@ -82,17 +82,21 @@ void mount_cgroups(const std::vector<sys::Cgroup>& groups);
 /// working directory, which is the new root.
 void hide_paths();
 
-// ---- inheritance.cpp -------------------------------------------------------
+// ---- keys.cpp --------------------------------------------------------------
 
 /// Leaves the caller's keys behind: a session keyring goes through every
 /// namespace. See session-keyring(7). As the host's root, before any map: its
 /// quota is the larger one.
 void leave_keys();
 
+// ---- descriptors.cpp -------------------------------------------------------
+
 /// Closes every descriptor but 0, 1 and 2, and that for failures, which exec
 /// closes: one for a directory of the host is a way out that no mount namespace
 /// shuts. See close_range(2).
 void leave_descriptors();
+
+// ---- exec.cpp --------------------------------------------------------------
 
 /// Becomes the user of --user, and no group besides.
 void become_user(const sys::Arguments& args);
@@ -108,7 +112,7 @@ void become_user(const sys::Arguments& args);
 /// and the programs that it runs: see capabilities(7).
 void drop_capabilities();
 
-// ---- programs.cpp ----------------------------------------------------------
+// ---- landlock.cpp ----------------------------------------------------------
 
 /// Permits only programs below the root directory, and no program of the host.
 /// If the kernel has no Landlock, prints a note and does nothing. Needs

@@ -1,10 +1,8 @@
-// What a child inherits from its caller, past all namespaces: keys, open
-// descriptors, signal dispositions, groups, the environment.
+// The last thing that the child does: it becomes the user of --user, and runs
+// the command with a new environment. A child inherits its caller's groups,
+// signal mask and environment, whatever its namespaces are.
 
 #include <grp.h>
-#include <linux/close_range.h>
-#include <linux/keyctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -13,24 +11,6 @@
 
 #include "common/process.hpp"
 #include "steps/08-all/layers.hpp"
-
-void leave_keys() {
-  const auto keyring =
-      ::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
-  if (keyring == -1 && errno == ENOSYS) return;  // A kernel without keys.
-  sys::check(keyring, "join a new session keyring");
-}
-
-void leave_descriptors() {
-  // Closed now, and not only marked close-on-exec, because execve(2) opens the
-  // command first: "/proc/self/fd/9/bin/sh", perhaps. The descriptor that stays
-  // is the pipe to our parent, through which we report a failure.
-  const auto kept = static_cast<unsigned>(sys::failure_descriptor());
-  sys::check(::syscall(SYS_close_range, STDERR_FILENO + 1, kept - 1, 0),
-             "close the descriptors from 3 on");
-  sys::check(::syscall(SYS_close_range, kept + 1, ~0U, 0),
-             "close the descriptors above {}", kept);
-}
 
 void become_user(const sys::Arguments& args) {
   if (args.user == 0 && args.group == 0) return;

@@ -1,0 +1,20 @@
+// The caller's open descriptors. No namespace separates them, so the child
+// inherits them.
+
+#include <linux/close_range.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/process.hpp"
+#include "steps/08-all/layers.hpp"
+
+void leave_descriptors() {
+  // Closed now, and not only marked close-on-exec, because execve(2) opens the
+  // command first: "/proc/self/fd/9/bin/sh", perhaps. The descriptor that stays
+  // is the pipe to our parent, through which we report a failure.
+  const auto kept = static_cast<unsigned>(sys::failure_descriptor());
+  sys::check(::syscall(SYS_close_range, STDERR_FILENO + 1, kept - 1, 0),
+             "close the descriptors from 3 on");
+  sys::check(::syscall(SYS_close_range, kept + 1, ~0U, 0),
+             "close the descriptors above {}", kept);
+}
