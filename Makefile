@@ -67,16 +67,17 @@ INSTRUMENT := $(if $(SANITIZE),-g -fsanitize=$(SANITIZE) -fno-sanitize-recover=a
 # the container. The sanitizers' libraries exist only as shared ones.
 LINK     := $(if $(SANITIZE),,-static)
 
-COMMON   := $(filter-out %_test.cpp,$(wildcard common/*.cpp))
+COMMON   := $(filter-out %_test.cpp,$(wildcard common/*.cpp common/*/*.cpp))
 LAYERS   := $(filter-out $(addprefix %/,main.cpp enter.cpp member.cpp \
               inspect.cpp test.cpp probe.cpp floor.cpp),$(wildcard steps/08-all/*.cpp))
-TESTS    := $(wildcard common/*_test.cpp steps/*/test.cpp steps/tests/*.cpp steps/*/tests/*_test.cpp)
+TESTS    := $(wildcard common/*_test.cpp common/*/*_test.cpp steps/*/test.cpp \
+              steps/tests/*.cpp steps/*/tests/*_test.cpp)
 PROGRAMS := $(STEPS:%=$(BUILD)/%) $(BUILD)/enter $(BUILD)/inspect
 MINE     := $(STEPS:%=$(BUILD)/$(MY)/%)
 STARTED  := $(foreach file,$(wildcard $(MY)/*.cpp),$(filter \
               $(BUILD)/$(MY)/$(basename $(notdir $(file)))-%,$(MINE)))
 PROBES   := $(patsubst steps/%/probe.cpp,$(BUILD)/probe-%,$(wildcard steps/*/probe.cpp))
-SOURCES  := $(wildcard common/*.cpp steps/*/*.cpp steps/*/tests/*.cpp)
+SOURCES  := $(wildcard common/*.cpp common/*/*.cpp steps/*/*.cpp steps/*/tests/*.cpp)
 objects   = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
 
 help:
@@ -283,7 +284,8 @@ preflight:
 
 lint:
 	@scripts/setup lint
-	clang-format --dry-run --Werror $(SOURCES) $(wildcard common/*.hpp steps/*.hpp steps/*/*.hpp)
+	clang-format --dry-run --Werror $(SOURCES) $(wildcard \
+	  common/*.hpp common/*/*.hpp steps/*.hpp steps/*/*.hpp)
 	printf '%s\n' $(SOURCES) | \
 	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
 	shellcheck $$(grep -rlIE '^#!/bin/(ba|busybox )?sh' scripts rootfs .ci .devcontainer)

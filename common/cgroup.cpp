@@ -17,7 +17,7 @@
 #include <limits>
 #include <optional>
 
-#include "common/cause.hpp"
+#include "common/diagnosis/causes.hpp"
 #include "common/error.hpp"
 #include "common/file.hpp"
 #include "common/process.hpp"

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/owned.hpp"
+#include "common/fd.hpp"
 
 namespace sys {
 

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "common/cause.hpp"
+#include "common/diagnosis/causes.hpp"
 #include "common/error.hpp"
 #include "common/file.hpp"
 #include "common/testing.hpp"

@@ -13,7 +13,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "common/cause.hpp"
+#include "common/diagnosis/causes.hpp"
 #include "common/testing.hpp"
 #include "steps/tests/host.hpp"
 

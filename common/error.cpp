@@ -8,7 +8,7 @@
 #include <iterator>
 #include <utility>
 
-#include "common/cause.hpp"
+#include "common/diagnosis/causes.hpp"
 
 namespace sys {
 

@@ -5,7 +5,7 @@
 
 #include <array>
 
-#include "common/owned.hpp"
+#include "common/fd.hpp"
 
 namespace sys {
 

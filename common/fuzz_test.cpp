@@ -10,8 +10,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "common/arguments.hpp"
 #include "common/cgroup.hpp"
+#include "common/options.hpp"
 #include "common/testing.hpp"
 
 TEST_SUITE_BEGIN("fuzz");

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "common/arguments.hpp"
-#include "common/owned.hpp"
+#include "common/fd.hpp"
+#include "common/options.hpp"
 
 namespace sys {
 

@@ -10,8 +10,8 @@
 #include <stdexcept>
 
 #include "common/error.hpp"
+#include "common/fd.hpp"
 #include "common/file.hpp"
-#include "common/owned.hpp"
 
 namespace sys {
 

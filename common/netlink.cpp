@@ -12,7 +12,7 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "common/cause.hpp"
+#include "common/diagnosis/causes.hpp"
 
 namespace sys {
 

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string>
 
-#include "common/owned.hpp"
+#include "common/fd.hpp"
 
 namespace sys {
 

@@ -18,9 +18,9 @@
 #include <string>
 #include <string_view>
 
-#include "common/cause.hpp"
+#include "common/diagnosis/causes.hpp"
 #include "common/file.hpp"
-#include "common/streams.hpp"
+#include "common/streams/streams.hpp"
 
 namespace sys {
 

@@ -10,7 +10,7 @@
 #include <functional>
 #include <type_traits>
 
-#include "common/owned.hpp"
+#include "common/fd.hpp"
 
 namespace sys {
 

@@ -20,9 +20,9 @@
 #include <string>
 #include <type_traits>
 
+#include "common/fd.hpp"
 #include "common/file.hpp"
 #include "common/mount.hpp"
-#include "common/owned.hpp"
 
 namespace testing {
 

@@ -119,7 +119,7 @@ class Lessons(unittest.TestCase):
         for path in sorted(glob.glob('steps/0*/README.md')):
             text = sources.read(path)
             shown = [line for command in transcript.parse(text).commands for line in command.expected]
-            said = [sources.read(source) for source in glob.glob('common/*.?pp') +
+            said = [sources.read(source) for source in glob.glob('common/**/*.?pp', recursive=True) +
                     glob.glob(os.path.dirname(path) + '/*.cpp')]
             known = '\n'.join(shown + said)
             for quotes in re.findall(r'`([^`]*)`|"([^"]*)"', sources.BLOCK.sub('', text)):

@@ -12,7 +12,7 @@
 
 #include <unistd.h>  // chdir, chroot, execvp
 
-#include "common/arguments.hpp"
+#include "common/options.hpp"
 #include "common/process.hpp"
 
 // Makes the working directory the root directory of this process and of its

@@ -13,8 +13,8 @@
 #include <sys/mount.h>  // mount
 #include <unistd.h>     // chdir, chroot, execvp, setresuid
 
-#include "common/arguments.hpp"
 #include "common/file.hpp"
+#include "common/options.hpp"
 #include "common/process.hpp"
 
 // Makes the working directory the root directory of this process and of its

@@ -15,8 +15,8 @@
 
 #include <string>
 
-#include "common/arguments.hpp"
 #include "common/file.hpp"
+#include "common/options.hpp"
 #include "common/process.hpp"
 
 // Makes the working directory the root directory of this process and of its

@@ -19,11 +19,11 @@
 #include <string>
 #include <vector>
 
-#include "common/arguments.hpp"
 #include "common/file.hpp"
 #include "common/mount.hpp"
+#include "common/options.hpp"
 #include "common/process.hpp"
-#include "common/streams.hpp"
+#include "common/streams/streams.hpp"
 
 // ps(1) only reads files under /proc. A procfs shows the PID namespace of the
 // process that mounted it, so the child has to mount it.

@@ -21,9 +21,9 @@
 #include <csignal>
 
 #include "common/cgroup.hpp"
+#include "common/fd.hpp"
 #include "common/file.hpp"
 #include "common/netlink.hpp"
-#include "common/owned.hpp"
 
 namespace {
 

@@ -26,9 +26,9 @@
 
 #include <fmt/ranges.h>
 
-#include "common/arguments.hpp"
 #include "common/cgroup.hpp"
 #include "common/file.hpp"
+#include "common/options.hpp"
 #include "common/process.hpp"
 
 namespace {

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "common/owned.hpp"
+#include "common/fd.hpp"
 #include "steps/08-all/layers.hpp"
 
 #ifndef LANDLOCK_ACCESS_FS_REFER  // Linux 5.19

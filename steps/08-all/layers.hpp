@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "common/arguments.hpp"
 #include "common/cgroup.hpp"
-#include "common/owned.hpp"
+#include "common/fd.hpp"
+#include "common/options.hpp"
 
 // ---- idmap.cpp: the image's owner becomes the container's root -------------
 

@@ -25,12 +25,12 @@
 #include <string>
 #include <vector>
 
-#include "common/arguments.hpp"
 #include "common/cgroup.hpp"
 #include "common/file.hpp"
 #include "common/mount.hpp"
 #include "common/nat.hpp"
 #include "common/netlink.hpp"
+#include "common/options.hpp"
 #include "common/process.hpp"
 #include "steps/08-all/layers.hpp"
 #include "steps/08-all/terminal.hpp"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "common/owned.hpp"
+#include "common/fd.hpp"
 
 /// A process, by its PID. The kernel gives the PID of a process that has ended
 /// to a new one, so this holds on to the process itself, by a pidfd_open(2) and

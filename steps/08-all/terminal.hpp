@@ -7,8 +7,8 @@
 
 #include <memory>
 
-#include "common/owned.hpp"
-#include "common/streams.hpp"
+#include "common/fd.hpp"
+#include "common/streams/streams.hpp"
 
 /// Standard streams. A stream that is a terminal is replaced by a
 /// pseudo-terminal of the container. It gets all keys as soon as we are in the

@@ -1,7 +1,7 @@
 // Step 08 promises a container as closed as the trusted runtimes make it, and a
 // pleasant place to be in. What its seven layers promise is tested with them.
 
-#include "common/owned.hpp"
+#include "common/fd.hpp"
 #include "common/testing.hpp"
 #include "steps/tests/host.hpp"
 

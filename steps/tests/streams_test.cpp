@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <functional>
 
-#include "common/owned.hpp"
+#include "common/fd.hpp"
 #include "steps/tests/host.hpp"
 
 using host::Caller, host::must, host::shell, host::step;

@@ -16,7 +16,7 @@
 #include <set>
 #include <sstream>
 
-#include "common/owned.hpp"
+#include "common/fd.hpp"
 #include "common/testing.hpp"
 #include "steps/tests/host.hpp"
 

@@ -1,4 +1,4 @@
-#include "common/cause.hpp"
+#include "common/diagnosis/causes.hpp"
 
 #include <linux/capability.h>  // CAP_SYS_ADMIN
 #include <linux/sched.h>       // CLONE_*

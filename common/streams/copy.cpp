@@ -1,4 +1,4 @@
-#include "common/copy.hpp"
+#include "common/streams/copy.hpp"
 
 #include <fcntl.h>
 #include <sys/ioctl.h>

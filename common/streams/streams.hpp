@@ -7,8 +7,8 @@
 #include <set>
 #include <vector>
 
-#include "common/copy.hpp"
-#include "common/owned.hpp"
+#include "common/fd.hpp"
+#include "common/streams/copy.hpp"
 
 namespace sys {
 

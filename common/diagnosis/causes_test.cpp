@@ -1,11 +1,12 @@
-#include "common/cause.hpp"
+#include "common/diagnosis/causes.hpp"
 
 #include <doctest/doctest.h>
 #include <linux/sched.h>  // CLONE_*
+#include <unistd.h>
 
 #include <cerrno>
 
-#include "steps/tests/host.hpp"
+#include "common/file.hpp"
 
 namespace {
 
@@ -51,7 +52,7 @@ Attempt with(Attempt attempt, int errnum) {
 
 }  // namespace
 
-TEST_SUITE_BEGIN("common/cause");
+TEST_SUITE_BEGIN("common/diagnosis/causes");
 
 // ---- What can be seen ------------------------------------------------------
 
@@ -76,7 +77,7 @@ TEST_CASE("a /proc shows us if our number in it is our only one") {
   CHECK_FALSE(sys::shows_us(head + "NSpid:\t4711\t7\n", 7));
   CHECK_FALSE(sys::shows_us(head + "NSpid:\t7\t7\n", 7));
   CHECK_FALSE(sys::shows_us("", 7));
-  CHECK(sys::shows_us(host::contents("/proc/self/status"), ::getpid()));
+  CHECK(sys::shows_us(sys::read_file("/proc/self/status"), ::getpid()));
 }
 
 TEST_CASE(

@@ -1,4 +1,4 @@
-#include "common/owned.hpp"
+#include "common/fd.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@ bool is_open(int fd) {
 
 }  // namespace
 
-TEST_SUITE_BEGIN("common/owned");
+TEST_SUITE_BEGIN("common/fd");
 
 TEST_CASE("Fd closes what it owns") {
   int raw = -1;

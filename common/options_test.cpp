@@ -1,4 +1,4 @@
-#include "common/arguments.hpp"
+#include "common/options.hpp"
 
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -71,7 +71,7 @@ using Words = std::vector<std::string>;
 
 }  // namespace
 
-TEST_SUITE_BEGIN("common/arguments");
+TEST_SUITE_BEGIN("common/options");
 
 // ---- The command line ------------------------------------------------------
 

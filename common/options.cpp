@@ -1,4 +1,4 @@
-#include "common/arguments.hpp"
+#include "common/options.hpp"
 
 #include <fcntl.h>
 #include <fmt/ranges.h>

@@ -1,4 +1,4 @@
-#include "common/streams.hpp"
+#include "common/streams/streams.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -22,7 +22,7 @@
 #include <thread>
 #include <utility>
 
-#include "common/copy.hpp"
+#include "common/streams/copy.hpp"
 
 namespace sys {
 

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "common/owned.hpp"
+#include "common/fd.hpp"
 
 namespace sys {
 
