@@ -10,10 +10,9 @@
 #include <concepts>
 #include <exception>
 #include <string>
-#include <string_view>
 #include <system_error>
 
-#include <fmt/format.h>
+#include "common/text.hpp"
 
 namespace sys {
 
@@ -23,15 +22,6 @@ inline constexpr int kOurFailure = 125;
 inline constexpr int kNotExecutable = 126;
 /// The command was not found.
 inline constexpr int kNotFound = 127;
-
-/// fmt's vformat, compiled once.
-std::string vformat(fmt::string_view text, fmt::format_args args);
-
-/// fmt::format, without compiling fmt's insides into every file that says it.
-template <typename... Args>
-std::string format(fmt::format_string<Args...> text, const Args&... args) {
-  return sys::vformat(text, fmt::make_format_args(args...));
-}
 
 /// A failed system call: what we were about to do, and the errno it left.
 class Error : public std::system_error {
@@ -75,15 +65,6 @@ std::string errno_name(int errnum);
 /// The same where the C library knows none: of the errnos that system calls of
 /// ours return; "errno 123" for any other.
 std::string common_errno_name(int errnum);
-
-/// A text that may be anybody's, as a terminal may have it: what is not seen,
-/// or moves the cursor, is a "?", and a byte that is not UTF-8 is "\\x9b". No
-/// "\n".
-std::string printable(std::string_view text);
-
-/// A text without its middle, if it has more than `most` bytes: of a path of
-/// 4096 letters both ends tell enough.
-std::string shorten(std::string_view text, std::size_t most = 400);
 
 // ---- Narration -------------------------------------------------------------
 

@@ -12,9 +12,15 @@
 #include <vector>
 
 #include "common/fd.hpp"
-#include "common/options.hpp"
 
 namespace sys {
+
+/// A directory or file of the host, and the place it is to have inside.
+struct Bind {
+  std::string source;
+  std::string target;  ///< Absolute, never "/", without "..".
+  bool read_only = false;
+};
 
 /// mount(2) with the same arguments, checked and narrated. Throws Error.
 void mount(const char* source, const std::string& target, const char* type,

@@ -9,17 +9,12 @@
 #include <string_view>
 #include <vector>
 
+#include "common/mount.hpp"
+
 namespace sys {
 
 /// Stands for "no limit" where a size or a number is expected.
 inline constexpr std::int64_t kNoLimit = -1;
-
-/// A directory or file of the host, and the place it is to have inside.
-struct Bind {
-  std::string source;
-  std::string target;  ///< Absolute, never "/", without "..".
-  bool read_only = false;
-};
 
 /// What the command line says, or else the defaults.
 struct Arguments {

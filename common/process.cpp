@@ -1,12 +1,9 @@
 #include "common/process.hpp"
 
-#include <fcntl.h>
 #include <linux/sched.h>  // clone_args, CLONE_*
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -19,122 +16,10 @@
 #include <string_view>
 
 #include "common/diagnosis/causes.hpp"
-#include "common/file.hpp"
+#include "common/diagnosis/command.hpp"
 #include "common/streams/streams.hpp"
 
 namespace sys {
-
-// ---- Signals ---------------------------------------------------------------
-
-namespace {
-
-// What Child::wait deals with. A fault of ours kills all the same. What is
-// ignored is not held back: blocked, it would wait to be heard all the same.
-sigset_t held_signals() {
-  sigset_t set;
-  ::sigfillset(&set);
-  for (int signal = 1; signal < NSIG; ++signal) {
-    struct sigaction action {};
-    if (::sigaction(signal, nullptr, &action) == 0 &&
-        action.sa_handler == SIG_IGN)
-      ::sigdelset(&set, signal);
-  }
-  return set;
-}
-
-bool is_one_of(int signal, std::initializer_list<int> set) {
-  return std::find(set.begin(), set.end(), signal) != set.end();
-}
-
-// The mask that a child gets back, and with it the command.
-sigset_t callers_mask() {
-  sigset_t mask;
-  ::sigprocmask(SIG_SETMASK, nullptr, &mask);
-  return mask;
-}
-
-sigset_t mask_for_children = callers_mask();
-
-// Whether bit `signal` is set in the line of /proc/PID/status that `name`
-// begins: see proc_pid_status(5).
-bool in_mask(std::string_view status, std::string_view name, int signal) {
-  const auto at = status.find(name);
-  if (at == std::string_view::npos) return false;
-  const std::string digits{status.substr(at + name.size(), 17)};
-  const auto mask = std::strtoull(digits.c_str(), nullptr, 16);
-  return ((mask >> (signal - 1)) & 1U) != 0;
-}
-
-// "" if it cannot be read.
-std::string file_of(const Fd& proc, pid_t pid, const char* name) {
-  const auto path = sys::format("{}/{}", pid, name);
-  const Fd file{::openat(proc.get(), path.c_str(), O_RDONLY | O_CLOEXEC)};
-  std::string text;
-  std::array<char, 4096> chunk{};
-  // A process of many groups has a long status.
-  for (;;) {
-    const auto n = ::read(file.get(), chunk.data(), chunk.size());
-    if (n <= 0) return text;
-    text.append(chunk.data(), static_cast<std::size_t>(n));
-  }
-}
-
-// PF_... of the kernel's linux/sched.h: see proc_pid_stat(5), flags.
-constexpr unsigned kExiting = 0x4;      // It has ended, but is not gone.
-constexpr unsigned kForkedOnly = 0x40;  // It has not called execve(2).
-
-unsigned flags_of(const std::string& stat) {
-  const auto name_end = stat.rfind(')');
-  unsigned flags = 0;
-  if (name_end != stat.npos)
-    (void)std::sscanf(stat.c_str() + name_end, ") %*c %*d %*d %*d %*d %*d %u",
-                      &flags);
-  return flags;
-}
-
-// Whether a child still runs our code: it has neither called execve(2), nor
-// another name, as the init of step 08.
-bool is_setting_up(const std::string& stat) {
-  std::array<char, 16> own_name{};
-  ::prctl(PR_GET_NAME, own_name.data());
-  const auto name = sys::format("({})", own_name.data());
-  return (flags_of(stat) & kForkedOnly) != 0 &&
-         stat.find(name) != std::string::npos;
-}
-
-Fd open_proc() {
-  return Fd{::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)};
-}
-
-// The /proc in which Child::pass_on looks: enter leaves the host's behind.
-const Fd* callers_proc = nullptr;
-
-// Whether the foreground group of the terminal has died.
-bool terminal_is_lost() {
-  const pid_t group = ::tcgetpgrp(STDIN_FILENO);
-  return group == 0 || (group > 0 && ::kill(-group, 0) == -1 && errno == ESRCH);
-}
-
-}  // namespace
-
-Signals::Signals()
-    : proc_{open_proc()},
-      in_foreground_{::tcgetpgrp(STDIN_FILENO) == ::getpgrp()} {
-  callers_proc = &proc_;
-  std::signal(SIGCHLD,
-              SIG_DFL);  // Ignored, it would leave nothing to wait for.
-  const auto held = held_signals();
-  ::sigprocmask(SIG_BLOCK, &held, &before_);
-  mask_for_children = before_;
-}
-
-Signals::~Signals() {
-  callers_proc = nullptr;
-  // If it is not lost, a shell has put us into the background and holds it.
-  if (in_foreground_ && terminal_is_lost())
-    ::tcsetpgrp(STDIN_FILENO, ::getpgrp());
-  ::sigprocmask(SIG_SETMASK, &before_, nullptr);
-}
 
 // ---- Failures travel from the child to its parent --------------------------
 
@@ -181,7 +66,7 @@ void copy_text(std::array<char, Size>& to, std::string_view from) {
   try {
     pipe_to_parent = parent.get();
     die_with_parent();
-    ::sigprocmask(SIG_SETMASK, &mask_for_children, nullptr);
+    ::sigprocmask(SIG_SETMASK, &mask_for_children(), nullptr);
     body();
   } catch (const std::exception& error) {
     fail_to(parent, error);
@@ -259,75 +144,6 @@ int failure_descriptor() noexcept {
   return pipe_to_parent;
 }
 
-namespace {
-
-bool exists(const std::string& path) {
-  return ::access(path.c_str(), F_OK) == 0;
-}
-
-// The file that exec found for `command`, or "".
-std::string find_along(std::string_view path, const std::string& command) {
-  if (command.empty()) return {};
-  if (command.find('/') != command.npos) return exists(command) ? command : "";
-  while (!path.empty()) {
-    const auto end = path.find(':');
-    auto file = sys::format("{}/{}", path.substr(0, end), command);
-    if (exists(file)) return file;
-    path.remove_prefix(end == path.npos ? path.size() : end + 1);
-  }
-  return {};
-}
-
-// Its first line, and no more of it than that takes; "" if we may not read it.
-// A FIFO would have us wait for a writer.
-std::string first_line(const std::string& file) {
-  const Fd opened{
-      ::open(file.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)};
-  std::array<char, 256> text{};
-  const auto n = ::read(opened.get(), text.data(), text.size());
-  const std::string_view all{text.data(), n > 0 ? std::size_t(n) : 0};
-  return std::string{all.substr(0, all.find('\n'))};
-}
-
-// Why there is nothing to run, by what was said.
-std::string hint_for_missing(const std::string& command) {
-  if (!exists("/bin") && !exists("/usr/bin"))
-    return "the rootfs has no /bin; make rootfs makes one that has";
-  if (command.empty()) return "COMMAND is an empty word";
-  if (command.starts_with('-')) return "options stand in front of ROOTFS";
-  if (command.find(' ') != command.npos)
-    return "each argument is a word of its own; or say sh -c '" + command + "'";
-  return {};
-}
-
-std::string hint_for_exec(int errnum, const std::string& command,
-                          const std::string& file) {
-  if (errnum == ENOENT && file.empty()) return hint_for_missing(command);
-  const auto line = first_line(file);
-  if (errnum == ENOENT)
-    return line.starts_with("#!") && line.ends_with('\r')
-               ? "its lines end in CR LF, as on Windows; sed -i 's/\\r$//' "
-                 "mends the file"
-               : "its interpreter or loader is not in the rootfs";
-  if (errnum == ENOEXEC)
-    return line.starts_with("\177ELF")
-               ? "it was built for another kind of processor"
-               : "it is no program, and no script that begins with #!";
-  if (errnum != EACCES) return {};
-  struct stat it {};
-  const bool is_there = ::stat(file.c_str(), &it) == 0;
-  if (is_there && S_ISDIR(it.st_mode)) return "it is a directory";
-  if (is_there && !S_ISREG(it.st_mode)) return "it is no regular file";
-  struct statvfs where {};
-  if (::statvfs(file.empty() ? "/" : file.c_str(), &where) == 0 &&
-      (where.f_flag & ST_NOEXEC) != 0)
-    return "it is on a file system that is mounted noexec";
-  return is_there && (it.st_mode & 0111) == 0 ? "chmod +x makes it executable"
-                                              : "";
-}
-
-}  // namespace
-
 void exec_failed(const char* command, const char* path) {
   const int errnum = errno;
   if (path == nullptr) path = std::getenv("PATH");
@@ -399,9 +215,36 @@ int Child::wait(Streams& streams) {
   return 128 + (signal == SIGKILL && ended_by_ != 0 ? ended_by_ : signal);
 }
 
-bool ignores(pid_t pid, int signal) {
-  return in_mask(file_of(open_proc(), pid, "status"), "SigIgn:", signal);
+namespace {
+
+bool is_one_of(int signal, std::initializer_list<int> set) {
+  return std::find(set.begin(), set.end(), signal) != set.end();
 }
+
+// PF_... of the kernel's linux/sched.h: see proc_pid_stat(5), flags.
+constexpr unsigned kExiting = 0x4;      // It has ended, but is not gone.
+constexpr unsigned kForkedOnly = 0x40;  // It has not called execve(2).
+
+unsigned flags_of(const std::string& stat) {
+  const auto name_end = stat.rfind(')');
+  unsigned flags = 0;
+  if (name_end != stat.npos)
+    (void)std::sscanf(stat.c_str() + name_end, ") %*c %*d %*d %*d %*d %*d %u",
+                      &flags);
+  return flags;
+}
+
+// Whether a child still runs our code: it has neither called execve(2), nor
+// another name, as the init of step 08.
+bool is_setting_up(const std::string& stat) {
+  std::array<char, 16> own_name{};
+  ::prctl(PR_GET_NAME, own_name.data());
+  const auto name = sys::format("({})", own_name.data());
+  return (flags_of(stat) & kForkedOnly) != 0 &&
+         stat.find(name) != std::string::npos;
+}
+
+}  // namespace
 
 // A signal with a default action does nothing to PID 1 of a PID namespace, and
 // would be ignored for ever: see pid_namespaces(7). So look what it does with
@@ -414,8 +257,9 @@ void Child::pass_on(int number, int code, Streams& streams) {
     ::kill(pid_, SIGCONT);
     return;
   }
-  const Fd own_proc = callers_proc == nullptr ? open_proc() : Fd{};
-  const Fd& proc = callers_proc == nullptr ? own_proc : *callers_proc;
+  const Fd* const kept = callers_proc();
+  const Fd own_proc = kept == nullptr ? open_proc() : Fd{};
+  const Fd& proc = kept == nullptr ? own_proc : *kept;
   const auto stat = file_of(proc, pid_, "stat");
   if ((flags_of(stat) & kExiting) != 0) {
     if (told_to_end_++ > 0)

@@ -1,39 +1,20 @@
-// Processes: a child made with clone3(2), its failures, its end, its signals.
+// Processes: a child made with clone3(2), its failures, its end.
 
 #pragma once
 
 #include <sys/types.h>  // pid_t
 #include <unistd.h>     // read, write
 
-#include <csignal>
 #include <cstdint>
 #include <functional>
 #include <type_traits>
 
 #include "common/fd.hpp"
+#include "common/signals.hpp"
 
 namespace sys {
 
 class Streams;
-
-/// Blocks signals as long as it lives, so that no signal ends us between an
-/// acquire and its undo. The signals wait until Child::wait reads them. A
-/// signal that the caller ignores, as nohup(1) does with SIGHUP, stays ignored.
-/// The destructor makes us the foreground group of the terminal again if we
-/// were it before and no other group is it now. An interactive shell makes
-/// itself the foreground group, and can be killed as that: see tcsetpgrp(3).
-class Signals {
- public:
-  Signals();
-  Signals(const Signals&) = delete;
-  Signals& operator=(const Signals&) = delete;
-  ~Signals();
-
- private:
-  sigset_t before_{};
-  Fd proc_;
-  bool in_foreground_;
-};
 
 /// A child made by sys::clone. Left behind un-waited, it is killed and reaped;
 /// if an error of ours does that, and the child had failed before, report tells
@@ -81,10 +62,6 @@ Child clone(std::uint64_t flags, const std::function<void()>& body);
 /// it, with CLONE_INTO_CGROUP: not one instruction runs outside.
 Child clone(std::uint64_t flags, const Fd& cgroup,
             const std::function<void()>& body);
-
-/// Whether a process ignores a signal, as interactive shells do SIGTERM: see
-/// proc(5), SigIgn in /proc/PID/status. False if it cannot be told.
-bool ignores(pid_t pid, int signal);
 
 /// Throws Error where /proc shows another PID namespace than ours: a number in
 /// there is another process, or none. See proc(5).

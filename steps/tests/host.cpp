@@ -686,7 +686,7 @@ int wait_for(pid_t tests) {
 }  // namespace host
 
 int main(int argc, char** argv) {
-  // common/process.cpp notes the caller's mask before main, so begin again.
+  // common/signals.cpp notes the caller's mask before main, so begin again.
   if (host::reset_signals()) (void)::execv("/proc/self/exe", argv);
   doctest::Context context{argc, argv};
   if (::geteuid() == 0 && !context.shouldExit()) {
