@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "common/fd.hpp"
 
@@ -45,12 +44,5 @@ Fd copy_mount(const std::string& path);
 
 /// Puts a copied mount in place: move_mount(2). Throws Error.
 void place_mount(const Fd& copy, const std::string& target);
-
-/// Copies the sources of binds, nosuid, nodev, and read-only where asked.
-std::vector<Fd> copy_binds(const std::vector<Bind>& binds);
-
-/// Puts the copies in place, and makes the last part of a target if there is
-/// none. Call it with the container as `/`: then no link leads out of it.
-void place_binds(const std::vector<Bind>& binds, const std::vector<Fd>& copies);
 
 }  // namespace sys

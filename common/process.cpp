@@ -1,7 +1,9 @@
 #include "common/process.hpp"
 
+#include <fmt/ranges.h>
 #include <linux/sched.h>  // clone_args, CLONE_*
 #include <poll.h>
+#include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -308,6 +310,47 @@ void Child::throw_its_failure() const {
   if (hint.empty())
     hint = hint_for({failure.doing.data(), failure.errnum, flags_});
   throw Error{failure.errnum, failure.doing.data(), hint, failure.status};
+}
+
+// ---- Other programs --------------------------------------------------------
+
+namespace {
+
+// What comes out of a pipe until its end.
+std::string read_all(const Fd& end) {
+  std::string text;
+  std::array<char, 512> chunk{};
+  for (;;) {
+    const auto n = ::read(end.get(), chunk.data(), chunk.size());
+    if (n <= 0) return text;
+    text.append(chunk.data(), static_cast<std::size_t>(n));
+  }
+}
+
+}  // namespace
+
+Ended run(std::vector<std::string> command) {
+  std::vector<char*> words;
+  for (auto& word : command) words.push_back(word.data());
+  words.push_back(nullptr);
+  Pipe errors;
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  const Defer destroy{[&] { ::posix_spawn_file_actions_destroy(&actions); }};
+  ::posix_spawn_file_actions_adddup2(&actions, errors.write_end.get(),
+                                     STDERR_FILENO);
+  pid_t pid = 0;
+  const int errnum = ::posix_spawnp(&pid, words[0], &actions, nullptr,
+                                    words.data(), ::environ);
+  if (errnum == ENOENT) return {kNotFound, "there is no such program"};
+  if (errnum != 0) return {kNotExecutable, errno_name(errnum)};
+  errors.write_end.reset();
+  const auto text = read_all(errors.read_end);
+  int status = 0;
+  if (::waitpid(pid, &status, 0) == -1) return {kOurFailure, errno_name(errno)};
+  narrate("run {}", fmt::join(command, " "));
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+          text.substr(0, text.find('\n'))};
 }
 
 }  // namespace sys

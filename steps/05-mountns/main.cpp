@@ -24,6 +24,7 @@
 #include "common/options.hpp"
 #include "common/process.hpp"
 #include "common/streams/streams.hpp"
+#include "steps/05-mountns/binds.hpp"
 
 // ps(1) only reads files under /proc. A procfs shows the PID namespace of the
 // process that mounted it, so the child has to mount it.

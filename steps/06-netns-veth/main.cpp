@@ -22,11 +22,12 @@
 
 #include "common/file.hpp"
 #include "common/mount.hpp"
-#include "common/nat.hpp"
 #include "common/netlink.hpp"
 #include "common/options.hpp"
 #include "common/process.hpp"
 #include "common/streams/streams.hpp"
+#include "steps/05-mountns/binds.hpp"
+#include "steps/06-netns-veth/nat.hpp"
 
 // ps(1) only reads files under /proc. A procfs shows the PID namespace of the
 // process that mounted it, so the child has to mount it.

@@ -28,10 +28,11 @@
 #include "common/cgroup.hpp"
 #include "common/file.hpp"
 #include "common/mount.hpp"
-#include "common/nat.hpp"
 #include "common/netlink.hpp"
 #include "common/options.hpp"
 #include "common/process.hpp"
+#include "steps/05-mountns/binds.hpp"
+#include "steps/06-netns-veth/nat.hpp"
 #include "steps/08-all/layers.hpp"
 #include "steps/08-all/terminal.hpp"
 

@@ -1,4 +1,5 @@
 // Network address translation, through the host's own nft(8) or iptables(8).
+// The steps from 06 on link nat.cpp.
 
 #pragma once
 
