@@ -69,7 +69,7 @@ LINK     := $(if $(SANITIZE),,-static)
 
 COMMON   := $(filter-out %_test.cpp,$(wildcard common/*.cpp common/*/*.cpp))
 LAYERS   := $(filter-out $(addprefix %/,main.cpp enter.cpp member.cpp \
-              inspect.cpp test.cpp probe.cpp floor.cpp),$(wildcard steps/08-all/*.cpp))
+              inspect.cpp test.cpp probe.cpp),$(wildcard steps/08-all/*.cpp))
 TESTS    := $(wildcard common/*_test.cpp common/*/*_test.cpp steps/*/test.cpp \
               steps/*/*_test.cpp steps/tests/host.cpp steps/*/tests/*_test.cpp)
 PROGRAMS := $(STEPS:%=$(BUILD)/%) $(BUILD)/enter $(BUILD)/inspect
@@ -77,7 +77,8 @@ MINE     := $(STEPS:%=$(BUILD)/$(MY)/%)
 STARTED  := $(foreach file,$(wildcard $(MY)/*.cpp),$(filter \
               $(BUILD)/$(MY)/$(basename $(notdir $(file)))-%,$(MINE)))
 PROBES   := $(patsubst steps/%/probe.cpp,$(BUILD)/probe-%,$(wildcard steps/*/probe.cpp))
-SOURCES  := $(wildcard common/*.cpp common/*/*.cpp steps/*/*.cpp steps/*/tests/*.cpp)
+SOURCES  := $(wildcard common/*.cpp common/*/*.cpp steps/*/*.cpp steps/*/tests/*.cpp \
+              scripts/ci/bench/*.cpp)
 objects   = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
 
 help:
@@ -102,7 +103,7 @@ $(BUILD)/enter: $(BUILD)/steps/08-all/enter.o \
                 $(BUILD)/steps/08-all/member.o $(call objects,$(LAYERS)) \
                 $(BUILD)/common.a
 $(BUILD)/inspect: $(BUILD)/steps/08-all/inspect.o $(BUILD)/common.a
-$(BUILD)/floor: $(BUILD)/steps/08-all/floor.o $(BUILD)/common.a
+$(BUILD)/floor: $(BUILD)/scripts/ci/floor.o $(BUILD)/common.a
 $(BUILD)/tests: $(call objects,$(TESTS) steps/05-mountns/binds.cpp) $(BUILD)/common.a
 
 # What a learner writes has the step's name: its messages begin with it.
@@ -293,7 +294,7 @@ lint:
 	  common/*.hpp common/*/*.hpp steps/*.hpp steps/*/*.hpp)
 	printf '%s\n' $(SOURCES) | \
 	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
-	shellcheck $$(grep -rlIE '^#!/bin/(ba|busybox )?sh' scripts rootfs .ci .devcontainer)
+	shellcheck $$(grep -rlIE '^#!/bin/(ba|busybox )?sh' scripts rootfs steps .ci .devcontainer)
 	$$(command -v pyflakes3 || echo pyflakes) $$(grep -rlI '^#!.*python3' scripts) scripts/*/*.py
 	scripts/talk/slides_test.py Deck
 	codespell --skip '*.svg,package-lock.json' --ignore-words-list nin,crate,passt,whos README.md steps common scripts rootfs slides

@@ -250,7 +250,7 @@ TEST_AS_ROOT("what a killed program of ours has left goes") {
       "[ -e /proc/$program ] || { cat /tmp/log; exit 1; }; sleep 0.05; done\n"
       "kill -KILL -$program; wait $program || :; }\n"
       "killed '/tmp/throwaway.*' scripts/host/host sleep 9\n"
-      "killed '/tmp/script*' scripts/container.sh build/rootfs sleep 9\n"
+      "killed '/tmp/script*' steps/08-all/container.sh build/rootfs sleep 9\n"
       "killed '/tmp/mutants.*' scripts/ci/mutants\n"
       "touch -d '2 hours ago' /tmp/*.*\n"
       "$reset | sed -n 's,.*rm -rf --one-file-system \\(/tmp/[a-z]*\\).*,"
@@ -259,7 +259,7 @@ TEST_AS_ROOT("what a killed program of ours has left goes") {
   CHECK(result.out == "/tmp/mutants\n/tmp/script\n/tmp/throwaway\n");
 }
 
-TEST_AS_ROOT("what scripts/container.sh keeps by a mount goes with it") {
+TEST_AS_ROOT("what steps/08-all/container.sh keeps by a mount goes with it") {
   const auto result = on_a_host(
       "work=$TMPDIR/script99999999.abcdef; mkdir -p $work "
       "$TMPDIR/script99999999.other; touch $work/ns; mkdir "
@@ -447,10 +447,12 @@ TEST_CASE("each program that reset tidies up after marks and holds its own") {
         "scripts/lab/boot\nscripts/ci/mutants\nscripts/host/host\n"
         "scripts/matrix/matrix\n"
         "scripts/texts/sandbox.py\n");
-  CHECK(shell("grep -rlI '[.]box-leftover' scripts | LC_ALL=C sort").out ==
-        "scripts/ci/mutants\nscripts/container.sh\nscripts/host/host\n"
+  CHECK(shell("grep -rlI --exclude='*.md' '[.]box-leftover' scripts steps/08-all | "
+              "LC_ALL=C sort")
+            .out ==
+        "scripts/ci/mutants\nscripts/host/host\n"
         "scripts/lab/boot\nscripts/matrix/matrix\nscripts/reset\n"
-        "scripts/texts/sandbox.py\n");
+        "scripts/texts/sandbox.py\nsteps/08-all/container.sh\n");
 }
 
 TEST_SUITE_END();

@@ -87,7 +87,7 @@ def oci_runtime(runtime, scratch):
 def peers(scratch):
     """Name, what it does, and command; without a command if not installed."""
     rows = [('08-all', 'every layer', [program('08-all'), ROOTFS, '/bin/true']),
-            ('floor', 'the same objects by bare calls: steps/08-all/floor.cpp',
+            ('floor', 'the same objects by bare calls: scripts/ci/floor.cpp',
              [program('floor'), ROOTFS, '/bin/true'])]
     rows += [oci_runtime('runc', scratch), oci_runtime('crun', scratch)]
     # runc and crun plug in no cable, and bwrap sets no limit: a goal compares like with like.

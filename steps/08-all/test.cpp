@@ -561,7 +561,7 @@ TEST_AS_ROOT("two hundred at once have two hundred addresses") {
 TEST_AS_ROOT("container.sh plugs in its cable beside an eth0 of the host's") {
   const auto result = shell(
       "unshare --net sh -euc 'ip link add eth0 type veth peer name other;"
-      "scripts/container.sh build/rootfs ping -c 1 10.200.0.1'");
+      "steps/08-all/container.sh build/rootfs ping -c 1 10.200.0.1'");
   CAPTURE(result.err);
   CHECK(result.status == 0);
 }

@@ -2,7 +2,7 @@
 # It was this all along: a container made with unshare, mount, ip and echo. What 08-all
 # has beyond it are the small walls: id-mapped image, capabilities, seccomp, an init.
 #
-#   usage   sudo scripts/container.sh [ROOTFS [COMMAND [ARG...]]]
+#   usage   sudo steps/08-all/container.sh [ROOTFS [COMMAND [ARG...]]]
 set -eu
 rootfs=$(cd "${1:-build/rootfs}" && pwd -P)
 shift $(($# > 0))
