@@ -78,7 +78,7 @@ STARTED  := $(foreach file,$(wildcard $(MY)/*.cpp),$(filter \
               $(BUILD)/$(MY)/$(basename $(notdir $(file)))-%,$(MINE)))
 PROBES   := $(patsubst steps/%/probe.cpp,$(BUILD)/probe-%,$(wildcard steps/*/probe.cpp))
 SOURCES  := $(wildcard common/*.cpp common/*/*.cpp steps/*/*.cpp steps/*/tests/*.cpp \
-              scripts/ci/bench/*.cpp)
+              scripts/ci/*.cpp)
 objects   = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
 
 help:

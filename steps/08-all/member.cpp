@@ -189,10 +189,11 @@ std::optional<pid_t> find_stopped(pid_t pid) {
   return {};
 }
 
-// Whether the process starts a container, or might still: while it is stopped,
-// nobody can tell.
+// Whether the process starts a container, or might still: 08-all will, and of a
+// process that is stopped nobody can tell.
 bool may_start_one(const Process& process) {
-  return !is_outside(process) || next_below(process) || process.is_stopped();
+  return !is_outside(process) || next_below(process) || process.is_stopped() ||
+         process.read("comm") == "08-all\n";
 }
 
 void tell_of_waiting(pid_t pid) {
@@ -210,6 +211,7 @@ Process wait_for_member(pid_t pid) {
   using std::chrono::steady_clock, std::chrono::seconds;
   const Process given{pid};
   const auto begin = steady_clock::now();
+  auto last_hope = begin;
   bool is_narrated = false;
   bool is_told = false;
   for (;;) {
@@ -222,15 +224,16 @@ Process wait_for_member(pid_t pid) {
     if (!is_narrated)
       sys::narrate("the container of process {} is not finished: wait", pid);
     is_narrated = true;
-    const auto waited = steady_clock::now() - begin;
+    const auto now = steady_clock::now();
     const bool is_hopeful = may_start_one(given);
+    if (is_hopeful) last_hope = now;
     // The shell forks, and env(1) runs, before 08-all does: so not at once.
-    if (!is_hopeful && waited > seconds{2})
+    if (now - last_hope > seconds{2})
       throw std::runtime_error{sys::format(
           "process {} is in no container and runs none; hint: pgrep "
           "08-all prints those of 08-all",
           pid)};
-    if (is_hopeful && !is_told && waited > seconds{1}) {
+    if (is_hopeful && !is_told && now - begin > seconds{1}) {
       tell_of_waiting(pid);
       is_told = true;
     }
