@@ -447,12 +447,14 @@ TEST_CASE("each program that reset tidies up after marks and holds its own") {
         "scripts/lab/boot\nscripts/ci/mutants\nscripts/host/host\n"
         "scripts/matrix/matrix\n"
         "scripts/texts/sandbox.py\n");
-  CHECK(shell("grep -rlI --exclude='*.md' '[.]box-leftover' scripts steps/08-all | "
-              "LC_ALL=C sort")
-            .out ==
-        "scripts/ci/mutants\nscripts/host/host\n"
-        "scripts/lab/boot\nscripts/matrix/matrix\nscripts/reset\n"
-        "scripts/texts/sandbox.py\nsteps/08-all/container.sh\n");
+  CHECK(
+      shell(
+          "grep -rlI --exclude='*.md' '[.]box-leftover' scripts steps/08-all | "
+          "LC_ALL=C sort")
+          .out ==
+      "scripts/ci/mutants\nscripts/host/host\n"
+      "scripts/lab/boot\nscripts/matrix/matrix\nscripts/reset\n"
+      "scripts/texts/sandbox.py\nsteps/08-all/container.sh\n");
 }
 
 TEST_SUITE_END();

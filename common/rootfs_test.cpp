@@ -102,8 +102,9 @@ TEST_CASE("from-image unpacks what docker export writes") {
   const auto base = host::scratch("export");
   must("tar -C build/rootfs -cf " + base + "/plain.tar .");
   must("rootfs/from-image " + base + "/plain.tar " + base + "/tree");
-  CHECK(shell("LC_ALL=C diff -r --no-dereference build/rootfs " + base + "/tree")
-            .out.find("Only in build/rootfs/dev") != std::string::npos);
+  CHECK(
+      shell("LC_ALL=C diff -r --no-dereference build/rootfs " + base + "/tree")
+          .out.find("Only in build/rootfs/dev") != std::string::npos);
   CHECK(shell("diff -r --no-dereference -x dev build/rootfs " + base + "/tree")
             .status == 0);
   for (const std::string source : {"/etc/passwd", "/no/such", "/etc"}) {
