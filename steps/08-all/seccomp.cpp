@@ -89,7 +89,7 @@ constexpr auto kAllowed = std::to_array<int>({
     SYS_io_cancel, SYS_io_getevents, SYS_io_pgetevents,
     // Sockets; socket(2) and socketpair(2) are below
     SYS_bind, SYS_listen, SYS_accept, SYS_accept4, SYS_connect, SYS_shutdown,
-    SYS_getsockname, SYS_getpeername, SYS_getsockopt, SYS_setsockopt,
+    SYS_getsockname, SYS_getpeername, SYS_getsockopt,
     SYS_sendto, SYS_sendmsg, SYS_sendmmsg, SYS_recvfrom, SYS_recvmsg,
     SYS_recvmmsg,
     // System V and POSIX IPC, which have a namespace
@@ -224,6 +224,25 @@ Program socket_rule() {
   return rule;
 }
 
+// In linux/in6.h, which does not go together with netinet/in.h.
+constexpr unsigned kFlowLabels = 32;  // IPV6_FLOWLABEL_MGR
+
+// What IPv6 is to send with each packet of a socket, the kernel keeps in memory
+// that is charged to nobody: up to 64 KiB for each socket. The labels of flows
+// are few, for all users together.
+Program option_rule() {
+  Program rule;
+  load_argument(rule, 1);
+  answer_unless(rule, BPF_JEQ, IPPROTO_IPV6, SECCOMP_RET_ALLOW);
+  load_argument(rule, 2);
+  for (const unsigned option :
+       {0U + IPV6_2292PKTOPTIONS, 0U + IPV6_HOPOPTS, 0U + IPV6_RTHDR,
+        0U + IPV6_RTHDRDSTOPTS, 0U + IPV6_DSTOPTS, kFlowLabels})
+    answer_if(rule, BPF_JEQ, option, refuse(ENOPROTOOPT));
+  answer(rule, SECCOMP_RET_ALLOW);
+  return rule;
+}
+
 // No pushing of keys into the terminal that we share with the caller. And none
 // of the requests for which the kernel loads a module before it asks for a
 // capability: a line discipline, an old bridge, a VLAN, a frame relay.
@@ -315,6 +334,7 @@ Program make_filter() {
   only_for(program, SYS_clone, clone_rule());
   only_for(program, SYS_socket, socket_rule());
   only_for(program, SYS_socketpair, socket_rule());
+  only_for(program, SYS_setsockopt, option_rule());
   only_for(program, SYS_ioctl, ioctl_rule());
   only_for(program, SYS_personality, personality_rule());
   const auto tree = search(stretches({kAllowed.begin(), kAllowed.end()}));

@@ -694,6 +694,14 @@ TEST_AS_ROOT(
   }
 }
 
+TEST_AS_BOTH("what the kernel would keep for a socket, and charge to nobody") {
+  const auto taken = [](const std::string& hog) {
+    return shell(hog + "options 16").out;
+  };
+  CHECK(taken(hog_in_box(caller, "")) == "0\n");
+  CHECK(taken(hog_on_host(caller)) == "16\n");
+}
+
 TEST_AS_BOTH("its own limits are what programs need, and cannot be raised") {
   const auto limits = inside(caller, "cat /proc/self/limits");
   const auto hard = [&](const std::string& name) {

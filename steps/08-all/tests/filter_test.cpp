@@ -111,6 +111,7 @@ struct Difference {
 constexpr std::array kOnlyDocker{
     Difference{"io_setup", "its requests are few, for all users together"},
     Difference{"ioctl", "a rule of ours looks at its second argument"},
+    Difference{"setsockopt", "a rule of ours refuses some options of IPv6"},
     Difference{"socketpair", "a rule of ours, that of socket(2)"}};
 constexpr std::array<Difference, 0> kOnlyOurs{};
 
@@ -250,6 +251,22 @@ TEST_CASE("no socket of a family that has uncounted memory, or no namespace") {
     for (const int type : {SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_PACKET})
       CHECK(is_refused({family, type, 0}, EAFNOSUPPORT));
   }
+}
+
+TEST_CASE("no option has the kernel keep memory that is charged to nobody") {
+  for (const int option :
+       {IPV6_2292PKTOPTIONS, IPV6_HOPOPTS, IPV6_RTHDR, IPV6_RTHDRDSTOPTS,
+        IPV6_DSTOPTS, static_cast<int>(kFlowLabels)})
+    for (const long high : {0L, kHighBit}) {
+      CAPTURE(option);
+      CHECK(verdict(SYS_setsockopt, {3, IPPROTO_IPV6 | high, option | high}) ==
+            (kErrno | ENOPROTOOPT));
+      CHECK(verdict(SYS_setsockopt, {3, SOL_SOCKET, option}) ==
+            SECCOMP_RET_ALLOW);
+    }
+  for (const int option : {IPV6_V6ONLY, IPV6_UNICAST_HOPS, IPV6_RECVPKTINFO})
+    CHECK(verdict(SYS_setsockopt, {3, IPPROTO_IPV6, option}) ==
+          SECCOMP_RET_ALLOW);
 }
 
 TEST_CASE("no socket makes the kernel load a module") {

@@ -21,6 +21,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <map>
 #include <string>
@@ -171,6 +172,20 @@ long memory(long most) {
   });
 }
 
+// The kernel keeps a copy of what is to go with each packet of a socket.
+long options(long most) {
+  std::array<char, 64000> all{};
+  cmsghdr head{};
+  head.cmsg_len = all.size();  // Of a level that nobody knows.
+  head.cmsg_level = -1;
+  std::memcpy(all.data(), &head, sizeof head);
+  return repeat(most, [&](long) {
+    const int end = ::socket(AF_INET6, SOCK_DGRAM, 0);
+    return ::setsockopt(end, IPPROTO_IPV6, IPV6_2292PKTOPTIONS, all.data(),
+                        all.size()) == 0;
+  });
+}
+
 using Hog = long (*)(long most);
 const std::map<std::string, Hog> kHogs{
     {"inotify", inotify},
@@ -184,6 +199,7 @@ const std::map<std::string, Hog> kHogs{
     {"huge-pages", huge_pages},
     {"tcp", tcp},
     {"udp", udp},
+    {"options", options},
     {"memory", memory},
 };
 
