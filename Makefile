@@ -1,50 +1,4 @@
-# Containers from scratch, one layer at a time.
-#
-# The lines that begin with two # are what `make` prints.
-
-##   make run         set up, build, and open a shell in the finished container
-##   make test        set up, build, and run the tests (ALL=yes: also what takes long;
-##                    ALL=ci: what CI runs of that)
-##
-##   make 03          a shell in step 03 (01 to 08; COMMAND="ps" runs that instead)
-##   make diff-03     what step 03 adds to step 02: the lesson
-##
-##   make start-03    begin step 03 yourself, in my/03.cpp
-##   make check-03    which of its promises your step keeps (ONLY=bind: some of them)
-##   make hint-03     the next hint, mildest first
-##   make catch-up-03 the finished step 02 into my/02.cpp (yours is kept)
-##   make solution-03 how yours differs from the course's
-##   make progress    the walls that you have built
-##   make inspect PID=123   what stands between that process and the host
-##
-##   make build       build all programs, into build/
-##   make rootfs      make the root filesystem they run in, build/rootfs
-##   make setup       install what is missing, and say what
-##   make doctor      which steps work on this machine, and if not, why not
-##   make docs        run what the texts show, and compare
-##   make docs-update write into the texts what comes out today
-##   make matrix      what each step stops: every attack in every step
-##   make lab         a shell in a throw-away Linux, where one is root (COMMAND: that)
-##   make test-lab    the tests in there, on two kernels, as root and as a user
-##   make test-arm64  all compiled for arm64, and what an emulator can run of it
-##   make test-compilers  no warning from any compiler that is installed
-##   make test-distributions  set up, build and test in other releases of Debian
-##   make slides      the talk, as one page for any browser; make pdf prints it
-##   make live        the slides with a shell in them, for this machine only
-##   make demo-03     show step 03 live: types its text, at a key, in two panes
-##   make record      run all demos, and compare with what the slides play
-##   make preflight   the night before: will it all work on this machine?
-##   make lint        check format and style
-##   make bench       how fast, beside runc, crun and bubblewrap if installed
-##   make mutants     break each layer in turn, and see its test fail
-##                    (TEXTS=yes: see its text fail)
-##   make mistakes    the same with the checker for learners
-##   make reset       remove what killed containers left anywhere on this machine
-##                    (make reset --dry-run: only say what)
-##   make clean       remove everything built
-##
-##   SANITIZE=address,undefined with any of these builds apart, in
-##   build/sanitize; CXX=clang++ chooses the compiler.
+# Containers from scratch, one layer at a time. What stands behind two # is the help.
 
 STEPS    := $(sort $(patsubst steps/%/main.cpp,%,$(wildcard steps/*/main.cpp)))
 NUMBERS  := $(foreach step,$(STEPS),$(firstword $(subst -, ,$(step))))
@@ -52,7 +6,6 @@ BUILD    := build$(if $(SANITIZE),/sanitize)
 ROOTFS   := build/rootfs
 # Where there is none, a program says itself what it lacks.
 SUDO     := $(if $(filter-out 0,$(shell id -u)),$(shell command -v sudo))
-COMMAND  ?=
 MY       ?= my
 PROCESSORS := $(shell nproc 2>/dev/null || echo 1)
 # Who says -j has said it.
@@ -82,7 +35,7 @@ SOURCES  := $(wildcard common/*.cpp common/*/*.cpp steps/*/*.cpp steps/*/tests/*
 objects   = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
 
 help:
-	@sed -n 's/^## \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+	@sed -n 's/^[^@]*## \{0,1\}/  /p' $(firstword $(MAKEFILE_LIST))
 
 # ---- Programs ---------------------------------------------------------------
 
@@ -169,174 +122,159 @@ $(BUILD)/rootfs-new: rootfs/build
 
 # ---- What people type -------------------------------------------------------
 
-setup:
-	@scripts/setup test
+# The tools come before anything that needs them, and so the rest is a make of its own.
+setup-%:
+	@scripts/setup $(subst +, ,$*)
 
-# A file system may be mounted so that nothing on it can be run: it tells.
-doctor:
-	@sh scripts/doctor
-
-# Each is its own make, for the tools come before anything that needs them.
-run:
-	@scripts/setup run
+run: setup-run  ## make run         set up, build, and open a shell in the finished container
 	@$(MAKE) $(PARALLEL) build rootfs
 	@scripts/run $(BUILD)/08-all $(ROOTFS)
 
-test:
-	@scripts/setup test $(if $(ALL),docs slides lab arm64)
+test: setup-test$(if $(ALL),+docs+slides+lab+arm64)  ## make test        set up, build, and run the tests
+##                  (ALL=yes: also what takes long; ALL=ci: what CI runs of that)
 	@$(MAKE) $(PARALLEL) build test-programs rootfs
 	@ALL=$(ALL) scripts/test $(BUILD)/tests
 
-# Compiled out here, run in there, where everything takes three times as long: also
-# a learner's steps, if they compile, and what checks them.
-lab: WITH := scripts/lab/boot
-test-lab: WITH := scripts/ci/lab
-lab test-lab:
-	@scripts/setup lab $(if $(filter test-lab,$@),docs)
-	@$(MAKE) $(PARALLEL) build test-programs rootfs
-	@$(if $(STARTED),$(MAKE) -s -k $(PARALLEL) $(STARTED) || true)
-	@$(WITH) $(COMMAND)
-
-test-arm64:
-	@scripts/setup arm64
-	@scripts/ci/arm64
-
-test-compilers:
-	@scripts/setup test
-	@$(MAKE) $(PARALLEL) rootfs
-	@scripts/ci/compilers
-
-test-distributions:
-	@scripts/setup distributions
-	@$(MAKE) $(PARALLEL) build rootfs
-	@$(SUDO) scripts/ci/distributions
-
+##
+## make 03          a shell in step 03 (01 to 08; COMMAND="ps" runs that instead)
 # 03 to 05 need no root. Of 06 on, an ordinary user has the inner half only.
 01 02 06 07 08: WITH := $(SUDO)
-$(patsubst %,0%,1 2 3 4 5 6 7 8): %: build rootfs
+01 02 03 04 05 06 07 08: %: build rootfs
 	@$(WITH) $(filter $(BUILD)/$*-%,$(PROGRAMS)) $(ROOTFS) $(COMMAND)
 
+## make diff-03     what step 03 adds to step 02: the lesson
 $(patsubst %,diff-%,$(filter-out 01,$(NUMBERS))): diff-%:
 	@git --no-pager diff --no-index --stat=72 -p \
-	  $$(ls -d steps/*/ | grep -B1 '/$*-' | sed 's,$$,main.cpp,') || true
+	  $$(ls -d steps/0*/ | grep -B1 '/$*-' | sed 's,$$,main.cpp,') || true
 
-$(foreach verb,start hint catch-up solution,$(NUMBERS:%=$(verb)-%)):
-	@scripts/setup test
+##
+## make start-03    begin step 03 yourself, in my/03.cpp
+## make check-03    which of its promises your step keeps (ONLY=bind: some of them)
+## make hint-03     the next hint, mildest first
+## make catch-up-03 the finished step 02 into my/02.cpp (yours is kept)
+## make solution-03 how yours differs from the course's
+$(foreach verb,start check hint catch-up solution,$(NUMBERS:%=$(verb)-%)): setup-test
 	@scripts/learn/learn $(subst -0, 0,$@)
+
+progress: setup-test  ## make progress    the walls that you have built
+	@scripts/learn/learn progress
 
 # What the checker takes, once the learner's own builds.
 checker: build $(BUILD)/tests $(PROBES) rootfs
 
-$(NUMBERS:%=check-%): check-%:
-	@scripts/setup test
-	@scripts/learn/learn check $*
+# A number that no step has, or none.
+VERBS    := diff start check hint catch-up solution demo
+refuse    = @echo 'make $@: the steps are $(if $(findstring diff,$@),02,01) to 08' >&2; exit 2
+$(VERBS) $(VERBS:%=%-) 0 1 2 3 4 5 6 7 8 9:
+	$(refuse)
+$(VERBS:%=%-%) 0% 1% 2% 3% 4% 5% 6% 7% 8% 9%:
+	$(refuse)
 
-# With another number, or none.
-NUMBERED := diff start check hint catch-up solution demo
-refuse = @echo 'make $(1)NN: NN is $(if $(filter diff%,$@),02,01) to \
-  $(lastword $(NUMBERS))' >&2; exit 2
-$(NUMBERED:%=%-):
-	$(call refuse,$@)
-$(filter-out demo,$(NUMBERED)):
-	$(call refuse,$@-)
-$(foreach verb,$(NUMBERED),$(eval $(verb)-%: ; $$(call refuse,$(verb)-)))
-# Not a pattern, which would take files for goals.
-DIGITS := 0 1 2 3 4 5 6 7 8 9
-$(foreach goal,$(filter-out $(NUMBERS),$(filter $(addsuffix %,$(DIGITS)),$(MAKECMDGOALS))), \
-  $(eval $(goal): ; $$(call refuse)))
-
-progress:
-	@scripts/setup test
-	@scripts/learn/learn progress
-
-inspect: $(BUILD)/inspect
+inspect: $(BUILD)/inspect  ## make inspect PID=123   what stands between that process and the host
 	@$(SUDO) $(BUILD)/inspect $(PID)
 
-docs docs-update:
-	@scripts/setup docs
+##
+## make build       build all programs, into build/
+## make rootfs      make the root filesystem they run in, build/rootfs
+setup: setup-test  ## make setup       install what is missing, and say what
+
+# A file system may be mounted so that nothing on it can be run: it tells.
+doctor:  ## make doctor      which steps work on this machine, and if not, why not
+	@sh scripts/doctor
+
+## make docs        run what the texts show, and compare
+## make docs-update write into the texts what comes out today
+docs docs-update: setup-docs
 	@$(MAKE) $(PARALLEL) build rootfs
 	@$(SUDO) scripts/docs $(if $(filter docs,$@),check,update) $(TEXT)
 
-slides pdf:
-	@scripts/setup slides
-	@scripts/slides build
-	@$(if $(filter pdf,$@),scripts/slides pdf)
-
-# The user's own shell, whoever that is: never by sudo.
-live:
-	@scripts/setup slides
-	@$(MAKE) $(PARALLEL) build rootfs
-	@scripts/slides build
-	@scripts/live
-
-demo:
-	@scripts/setup slides
-	@for step in $(NUMBERS); do $(MAKE) --no-print-directory demo-$$step || exit; done
-
-$(NUMBERS:%=demo-%): demo-%:
-	@scripts/setup slides
-	@$(MAKE) $(PARALLEL) build rootfs
-	@$(SUDO) scripts/demo $*
-
-record record-update:
-	@scripts/setup test
-	@$(MAKE) $(PARALLEL) build rootfs
-	@$(SUDO) scripts/record $(if $(filter record,$@),check,update)
-
-preflight:
-	@scripts/setup slides
-	@$(MAKE) $(PARALLEL) build rootfs
-	@scripts/preflight
-
-lint:
-	@scripts/setup lint
-	clang-format --dry-run --Werror $(SOURCES) $(wildcard \
-	  common/*.hpp common/*/*.hpp steps/*.hpp steps/*/*.hpp)
-	printf '%s\n' $(SOURCES) | \
-	  xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(BASE)
-	shellcheck $$(grep -rlIE '^#!/bin/(ba|busybox )?sh' scripts rootfs steps .ci .devcontainer)
-	$$(command -v pyflakes3 || echo pyflakes) $$(grep -rlI '^#!.*python3' scripts) scripts/*/*.py
-	scripts/talk/slides_test.py Deck
-	codespell --skip '*.svg,package-lock.json' --ignore-words-list nin,crate,passt,whos README.md steps common scripts rootfs slides
-	scripts/texts/spelling
-
-bench:
-	@scripts/setup test
-	@$(MAKE) $(PARALLEL) build $(BUILD)/floor rootfs
-	@$(SUDO) scripts/bench
-
 # STEP=05 PROBE=chroot2 picks a column and a row, and one cell is explained; V=1
 # explains any. (make keeps -v for itself.)
-matrix:
-	@scripts/setup test
+matrix: setup-test  ## make matrix      what each step stops: every attack in every step
 	@$(MAKE) $(PARALLEL) build $(PROBES) rootfs
 	@$(SUDO) scripts/matrix/matrix --build $(BUILD) $(if $(STEP),--step $(STEP)) \
 	  $(if $(PROBE),--probe $(PROBE)) $(if $(V),--verbose)
 
-mutants:
-	@scripts/setup test
-	@$(MAKE) $(PARALLEL) build $(BUILD)/tests rootfs
-	@$(SUDO) scripts/ci/mutants
+# Compiled out here, run in there, where everything takes three times as long: also
+# a learner's steps, if they compile, and what checks them.
+## make lab         a shell in a throw-away Linux, where one is root (COMMAND: that)
+## make test-lab    the tests in there, on two kernels, as root and as a user
+lab: WITH := scripts/lab/boot
+test-lab: WITH := scripts/ci/lab
+lab: setup-lab
+test-lab: setup-lab+docs
+lab test-lab:
+	@$(MAKE) $(PARALLEL) build test-programs rootfs
+	@$(if $(STARTED),$(MAKE) -s -k $(PARALLEL) $(STARTED) || true)
+	@$(WITH) $(COMMAND)
 
-mistakes:
-	@scripts/setup test
+test-arm64: setup-arm64  ## make test-arm64  all compiled for arm64, and what an emulator can run of it
+	@scripts/ci/arm64
+
+test-compilers: setup-test  ## make test-compilers  no warning from any compiler that is installed
+	@$(MAKE) $(PARALLEL) rootfs
+	@scripts/ci/compilers
+
+test-distributions: setup-distributions  ## make test-distributions  set up, build and test in other releases of Debian
+	@$(MAKE) $(PARALLEL) build rootfs
+	@$(SUDO) scripts/ci/distributions
+
+## make slides      the talk, as one page for any browser; make pdf prints it
+slides pdf: setup-slides
+	@scripts/slides build
+	@$(if $(filter pdf,$@),scripts/slides pdf)
+
+# The user's own shell, whoever that is: never by sudo.
+live: slides  ## make live        the slides with a shell in them, for this machine only
+	@$(MAKE) $(PARALLEL) build rootfs
+	@scripts/live
+
+## make demo-03     show step 03 live: types its text, at a key, in two panes
+$(NUMBERS:%=demo-%): demo-%: setup-slides
+	@$(MAKE) $(PARALLEL) build rootfs
+	@$(SUDO) scripts/demo $*
+
+## make record      run all demos, and compare with what the slides play
+record record-update: setup-test
+	@$(MAKE) $(PARALLEL) build rootfs
+	@$(SUDO) scripts/record $(if $(filter record,$@),check,update)
+
+preflight: setup-slides  ## make preflight   the night before: will it all work on this machine?
+	@$(MAKE) $(PARALLEL) build rootfs
+	@scripts/preflight
+
+lint: setup-lint  ## make lint        check format and style
+	@scripts/lint '$(BASE)' $(SOURCES)
+
+bench: setup-test  ## make bench       how fast, beside runc, crun and bubblewrap if installed
+	@$(MAKE) $(PARALLEL) build $(BUILD)/floor rootfs
+	@$(SUDO) scripts/bench
+
+## make mutants     break each layer in turn, and see its test fail
+##                  (TEXTS=yes: see its text fail)
+## make mistakes    the same with the checker for learners
+mutants mistakes: setup-test
 	@$(MAKE) $(PARALLEL) build $(BUILD)/tests $(PROBES) rootfs
-	@$(SUDO) scripts/ci/mistakes
+	@$(SUDO) scripts/ci/$@
 
 # With make's own --dry-run, ours: it says what it would remove.
-reset:
+reset:  ## make reset       remove what killed containers left anywhere on this machine
+##                  (make reset --dry-run: only say what)
 	+@$(SUDO) scripts/reset $(if $(findstring n,$(firstword -$(MAKEFLAGS))),--dry-run)
 
 # A mount that leaked into build/ would let rm reach the host through it.
-clean:
+clean:  ## make clean       remove everything built
 	@! grep -F ' $(CURDIR)/build/' /proc/self/mountinfo || \
 	  { echo 'still mounted: make reset removes that' >&2; exit 1; }
 	rm -rf build
 
+##
+## SANITIZE=address,undefined with any of these builds apart, in build/sanitize;
+## CXX=clang++ chooses the compiler.
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: help build test-programs rootfs setup doctor run test lab test-lab test-arm64 \
-        test-compilers test-distributions docs docs-update slides pdf live demo record \
+        test-compilers test-distributions docs docs-update slides pdf live record \
         record-update preflight lint bench matrix mutants mistakes progress inspect \
         checker reset clean 01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(wildcard $(MY)/*.cpp)))

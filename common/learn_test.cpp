@@ -356,8 +356,8 @@ TEST_CASE("a number that no step has, or none, is one clear line") {
       CHECK(result.status == 2);
       CHECK(result.out.empty());
       CHECK(testing::first(host::lines(result.err)) ==
-            "make " + verb + "-NN: NN is " + (verb == "diff" ? "02" : "01") +
-                " to 08");
+            "make " + verb + "-" + number + ": the steps are " +
+                (verb == "diff" ? "02" : "01") + " to 08");
     }
 }
 

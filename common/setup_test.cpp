@@ -280,10 +280,11 @@ TEST_CASE("a number that no step has is answered by those that there are") {
         "hint", "catch-up", "solution-x", "demo-9"}) {
     const auto result = shell("make " + target);
     CHECK(result.status == 2);
-    CHECK_MESSAGE(result.err.find("NN: NN is 01 to 08\n") != std::string::npos,
-                  target << ": " << result.err);
+    CHECK_MESSAGE(
+        result.err.find(": the steps are 01 to 08\n") != std::string::npos,
+        target << ": " << result.err);
   }
-  CHECK(shell("make diff-01").err.find("NN is 02 to 08\n") !=
+  CHECK(shell("make diff-01").err.find(": the steps are 02 to 08\n") !=
         std::string::npos);
 }
 
