@@ -16,7 +16,7 @@ namespace {
 const bool kIsSkipped = ::geteuid() != 0 || host::kIsSanitized;
 
 std::string matrix(const std::string& options) {
-  const auto build = fs::read_symlink("/proc/self/exe").parent_path();
+  const auto build = host::build_directory();
   return "scripts/matrix/matrix --build " + build.string() + " " + options;
 }
 

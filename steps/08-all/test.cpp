@@ -499,9 +499,7 @@ std::map<std::string, std::string> answers(const std::string& step_line) {
 
 TEST_AS_BOTH("the filter refuses what has been used to attack hosts") {
   const auto directory = host::scratch("probe");
-  must("cp " +
-       (fs::read_symlink("/proc/self/exe").parent_path() / "probe-08-all ")
-           .string() +
+  must("cp " + (host::build_directory() / "probe-08-all ").string() +
        directory + "/probe");
   const auto bind =
       "--net none --memory none --bind " + directory + "/probe:/probe";
@@ -630,8 +628,7 @@ namespace {
 
 // The container's rootfs with hog.cpp in it.
 std::string hog_in_box(Caller caller, const std::string& options) {
-  const auto hog =
-      (fs::read_symlink("/proc/self/exe").parent_path() / "hog").string();
+  const auto hog = (host::build_directory() / "hog").string();
   const auto tree =
       host::scratch(caller == Caller::kRoot ? "roots-hog" : "hog-of-user");
   must("cp -a '" + host::rootfs(caller) + "'/. '" + tree + "' && cp '" + hog +

@@ -329,8 +329,7 @@ TEST_CASE_FIXTURE(host::Unharmed,
                                     std::getenv("LAB") == nullptr)) {
   must("echo +hugetlb >/sys/fs/cgroup/cgroup.subtree_control");
   must("echo 8 >/proc/sys/vm/nr_hugepages");
-  const auto hog =
-      (fs::read_symlink("/proc/self/exe").parent_path() / "hog").string();
+  const auto hog = (host::build_directory() / "hog").string();
   const auto tree = host::scratch("huge");
   must("cp -a '" + host::rootfs(Caller::kRoot) + "'/. " + tree + " && cp '" +
        hog + "' " + tree);

@@ -33,18 +33,18 @@ namespace fs = std::filesystem;
 
 namespace host {
 
+// Asked before some test takes /proc away.
+fs::path& build_directory() {
+  static auto directory = fs::read_symlink("/proc/self/exe").parent_path();
+  return directory;
+}
+
 namespace {
 
 // An id that nobody has.
 constexpr int kUser = 54321;
 
 constexpr std::size_t kMostOutput = 1 << 24;
-
-// Where our own program lies. Asked before some test takes /proc away.
-fs::path& build_directory() {
-  static auto directory = fs::read_symlink("/proc/self/exe").parent_path();
-  return directory;
-}
 
 // What an ordinary user needs, in a place that one can get to: programs, and a
 // rootfs that is theirs. Made by the first test that asks for it.

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -29,6 +30,10 @@ struct Result {
 
 /// Runs a line under sh(1), with nothing on its standard input.
 Result shell(const std::string& line);
+
+/// Where the programs of the tests lie. The path has no character that a shell
+/// would read in another way.
+std::filesystem::path& build_directory();
 
 /// The same for what prepares or tidies up after a test: it has to succeed.
 void must(const std::string& line);
