@@ -646,6 +646,7 @@ void use_a_plain_path() {
   const auto below = build_directory().lexically_relative(top);
   static const PlainPath shown{top};
   fs::current_path(shown.path());
+  ::setenv("PWD", shown.path().c_str(), 1);  // A shell believes it.
   build_directory() = shown.path() / below;
 }
 
