@@ -13,7 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <climits>
 #include <csignal>
@@ -165,10 +164,9 @@ void Streams::Carrier::run_in_a_process() {
     if (::getppid() == self.parent) self.run();
     return 0;
   };
-  constexpr std::size_t kStack = 65536;
-  alignas(16) std::array<char, kStack> stack;
+  std::vector<char> stack(65536);
   const pid_t pid =
-      ::clone(body, stack.data() + kStack, CLONE_VM | CLONE_VFORK, this);
+      ::clone(body, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK, this);
   if (pid == -1) return run();
   (void)::waitpid(pid, nullptr, static_cast<int>(__WCLONE));
 }

@@ -178,7 +178,7 @@ Started start(const std::string& line, bool with_err) {
   // A signal that a test sends earlier would reach doctest, which catches it.
   copy.write_end.reset();
   char ignored = 0;
-  (void)!::read(copy.read_end.get(), &ignored, 1);
+  [[maybe_unused]] const auto n = ::read(copy.read_end.get(), &ignored, 1);
   const auto keep = [](sys::Fd& end) {
     return ::fcntl(end.get(), F_DUPFD_CLOEXEC, 3);
   };
@@ -686,6 +686,7 @@ int wait_for(pid_t tests) {
 
 }  // namespace host
 
+// NOLINTNEXTLINE(bugprone-exception-escape): it has nobody to tell it to.
 int main(int argc, char** argv) {
   // common/signals.cpp notes the caller's mask before main, so begin again.
   if (host::reset_signals()) (void)::execv("/proc/self/exe", argv);
