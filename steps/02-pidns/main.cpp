@@ -5,9 +5,9 @@
 //   new     clone(2) with CLONE_NEWPID, and a /proc that matches it
 //   try     ps              only the container's processes are left
 //           kill -9 $$      PID 1 ignores its own SIGKILL
-//   open    its /proc is in the host's mount table while it runs, so two
-//           containers in one rootfs disturb each other; root in the container
-//           is root on the host
+//   open    it mounts /proc in the host's mount table, so two containers in one
+//           rootfs disturb each other; root in the container is root on the
+//           host
 
 #include <fcntl.h>      // open, O_PATH
 #include <sched.h>      // CLONE_NEWPID

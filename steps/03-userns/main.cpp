@@ -5,8 +5,8 @@
 //   new     CLONE_NEWUSER, and the maps from its ids to the host's
 //   try     id              says root
 //           cat /proc/self/uid_map    is not there, and ps shows nothing: why?
-//   open    its mount table is the host's, so it cannot mount; its name, its
-//           network and its memory are the host's, too
+//   open    it shares the mount table of the host, and its root has no right to
+//           mount; it shares the host's name, network and memory, too
 
 #include <grp.h>        // setgroups
 #include <sched.h>      // CLONE_NEWPID, CLONE_NEWUSER

@@ -5,8 +5,8 @@
 //   new     CLONE_NEWUTS, sethostname(2)
 //   try     hostname        box; the host keeps its name
 //           hostname foo    is refused in 03, and renames the host in 02
-//   open    its mount table is the host's, so it cannot mount; its network and
-//           its memory are the host's, too
+//   open    it shares the mount table of the host, and its root has no right to
+//           mount; it shares the host's network and memory, too
 
 #include <grp.h>        // setgroups
 #include <sched.h>      // CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS

@@ -5,9 +5,9 @@
 //   who     anyone
 //   new     CLONE_NEWNS; overlay, proc, a small /dev; pivot_root(2)
 //   try     touch /new; cat /proc/self/mountinfo
-//   open    the host's network, its abstract sockets and its memory; and if
-//           root runs it, the image's files belong to the user nobody in it (08
-//           maps them)
+//   open    it shares the network, the abstract sockets and the memory of the
+//           host; if root starts it, its root does not own the files of its
+//           image (08 corrects this)
 
 #include <grp.h>          // setgroups
 #include <sched.h>        // CLONE_NEW*

@@ -4,8 +4,10 @@
 //   who     root, or a user with a writable cgroup
 //   new     a cgroup directory, memory.max, CLONE_INTO_CGROUP
 //   try     tail /dev/zero      reads a line without end until it is killed
-//   open    System V memory, fork bombs, dangerous calls, leaked descriptors,
-//           the caller's process group and its terminal
+//   open    it can read System V memory of the host and keys of its caller,
+//           start any number of processes, use the open descriptors and the
+//           terminal of its caller, and, if an ordinary user started it, signal
+//           the caller's process group
 
 #include <grp.h>          // setgroups
 #include <linux/sched.h>  // CLONE_NEW*, CLONE_INTO_CGROUP

@@ -1,8 +1,8 @@
-// Step 08: all of it. The container gets the other walls, an init and a
-// terminal.
+// Step 08: all of it. The container gets the remaining kinds of isolation, an
+// init and a terminal.
 //
 //   usage   build/08-all [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
-//   who     anyone, with what the host allows
+//   who     anyone; an ordinary user does without what the host refuses
 //   new     IPC and cgroup namespaces, an image mapped to the container's root,
 //           hidden paths, capabilities, no_new_privs, seccomp, an init, limits
 //           on processes and CPU time; a terminal of its own; nothing inherited
