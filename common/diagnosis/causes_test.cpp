@@ -30,7 +30,7 @@ Host root_on_good_host() {
 
 const Attempt kUserNamespace{
     "clone a child with CLONE_NEWUSER|CLONE_NEWPID|CLONE_NEWNS", EPERM, 0};
-const Attempt kChroot{"make the working directory the root directory", EPERM,
+const Attempt kChroot{"set the root directory to the working directory", EPERM,
                       0};
 const Attempt kMountInside{"mount tmpfs on /tmp", EPERM, CLONE_NEWUSER};
 const Attempt kProcInside{"mount proc on /proc", EPERM, CLONE_NEWUSER};

@@ -45,7 +45,7 @@ TEST_AS_USER("chroot takes root, and the program says so") {
   CHECK(result.status == 125);
   CHECK(
       result.err ==
-      "01-chroot: cannot make the working directory the root directory: "
+      "01-chroot: cannot set the root directory to the working directory: "
       "Operation not permitted (EPERM); hint: this needs root: run it as root, "
       "or in make lab\n");
 }

@@ -17,11 +17,11 @@
 #include "common/options.hpp"
 #include "common/process.hpp"
 
-// Makes the working directory the root directory of this process and of its
-// later children. Nothing else changes. Open files stay open, and the processes
-// of the host stay visible.
+// Sets the root directory of this process, and of its later children, to the
+// working directory. Nothing else changes. Open files stay open, and the
+// processes of the host stay visible.
 void change_root() {
-  sys::check(::chroot("."), "make the working directory the root directory");
+  sys::check(::chroot("."), "set the root directory to the working directory");
 }
 
 // ps(1) only reads files under /proc. A procfs shows the PID namespace of the
