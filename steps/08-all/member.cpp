@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <filesystem>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
@@ -130,6 +131,13 @@ bool Process::is_stopped() const {
   return state == 'T' || state == 't';
 }
 
+bool Process::is_ours() const {
+  std::error_code ignored;
+  const auto own = std::filesystem::read_symlink("/proc/self/exe", ignored);
+  return std::filesystem::equivalent(path("exe"), own.parent_path() / "08-all",
+                                     ignored);
+}
+
 namespace {
 
 // The PIDs of a process, from the one in our PID namespace to the one in its
@@ -193,7 +201,7 @@ std::optional<pid_t> find_stopped(pid_t pid) {
 // process that is stopped nobody can tell.
 bool may_start_one(const Process& process) {
   return !is_outside(process) || next_below(process) || process.is_stopped() ||
-         process.read("comm") == "08-all\n";
+         process.is_ours();
 }
 
 void tell_of_waiting(pid_t pid) {

@@ -44,6 +44,9 @@ class Process {
 
   /// Whether a signal or a tracer has stopped it.
   [[nodiscard]] bool is_stopped() const;
+  /// Whether it runs the program 08-all that lies beside ours. False if we may
+  /// not look.
+  [[nodiscard]] bool is_ours() const;
 
  private:
   struct Stat {
