@@ -58,7 +58,8 @@ Nat::Nat(const std::string& link, const std::string& address)
   write_file(forwarding_, "1");
 }
 
-// One transaction: the kernel takes all of it, or nothing.
+// One transaction: the kernel takes all of it, or nothing. At postrouting, only
+// Linux 5.7 and later knows where a packet came in, so `between` asks that.
 void Nat::add_table(const std::string& link, const std::string& address) {
   // What may not be there is made first, so that it can be deleted.
   const auto none = sys::format("table ip {0}; delete table ip {0}", link);
@@ -67,6 +68,8 @@ void Nat::add_table(const std::string& link, const std::string& address) {
       "type nat hook postrouting priority 100; "
       "ip saddr {2} oifname != \"{1}\" masquerade; }}; chain between {{ "
       "type filter hook forward priority 0; "
+      "ip saddr {2} iifname != \"{1}\" drop; "
+      "ip saddr != {2} iifname \"{1}\" drop; "
       "iifname \"{1}\" oifname \"box*\" drop; "
       "oifname \"{1}\" ct state established,related accept; "
       "oifname \"{1}\" ct status dnat accept; "
@@ -82,18 +85,24 @@ void Nat::add_iptables_rules(const std::string& link,
                      "RELATED,ESTABLISHED,DNAT", "-j", "DROP"});
   add_iptables_rule("filter",
                     {"FORWARD", "-i", link, "-o", "box+", "-j", "DROP"});
+  add_iptables_rule("filter",
+                    {"FORWARD", "!", "-s", address, "-i", link, "-j", "DROP"});
+  add_iptables_rule("filter",
+                    {"FORWARD", "-s", address, "!", "-i", link, "-j", "DROP"});
   add_iptables_rule("nat", {"POSTROUTING", "-s", address, "!", "-o", link, "-j",
                             "MASQUERADE"});
 } catch (const NoSuchProgram&) {
   throw Refused{"it takes nft or iptables"};
 }
 
+// A list destroys its first element first. So a rule is undone before those
+// that were there when it was added: the masquerading before what limits it.
 void Nat::add_iptables_rule(const std::string& table, const Command& rule) {
   Command add{"iptables", "-w", "-t", table, "-I"};
   Command remove{"iptables", "-w", "-t", table, "-D"};
   add.insert(add.end(), rule.begin(), rule.end());
   remove.insert(remove.end(), rule.begin(), rule.end());
-  rules_.emplace_back(add, remove);
+  rules_.emplace_front(add, remove);
 }
 
 // First nothing is forwarded any more, then the rules go. The link lives on

@@ -10,7 +10,8 @@
 namespace sys {
 
 /// For as long as it lives, packets that come in at `link` from `address` leave
-/// the host under the host's own address, but not to another box. To `link` the
+/// the host under the host's own address, but not to another box. Others that
+/// come in at `link`, or from `address`, are not forwarded. To `link` the
 /// host then forwards the answers, what is related to them, and what a rule of
 /// the host's root publishes (dnat), but nothing else that is new. Throws
 /// std::runtime_error if the host does not forward packets, or has neither
@@ -18,7 +19,7 @@ namespace sys {
 ///
 /// With nft, a table named like the link: so no rule of the host is touched,
 /// and one that a killed run left behind is replaced. Else two chains of
-/// iptables get three rules.
+/// iptables get five rules.
 class Nat {
  public:
   Nat(const std::string& link, const std::string& address);

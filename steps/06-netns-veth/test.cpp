@@ -56,28 +56,32 @@ const std::string kAddress =
 // itself routes to all containers by way of the host, which is 198.51.100.1.
 class Neighbour {
  public:
-  Neighbour() {
+  explicit Neighbour(const std::string& link = "up0",
+                     const std::string& net = "198.51.100.")
+      : link_{link} {
     REQUIRE(program_.hear() == "ready");
-    must("ip link add up0 type veth peer name up1 netns " +
-         std::to_string(program_.pid()) +
-         "; ip addr add 198.51.100.1/24 dev up0; ip link set up0 up");
-    for (const std::string line :
-         {"link set lo up", "addr add 198.51.100.2/24 dev up1",
-          "link set up1 up", "route add 10.0.0.0/8 via 198.51.100.1",
-          "route add 172.16.0.0/12 via 198.51.100.1",
-          "route add 192.168.0.0/16 via 198.51.100.1"})
+    must("ip link add " + link + " type veth peer name eth0 netns " +
+         std::to_string(program_.pid()) + "; ip addr add " + net + "1/24 dev " +
+         link + "; ip link set " + link + " up");
+    for (const std::string& line : std::vector<std::string>{
+             "link set lo up", "addr add " + net + "2/24 dev eth0",
+             "link set eth0 up", "route add 10.0.0.0/8 via " + net + "1",
+             "route add 172.16.0.0/12 via " + net + "1",
+             "route add 192.168.0.0/16 via " + net + "1"})
       must(runs("ip " + line));
   }
   Neighbour(const Neighbour&) = delete;
   Neighbour& operator=(const Neighbour&) = delete;
-  ~Neighbour() { shell("ip link delete up0"); }
+  ~Neighbour() { shell("ip link delete " + link_); }
 
   // The line by which it runs a command.
   [[nodiscard]] std::string runs(const std::string& command) const {
     return "nsenter --net -t " + std::to_string(program_.pid()) + " " + command;
   }
+  [[nodiscard]] pid_t pid() const { return program_.pid(); }
 
  private:
+  std::string link_;
   host::Running program_{"unshare --net sh -c 'echo ready; read wait'"};
 };
 
@@ -327,6 +331,66 @@ TEST_AS_ROOT("nothing that is new comes in, from whoever has a route to it") {
   }
 }
 
+// A rule that asks only for the source address would let a neighbour send as
+// the container: then the host's end is the sender for other containers, which
+// trust it, and their answers come to the container as if it had asked.
+TEST_AS_ROOT("--net nat trusts the cable, and not the source of a packet") {
+  const Forwarding forwarding;
+  const std::string rp_filter = "/proc/sys/net/ipv4/conf/all/rp_filter";
+  const sys::Defer restore{[&, before = host::contents(rp_filter)] {
+    std::ofstream{rp_filter} << before;
+  }};
+  // Any route to a source will do, as on many a host.
+  std::ofstream{rp_filter} << "2";
+  for (const std::string tool : {"nft", "iptables"}) {
+    CAPTURE(tool);
+    const auto program = first_line(shell("command -v " + tool).out);
+    if (program.empty()) {
+      MESSAGE("not tried: there is no " << tool);
+      continue;
+    }
+    const Neighbour neighbour;
+    const Neighbour world{"up1", "203.0.113."};
+    host::Running veth{step(Caller::kRoot, kStep, "--net veth") + "sh -c '" +
+                       kAddress + "; read wait'"};
+    const auto other = veth.hear();
+    const auto path = host::scratch("only-" + tool);
+    must("ln -sf " + program + " '" + path + "'");
+    host::Running box{
+        "env PATH='" + path + "' " + step(Caller::kRoot, kStep, "--net nat") +
+        "/bin/sh -c 'PATH=/bin:/sbin:/usr/bin:/usr/sbin; " + kAddress +
+        "; ping -qc1 -W5 198.51.100.2 >/dev/null && echo out; read wait; "
+        "ip addr add 198.51.100.77/32 dev lo; "
+        "ping -qc1 -W1 -I 198.51.100.77 198.51.100.2 >/dev/null; "
+        "echo asked; read wait'"};
+    const auto address = box.hear();
+    REQUIRE(address.starts_with("10."));
+    CHECK(box.hear() == "out");
+    const auto before = arrived(box.child());
+    // The neighbour as the container.
+    must(neighbour.runs("ip addr add " + address + "/32 dev lo"));
+    for (const std::string net : {"10.0.0.0/8", "203.0.113.0/24"})
+      must(neighbour.runs("ip route replace " + net + " via 198.51.100.1 src " +
+                          address));
+    shell(neighbour.runs(knock(other, address)));
+    CHECK(arrived(veth.child()) == "0 0 0");
+    shell(neighbour.runs(knock("203.0.113.2", address)));
+    CHECK(arrived(world.pid()) == "0 0 0");
+    CHECK(arrived(box.child()) == before);
+    CHECK(shell("busybox ping -qc1 -W5 " + other).status == 0);
+    CHECK(arrived(veth.child()) == "1 0 0");
+    // The container as a neighbour.
+    const auto heard = arrived(neighbour.pid());
+    box.say("go on");
+    CHECK(box.hear() == "asked");
+    CHECK(arrived(neighbour.pid()) == heard);
+    box.finish();
+    veth.finish();
+    CHECK(shell("nft list ruleset; iptables-save").out.find("box") ==
+          std::string::npos);
+  }
+}
+
 TEST_AS_ROOT("what the host's root publishes does come in, with --net nat") {
   const Forwarding forwarding;
   const Neighbour neighbour;
@@ -383,10 +447,11 @@ TEST_AS_ROOT("each rule is undone, whenever TERM comes, and whichever fails") {
   }
 }
 
-TEST_AS_ROOT("without nft three rules of iptables, each of them undone") {
+TEST_AS_ROOT("without nft five rules of iptables, the last one undone first") {
   const Forwarding forwarding;
   const auto log = host::scratch("iptables") + "/log";
-  for (int fails = 1; fails <= 4; ++fails) {
+  constexpr int kRules = 5;
+  for (int fails = 1; fails <= kRules + 1; ++fails) {
     CAPTURE(fails);
     must("rm -f '" + log + "'");
     const auto path = pretend(
@@ -397,17 +462,18 @@ TEST_AS_ROOT("without nft three rules of iptables, each of them undone") {
     const auto result =
         shell("PATH='" + path + "' " + step(Caller::kRoot, kStep, "--net nat") +
               "/bin/true");
-    CHECK(result.status == (fails > 3 ? 0 : 125));
-    CHECK(host::lines(result.err).size() == (fails > 3 ? 0 : 1));
-    std::multiset<std::string> added;
-    std::multiset<std::string> removed;
+    CHECK(result.status == (fails > kRules ? 0 : 125));
+    CHECK(host::lines(result.err).size() == (fails > kRules ? 0 : 1));
+    std::vector<std::string> added;
+    std::vector<std::string> removed;
     for (auto line : host::lines(host::contents(log))) {
       const auto at = line.find(" -I ");
       auto& side = at != std::string::npos ? added : removed;
       if (at != std::string::npos) line.replace(at, 4, " -D ");
-      side.insert(line);
+      side.push_back(line);
     }
-    CHECK(added.size() == std::min(fails, 3));
+    CHECK(added.size() == std::min(fails, kRules));
+    std::reverse(added.begin(), added.end());
     CHECK(added == removed);
   }
 }
