@@ -3,6 +3,7 @@
 // network, and directories in the place of cgroups.
 
 #include <fstream>
+#include <map>
 
 #include "common/testing.hpp"
 #include "steps/tests/host.hpp"
@@ -73,6 +74,7 @@ TEST_AS_ROOT("of mounts it removes a dead container's /proc, and no other") {
 TEST_AS_ROOT("of cgroups it removes those of dead programs that are empty") {
   const auto result = on_a_host(
       "cd /sys/fs/cgroup; mkdir -p m/box-99999999 m/box-$$ m/box-1x m/boxer-99 "
+      "m/box-08 m/box-0 m/box- script08 throwaway-08 throwaway- "
       "m/box-99999998 m/script99999999 script99999999 throwaway-99999999/box-1 "
       "throwaway-$$/box-1;"
       "echo 1 >m/box-99999998/cgroup.procs; cd \"$OLDPWD\";"
@@ -89,9 +91,10 @@ TEST_AS_ROOT("of cgroups it removes those of dead programs that are empty") {
         "reset: rmdir /sys/fs/cgroup/throwaway-99999999/box-1\n\n"
         "reset: /sys/fs/cgroup/m/box-99999998 stays: there are processes in "
         "it\n"
-        "./m\n./m/box-1x\n"
+        "./m\n./m/box-\n./m/box-0\n./m/box-08\n./m/box-1x\n"
         "./m/box-99999998\n./m/box-self\n./m/boxer-99\n"
-        "./m/script99999999\n./throwaway-self\n./throwaway-self/box-1\n");
+        "./m/script99999999\n./script08\n./throwaway-\n./throwaway-08\n"
+        "./throwaway-self\n./throwaway-self/box-1\n");
 }
 
 TEST_AS_ROOT("of rules it removes ours whose link is gone") {
@@ -100,7 +103,8 @@ TEST_AS_ROOT("of rules it removes ours whose link is gone") {
     return;
   }
   const auto result = on_a_host(
-      "for n in 1 2; do nft \"table ip box$n { chain between { type filter "
+      "for n in 0 1 2 08 \"\"; do nft \"table ip box$n { chain between { type "
+      "filter "
       "hook "
       "forward priority 0; iifname \\\"box$n\\\" oifname \\\"box*\\\" drop; }; "
       "}\"; done; nft add table ip box3; nft add table ip mine;"
@@ -109,28 +113,51 @@ TEST_AS_ROOT("of rules it removes ours whose link is gone") {
   CAPTURE(result.err);
   CHECK(result.status == 0);
   CHECK(result.out ==
-        "reset: nft delete table ip box1\n"
-        "table ip box2\ntable ip box3\ntable ip mine\n");
+        "reset: nft delete table ip box0\nreset: nft delete table ip box1\n"
+        "table ip box2\ntable ip box08\ntable ip box\ntable ip box3\n"
+        "table ip mine\n");
 }
 
 TEST_AS_ROOT("of rules it removes those of a program that was killed") {
-  const auto result = on_a_host(
-      "echo 1 >/proc/sys/net/ipv4/ip_forward;" +
-      host::as(Caller::kRoot, "06-netns-veth") +
-      " --net nat build/rootfs sleep 1000 & box=$!;"
-      "inside() { tr -d \" \" <\"/proc/$box/task/$box/children\"; };"
-      "until grep -qsx sleep \"/proc/$(inside)/comm\"; do sleep 0.1; done;"
-      "$reset;"
-      "kill -KILL $box; until ! ip -o link | grep -q box; do sleep 0.1; done;"
-      "$reset | sed s/box[0-9]*/boxN/; nft list tables");
-  CAPTURE(result.err);
-  CHECK(result.status == 0);
-  CHECK(result.out == "reset: nft delete table ip boxN\n");
+  for (const auto& [name, removed] : std::map<std::string, std::string>{
+           {"nft", "reset: nft delete table ip boxN\n"},
+           {"iptables",
+            "reset: iptables -w -t nat -D POSTROUTING -s A/32 ! -o boxN -j "
+            "MASQUERADE\n"
+            "reset: iptables -w -t filter -D FORWARD -s A/32 ! -i boxN -j "
+            "DROP\n"
+            "reset: iptables -w -t filter -D FORWARD ! -s A/32 -i boxN -j "
+            "DROP\n"
+            "reset: iptables -w -t filter -D FORWARD -i boxN -o box+ -j DROP\n"
+            "reset: iptables -w -t filter -D FORWARD -o boxN -m conntrack ! "
+            "--ctstate RELATED,ESTABLISHED,DNAT -j DROP\n"}}) {
+    const std::string tool = name;  // A lambda captures no binding.
+    CAPTURE(tool);
+    if (!host::has_program(tool)) {
+      MESSAGE("not tried: there is no " << tool);
+      continue;
+    }
+    const auto result = on_a_host(
+        "echo 1 >/proc/sys/net/ipv4/ip_forward; mkdir $TMPDIR/only;"
+        "ln -s \"$(command -v " +
+        tool + ")\" $TMPDIR/only; PATH=$TMPDIR/only " +
+        host::as(Caller::kRoot, "06-netns-veth") +
+        " --net nat build/rootfs /bin/sleep 1000 & box=$!;"
+        "inside() { tr -d \" \" <\"/proc/$box/task/$box/children\"; };"
+        "until grep -qsx sleep \"/proc/$(inside)/comm\"; do sleep 0.1; done;"
+        "$reset;"
+        "kill -KILL $box; until ! ip -o link | grep -q box; do sleep 0.1; done;"
+        "$reset | sed 's/box[0-9][0-9]*/boxN/; s,10[0-9.]*/,A/,';"
+        "(nft list ruleset; iptables-save) 2>/dev/null | grep box || :");
+    CAPTURE(result.err);
+    CHECK(result.status == 0);
+    CHECK(result.out == removed);
+  }
 }
 
 // A tool that is not asked whether it is there: it only tells what it has, and
 // hears what it is told.
-TEST_AS_ROOT("of iptables it removes our three rules, in every block") {
+TEST_AS_ROOT("of iptables it removes our five rules, in every block") {
   const auto result = on_a_host(
       "mkdir $TMPDIR/bin; cat >$TMPDIR/bin/iptables <<\"END\"\n"
       "#!/bin/sh\n"
@@ -138,8 +165,16 @@ TEST_AS_ROOT("of iptables it removes our three rules, in every block") {
       "*\"nat -S\"*) echo \"-P POSTROUTING ACCEPT\n"
       "-A POSTROUTING -s 172.29.0.6/32 ! -o box1 -j MASQUERADE\n"
       "-A POSTROUTING -s 10.199.0.10/32 ! -o box2 -j MASQUERADE\n"
+      "-A POSTROUTING -s 10.199.0.34/32 ! -o box08 -j MASQUERADE\n"
       "-A POSTROUTING -s 10.0.0.0/8 ! -o eth1 -j MASQUERADE\";;\n"
-      "*\"filter -S\"*) echo \"-A FORWARD -i box1 -o box+ -j DROP\n"
+      "*\"filter -S\"*) echo \"-A FORWARD -s 172.29.0.6/32 ! -i box1 "
+      "-j DROP\n"
+      "-A FORWARD -s 10.199.0.10/32 ! -i box2 -j DROP\n"
+      "-A FORWARD -s 172.29.0.6/32 ! -i eth1 -j DROP\n"
+      "-A FORWARD ! -s 172.29.0.6/32 -i box1 -j DROP\n"
+      "-A FORWARD ! -s 10.199.0.10/32 -i box2 -j DROP\n"
+      "-A FORWARD ! -s 172.29.0.6/32 -i eth1 -j DROP\n"
+      "-A FORWARD -i box1 -o box+ -j DROP\n"
       "-A FORWARD -i box1 -j DROP\n"
       "-A FORWARD -i box2 -o box+ -j DROP\n"
       "-A FORWARD -o box1 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j "
@@ -156,6 +191,10 @@ TEST_AS_ROOT("of iptables it removes our three rules, in every block") {
   CHECK(result.out ==
         "reset: iptables -w -t nat -D POSTROUTING -s 172.29.0.6/32 ! -o box1 "
         "-j MASQUERADE\n"
+        "reset: iptables -w -t filter -D FORWARD -s 172.29.0.6/32 ! -i box1 -j "
+        "DROP\n"
+        "reset: iptables -w -t filter -D FORWARD ! -s 172.29.0.6/32 -i box1 -j "
+        "DROP\n"
         "reset: iptables -w -t filter -D FORWARD -i box1 -o box+ -j DROP\n"
         "reset: iptables -w -t filter -D FORWARD -o box1 -m conntrack ! "
         "--ctstate RELATED,ESTABLISHED,DNAT -j DROP\n");
@@ -261,15 +300,46 @@ TEST_AS_ROOT("what a killed program of ours has left goes") {
 
 TEST_AS_ROOT("what steps/08-all/container.sh keeps by a mount goes with it") {
   const auto result = on_a_host(
-      "work=$TMPDIR/script99999999.abcdef; mkdir -p $work "
-      "$TMPDIR/script99999999.other; touch $work/ns; mkdir "
-      "$TMPDIR/script99999999.early; mark $work $TMPDIR/script99999999.early;"
+      "cd $TMPDIR; work=$TMPDIR/script99999999.abcdef;"
+      "marked=\"script99999999.early script99999999.a.b script08.number "
+      "script.none\"; mkdir $work $marked script99999999.other;"
+      "touch $work/ns; mark $work $marked; cd \"$OLDPWD\";"
       "touch -d \"2 hours ago\" $TMPDIR/script*; unshare --net=$work/ns true;"
       "$reset >/dev/null; ls \"$TMPDIR\"; grep -c \"$work\" "
       "/proc/self/mountinfo || :");
   CAPTURE(result.err);
   CHECK(result.status == 0);
-  CHECK(result.out == "script99999999.other\n0\n");
+  CHECK(result.out ==
+        "script.none\nscript08.number\nscript99999999.other\n0\n");
+}
+
+// Of each loop behind a pipe, a tool kills the shell.
+TEST_AS_ROOT("a part of it that ends early makes it fail") {
+  struct Case {
+    std::string leftover, tool, when;
+  };
+  for (const auto& one : std::vector<Case>{
+           {"mount -t proc proc build/rootfs/proc", "umount", ""},
+           {"mkdir /sys/fs/cgroup/box-99999999", "rmdir", ""},
+           {"mkdir /sys/fs/cgroup/throwaway-99999999", "rmdir", ""},
+           {"pretend nft 'echo table ip box1'", "ip", ""},
+           {"pretend iptables 'echo -A FORWARD -i box1 -o box+ -j DROP'", "ip",
+            ""},
+           {"mkdir $TMPDIR/lab.dead; mark $TMPDIR/lab.dead", "rm", "-rf"}}) {
+    CAPTURE(one.leftover);
+    const auto result = on_a_host(
+        "mkdir $TMPDIR/bin; tools=$PATH\n"
+        "pretend() { printf '#!/bin/sh\\n%s\\n' \"$2\" >$TMPDIR/bin/$1; "
+        "chmod +x $TMPDIR/bin/$1; }\n" +
+        one.leftover + "\npretend " + one.tool + " 'case $1 in \"" + one.when +
+        "\"*) kill -KILL $PPID ;; *) PATH='$tools' exec " + one.tool +
+        " \"$@\" ;; esac'\n"
+        "PATH=$TMPDIR/bin:$PATH $reset || echo status $?");
+    CAPTURE(result.err);
+    CHECK_MESSAGE(result.out.ends_with("status 1\n"), result.out);
+    CHECK(result.err.find("reset: there may be more leftovers") !=
+          std::string::npos);
+  }
 }
 
 // ---- What lives -------------------------------------------------------------
