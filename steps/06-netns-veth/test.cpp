@@ -106,7 +106,7 @@ std::string knock(const std::string& address, const std::string& as) {
 
 // A program in the place of another one, first in PATH.
 std::string pretend(const std::string& name, const std::string& script) {
-  const auto directory = host::scratch("path");
+  auto directory = host::scratch("path");
   std::ofstream{directory + "/" + name} << "#!/bin/sh\n" << script << "\n";
   must("chmod +x '" + directory + "/" + name + "'");
   return directory;
