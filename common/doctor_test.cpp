@@ -3,6 +3,7 @@
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pty.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -435,6 +436,82 @@ TEST_AS_ROOT("a /proc of another PID namespace, or none, and what mends it") {
       must("mount -t proc proc /proc");
       CHECK(shell(host::step(caller, "05-mountns") + "true").status == 0);
     });
+}
+
+// There, a new /proc would cover that of the whole host.
+TEST_AS_ROOT("a new PID namespace with the mounts of the host: out of it") {
+  const std::string wrapper = "unshare --pid --fork ";
+  const std::string why =
+      "/proc shows another PID namespace, and the mounts are those of its PID "
+      "1";
+  for (const auto caller : {Caller::kRoot, Caller::kUser}) {
+    for (const std::string step : {"03-userns", "07-cgroup-memory", "08-all"}) {
+      CAPTURE(step);
+      if (caller == Caller::kUser && step.starts_with("07")) continue;
+      CHECK(fails(caller, step, why, wrapper) ==
+            "exit, then unshare --pid --fork --mount-proc ...");
+    }
+    const auto entered = shell(wrapper + host::as(caller, "enter") + " 1 true");
+    CHECK(entered.err.find("hint: " + why + ": exit, ") != std::string::npos);
+    CHECK(shell("unshare --pid --fork --mount-proc " +
+                host::step(caller, "05-mountns") + "true")
+              .status == 0);
+    testing::in_namespaces(CLONE_NEWNS, [&] {  // There it would cover ours.
+      CHECK(as_root(caller, fails(caller, "03-userns",
+                                  "/proc shows another PID namespace",
+                                  wrapper)) == "mount -t proc proc /proc");
+    });
+  }
+}
+
+TEST_AS_ROOT("no file system of terminals, and what mends it") {
+  as_both([](Caller caller) {
+    int ours = -1;
+    int its = -1;
+    sys::check(::openpty(&ours, &its, nullptr, nullptr, nullptr), "a terminal");
+    const sys::Fd end{ours};
+    const sys::Fd other_end{its};
+    const auto on_it = sys::format("sh -c '\"$@\" </proc/{}/fd/{}' sh ",
+                                   ::getpid(), other_end.get());
+    sys::mount("tmpfs", "/dev/pts", "tmpfs", 0, nullptr);
+    const auto mend = fails(caller, "08-all", "/dev/pts is no devpts", on_it);
+    must(as_root(caller, mend));
+    CHECK(shell(on_it + step(caller, "08-all") + "true").status == 0);
+    CHECK(line_of(shell(doctor(caller)).out, "08").find("  ready") !=
+          std::string::npos);
+  });
+}
+
+TEST_AS_ROOT("cgroups that are read-only, and what mends it") {
+  (void)doctor(Caller::kRoot);
+  testing::in_namespaces(CLONE_NEWNS, [&] {
+    must(
+        "awk '/ - cgroup2? / { print $5 }' /proc/self/mountinfo | "
+        "xargs -n 1 mount -o remount,ro,bind");
+    must(as_root(Caller::kRoot, fails(Caller::kRoot, "07-cgroup-memory",
+                                      "the cgroups are mounted read-only")));
+    const auto told = shell(doctor(Caller::kRoot));
+    for (const std::string step : {"07", "08"})
+      CHECK(line_of(told.out, step).ends_with("  ready"));
+  });
+}
+
+// After enter has joined the container, /proc and the maps are that one's.
+TEST_AS_ROOT("what forbids enter is told of the host, not of the container") {
+  host::Running box{step(Caller::kRoot, "08-all", "--net none --memory none") +
+                    "sh -c 'echo up; read wait'"};
+  CHECK(box.hear() == "up");
+  testing::in_namespaces(CLONE_NEWNS, [&] {
+    forbid(SYS_personality, EPERM);
+    const auto entered = shell(host::as(Caller::kRoot, "enter") + " " +
+                               std::to_string(box.pid()) + " true");
+    CAPTURE(entered.err);
+    CHECK(entered.status == 125);
+    CHECK(entered.err.find("; hint: to leave the caller's personality is "
+                           "forbidden by a seccomp filter on this shell: ") !=
+          std::string::npos);
+  });
+  box.finish();
 }
 
 TEST_AS_ROOT("cgroups that are hidden, and what mends it") {

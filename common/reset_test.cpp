@@ -409,6 +409,11 @@ TEST_AS_ROOT("where /proc does not show all that lives, nothing is removed") {
            {"umount -l /proc", "scripts/reset --alone", mount},
            {"mount -t tmpfs none /proc", "scripts/reset", mount},
            {"", "unshare --pid --fork scripts/reset --alone", mount},
+           // There, a new /proc would cover that of all others with PID 1.
+           {"",
+            "unshare --pid --fork --mount-proc sh -c 'unshare --pid --fork "
+            "scripts/reset --alone; exit $?'",
+            "hint: exit, then unshare --pid --fork --mount-proc ..."},
            {"", "unshare --pid --fork --mount-proc scripts/reset",
             "scripts/reset --alone"},
            {"", "unshare --user --map-root-user scripts/reset", "hint: exit"},

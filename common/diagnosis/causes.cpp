@@ -23,6 +23,7 @@ bool contains(std::string_view text, std::string_view part) {
 // Where no command mends a machine, another machine does: a virtual one.
 constexpr const char* kElsewhere = "make lab";
 constexpr const char* kAsRoot = "run it as root, or in make lab";
+constexpr const char* kOutside = "run it outside, or in make lab";
 
 bool is_about(const Attempt& attempt, std::string_view start) {
   return attempt.doing.starts_with(start);
@@ -98,19 +99,26 @@ const Cause kAppArmor{
 
 // A procfs that shows another PID namespace, or none at all. A new one covers
 // both. In 02, one that is mounted on the host's /proc stays when the container
-// has ended.
+// has ended. After unshare(1) without --mount-proc, it would cover that of the
+// whole host.
 Cause no_proc(const Host& host) {
+  if (host.shares_mounts)
+    return {
+        "/proc shows another PID namespace, and the mounts are those of "
+        "its PID 1",
+        "exit, then unshare --pid --fork --mount-proc ..."};
   return {host.has_proc ? "/proc shows another PID namespace"
                         : "/proc is not mounted here",
           "sudo mount -t proc proc /proc"};
 }
 
-// Those of the controllers wanted that v1 has. Where nothing is mounted, what
-// the next program will want is among them.
+// Those of the controllers wanted that v1 has. Where nothing is mounted, or for
+// reading only, what the next program will want is among them.
 std::vector<std::string> wanted_on_v1(const Attempt& attempt,
                                       const Host& host) {
-  const auto wanted = attempt.doing.substr(attempt.doing.rfind(" on ") + 3) +
-                      (host.has_cgroups ? "," : ", memory, pids,");
+  const auto wanted =
+      attempt.doing.substr(attempt.doing.rfind(" on ") + 3) +
+      (host.has_cgroups && attempt.errnum != EROFS ? "," : ", memory, pids,");
   std::vector<std::string> names;
   for (const auto& name : host.on_v1)
     if (contains(wanted, " " + name + ",")) names.push_back(name);
@@ -146,7 +154,12 @@ std::string quoted(const std::string& word) {
 
 // Processes of a v2 cgroup have to be in its leaves, before it can hand down
 // what limits memory. Each PID takes a write(2) of its own.
-Cause full_cgroup(const std::string& directory) {
+Cause full_cgroup(const std::string& directory, const Host& host) {
+  if (host.hides_processes)
+    return {sys::format("the cgroup {} has processes outside this PID "
+                        "namespace, so it hands nothing down",
+                        directory),
+            kOutside};
   const auto procs = quoted(directory + "/cgroup.procs");
   const auto leaf = directory + "/leaf";
   return {sys::format("the cgroup {} has processes, so it hands nothing down",
@@ -155,12 +168,23 @@ Cause full_cgroup(const std::string& directory) {
                       quoted(leaf + "/cgroup.procs"))};
 }
 
+Cause read_only_cgroups(const Attempt& attempt, const Host& host) {
+  std::vector<std::string> commands;
+  for (const auto& words : find_read_only_cgroups(
+           host.mounts, wanted_on_v1(attempt, host), attempt.directory))
+    commands.push_back("sudo mount -o " + words);
+  return {"the cgroups are mounted read-only",
+          commands.empty() ? kElsewhere
+                           : sys::format("{}", fmt::join(commands, " && "))};
+}
+
 Cause no_cgroup(const Attempt& attempt, const Host& host) {
   const auto v1 = wanted_on_v1(attempt, host);
+  if (host.is_root && !host.has_ids && host.container.empty()) return kNoIds;
   if (!host.cgroup_cover.empty() && host.container.empty())
     return {"the cgroups are hidden by the mount " + host.cgroup_cover,
             "sudo umount " + host.cgroup_cover};
-  if (attempt.errnum == EBUSY) return full_cgroup(attempt.directory);
+  if (attempt.errnum == EBUSY) return full_cgroup(attempt.directory, host);
   if (attempt.errnum == EOPNOTSUPP)
     return {sys::format("the cgroup {} is threaded, so it takes no container",
                         attempt.directory),
@@ -172,7 +196,9 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
       return {sys::format("{} shows the host's cgroups, and not those of this "
                           "cgroup namespace",
                           host.cgroups_from_above),
-              sys::format("sudo umount -l {0} && "
+              // In a user namespace, what is there cannot be unmounted, and
+              // nothing may be mounted twice on one place.
+              sys::format("sudo mount -t tmpfs tmpfs {0} && "
                           "sudo mount -t cgroup2 cgroup2 {0}",
                           host.cgroups_from_above)};
     if (contains(host.command_line, "cgroup_disable=memory"))
@@ -198,10 +224,9 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
   }
   if (!host.container.empty())
     return in_container(host, "cgroups are kept away");
-  if (host.is_root && !host.has_ids) return kNoIds;
+  if (attempt.errnum == EROFS) return read_only_cgroups(attempt, host);
   if (host.is_root)
-    return {"the cgroup file system is not root's to change",
-            "sudo mount -o remount,rw /sys/fs/cgroup"};
+    return {"the cgroup file system is not root's to change", kElsewhere};
   if (host.systemd && v1.empty())
     return {"no cgroup is delegated to this user",
             "systemd-run --user --scope -p Delegate=yes ..."};
@@ -274,6 +299,14 @@ Cause no_overlay(int errnum, const Host& host) {
           : "sudo umount " + host.mount_below};
 }
 
+// EACCES is mostly about a file, and not about what a host forbids at all.
+bool is_forbidden(const Attempt& attempt) {
+  return attempt.errnum == EPERM ||
+         (attempt.errnum == EACCES &&
+          (is_about(attempt, "clone a child") || is_about(attempt, "mount ") ||
+           is_about(attempt, "change the")));
+}
+
 bool makes_namespaces(const Attempt& attempt) {
   return is_about(attempt, "clone a child") ||
          is_about(attempt, "make a cgroup namespace");
@@ -281,7 +314,8 @@ bool makes_namespaces(const Attempt& attempt) {
 
 std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
   const int errnum = attempt.errnum;
-  const bool is_clone = is_about(attempt, "clone a child");
+  // The command has its path in the container, whose /proc is another one.
+  if (is_about(attempt, "run ")) return {};
   if (!host.shows_us &&
       (contains(attempt.doing, "/proc") || is_about(attempt, "find a cgroup")))
     return no_proc(host);
@@ -296,6 +330,9 @@ std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
     return masked(host);
   if (makes_namespaces(attempt) && is_one_of(errnum, {ENOSPC, EUSERS}))
     return at_a_limit(attempt, host);
+  if (is_about(attempt, "make a terminal") && errnum == ENODEV)
+    return Cause{"/dev/pts is no devpts",
+                 "sudo mount -t devpts -o ptmxmode=666 devpts /dev/pts"};
   if (is_about(attempt, "make a veth pair") && errnum == EOPNOTSUPP)
     return no_module(host, "veth");
   if (is_about(attempt, "mount overlay") && is_one_of(errnum, {ENODEV, EINVAL}))
@@ -307,12 +344,7 @@ std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
         "pivot_root(2) takes the top of a mount, where no mount above it is "
         "shared",
         "see Pitfalls in steps/05-mountns/README.md"};
-  // EACCES is mostly about a file, and not about what a host forbids at all.
-  if (errnum == EPERM
-          ? !is_about(attempt, "run ")
-          : errnum == EACCES && (is_clone || is_about(attempt, "mount ") ||
-                                 is_about(attempt, "change the")))
-    return forbidden(attempt, host);
+  if (is_forbidden(attempt)) return forbidden(attempt, host);
   return {};
 }
 
@@ -331,8 +363,21 @@ std::optional<Cause> explain(const Attempt& attempt, const Host& host) {
   return cause;
 }
 
+namespace {
+
+std::optional<Host> kept_host;
+
+}  // namespace
+
+void keep_host() {
+  kept_host = look_at_host();
+}
+
 std::string hint_for(const Attempt& attempt) {
-  const auto cause = explain(attempt, look_at_host());
+  auto host = kept_host ? *kept_host : look_at_host();
+  host.hides_processes =
+      attempt.errnum == EBUSY && hides_processes(attempt.directory);
+  const auto cause = explain(attempt, host);
   return cause ? sys::format("{}: {}", cause->why, cause->mend) : "";
 }
 

@@ -35,6 +35,10 @@ struct Attempt {
 /// Why `attempt` failed on such a host, if that can be told.
 std::optional<Cause> explain(const Attempt& attempt, const Host& host);
 
+/// Has later hints tell of the host as this process sees it now: before it
+/// enters a container, where /proc and the maps are others.
+void keep_host();
+
 /// The hint for an error on this very host, or "".
 std::string hint_for(const Attempt& attempt);
 

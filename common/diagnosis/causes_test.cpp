@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "common/file.hpp"
+#include "common/testing.hpp"
 
 namespace {
 
@@ -106,6 +107,38 @@ TEST_CASE("cgroups can be seen, or are hidden by a mount, or are not there") {
   CHECK(sys::find_cgroup_cover(v2 + "51 21 0:8 / /sys rw - sysfs x rw\n") ==
         "/sys");
   CHECK(sys::find_cgroup_cover(v1 + cover + v2).empty());
+}
+
+TEST_CASE("a read-only cgroup mount is found, with what makes it writable") {
+  const std::string memory =
+      "41 40 0:6 / /c/memory ro,nosuid shared:3 - cgroup x rw,memory\n";
+  const std::string pids = "42 40 0:7 / /c/pids ro - cgroup x ro,pids\n";
+  const std::string cpu = "43 40 0:8 / /c/cpu ro - cgroup x rw,cpu,cpuacct\n";
+  const std::string v2 = "44 40 0:9 / /c/unified ro - cgroup2 x rw,ro_not\n";
+  const std::string good = "45 40 0:6 / /d/memory rw - cgroup x rw,memory\n";
+  using Words = std::vector<std::string>;
+  const auto all = good + memory + pids + cpu + v2;
+  CHECK(sys::find_read_only_cgroups(all, {"memory", "pids"}, "/c/memory/a") ==
+        Words{"remount,rw,bind /c/memory", "remount,rw /c/pids"});
+  CHECK(sys::find_read_only_cgroups(all, {"cpuacct"}, "/c/cpu") ==
+        Words{"remount,rw,bind /c/cpu"});
+  CHECK(sys::find_read_only_cgroups(all, {}, "/c/unified/user.slice") ==
+        Words{"remount,rw,bind /c/unified"});
+  CHECK(sys::find_read_only_cgroups(good, {"memory"}, "/d/memory").empty());
+}
+
+TEST_CASE("the mounts of PID 1 are ours if they have the same numbers") {
+  const std::string host =
+      "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+      "40 21 0:5 / /proc rw - proc proc rw\n";
+  const std::string copy =
+      "77 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+      "78 77 0:5 / /proc rw - proc proc rw\n";
+  CHECK(sys::shows_same_mounts(host, host));
+  CHECK(sys::shows_same_mounts("40 21 0:5 / /proc rw - proc proc rw\n", host));
+  CHECK_FALSE(sys::shows_same_mounts(copy, host));
+  CHECK_FALSE(sys::shows_same_mounts(host, ""));
+  CHECK_FALSE(sys::shows_same_mounts("", host));
 }
 
 TEST_CASE("the ids that root hands out are in a map or not") {
@@ -246,9 +279,19 @@ TEST_CASE("a /proc of other processes is told, whatever it makes fail") {
     CHECK(why(attempt, host) == "/proc shows another PID namespace");
     CHECK(mend(attempt, host) == "sudo mount -t proc proc /proc");
   }
-  CHECK_FALSE(explain({"run /bin/x", ENOENT, 0}, host));
+  // The command has a path in the container, and that /proc is another one.
+  for (const int errnum : {ENOENT, EACCES, EPERM})
+    for (const auto* const command : {"/bin/x", "/proc/self/exe"})
+      CHECK_FALSE(explain({std::string{"run "} + command, errnum, 0}, host));
   CHECK_FALSE(explain({"find the rootfs x", ENOENT, 0}, host));
-  host.has_proc = false;
+  // A new /proc would be mounted for all processes of the host.
+  host.shares_mounts = true;
+  CHECK(why({"find our own PID, 7, in /proc", ESRCH, 0}, host) ==
+        "/proc shows another PID namespace, and the mounts are those of its "
+        "PID 1");
+  CHECK(mend({"find our own PID, 7, in /proc", ESRCH, 0}, host) ==
+        "exit, then unshare --pid --fork --mount-proc ...");
+  host.shares_mounts = host.has_proc = false;
   CHECK(why({"open /proc/self/mountinfo", ENOENT, 0}, host) ==
         "/proc is not mounted here");
 }
@@ -316,6 +359,14 @@ TEST_CASE("a module is missing, or all are, after an update") {
   CHECK(mend(veth, host) == "sudo reboot");
   CHECK(why(with(overlay, EINVAL), host) ==
         "an overlay cannot lie on the file system of the rootfs");
+}
+
+TEST_CASE("no terminal where the file system of terminals is missing") {
+  const Attempt terminal{"make a terminal", ENODEV, 0};
+  CHECK(why(terminal, user_on_good_host()) == "/dev/pts is no devpts");
+  CHECK(mend(terminal, user_on_good_host()) ==
+        "sudo mount -t devpts -o ptmxmode=666 devpts /dev/pts");
+  CHECK_FALSE(explain(with(terminal, ENOSPC), user_on_good_host()));
 }
 
 TEST_CASE("a mount in the rootfs stops an overlay, and reset knows 02's") {
@@ -390,8 +441,27 @@ TEST_CASE("a cgroup with processes: what moves them to a leaf") {
       mend(full, host)
           .starts_with(
               "mkdir -p '/sys/fs/cgroup/app-a\\x2db it'\\''s.scope/leaf' && "));
+  host.hides_processes = true;  // Then cgroup.procs has a 0 for each.
+  CHECK(why(full, host)
+            .ends_with(" has processes outside this PID namespace, so it hands "
+                       "nothing down"));
+  CHECK(mend(full, host) == "run it outside, or in make lab");
   full.errnum = EOPNOTSUPP;
   CHECK(why(full, host).ends_with("is threaded, so it takes no container"));
+}
+
+TEST_CASE("a process outside our PID namespace is a 0 in its cgroup") {
+  const testing::Directory cgroup;
+  const auto hint = [&](const std::string& processes) {
+    cgroup.make_file("cgroup.procs", processes);
+    return sys::hint_for(
+        {"find a cgroup for a limit on memory", EBUSY, 0, cgroup.path()});
+  };
+  CHECK(
+      hint("10\n0\n").ends_with(" has processes outside this PID namespace, so "
+                                "it hands nothing down: run "
+                                "it outside, or in make lab"));
+  CHECK(hint("10\n").ends_with("/leaf/cgroup.procs"));
 }
 
 TEST_CASE("cgroups of the host in a cgroup namespace: what shows its own") {
@@ -408,7 +478,10 @@ TEST_CASE("cgroups of the host in a cgroup namespace: what shows its own") {
   host.cgroups_from_above = "/above";
   CHECK(why(none, host).starts_with("/above shows the host's cgroups"));
   CHECK(mend(none, host) ==
-        "umount -l /above && mount -t cgroup2 cgroup2 /above");
+        "mount -t tmpfs tmpfs /above && mount -t cgroup2 cgroup2 /above");
+  host.has_ids = false;
+  CHECK(why(none, host).starts_with("you are root only of a user namespace"));
+  host.has_ids = true;
 
   // The container cannot see the limit that stops it.
   CHECK(mend({"make a cgroup namespace", ENOSPC, CLONE_NEWUSER}, host) ==
@@ -424,9 +497,34 @@ TEST_CASE("a cgroup that is not for us: whose it is, and who delegates one") {
   host.on_v1 = {"cpu", "memory"};  // systemd delegates no v1 controller.
   CHECK(why(denied, host) == "the cgroups here are root's");
   host.is_root = true;
-  CHECK(mend(denied, host) == "mount -o remount,rw /sys/fs/cgroup");
+  CHECK(mend(denied, host) == "make lab");
   host.has_ids = false;  // No mount(8) would help who is no more than that.
   CHECK(why(denied, host).starts_with("you are root only of a user namespace"));
+}
+
+TEST_CASE("cgroups that are mounted read-only: what makes them writable") {
+  Attempt denied{"find a cgroup for a limit on memory", EROFS, 0,
+                 "/sys/fs/cgroup/memory/user"};
+  auto host = root_on_good_host();
+  host.on_v1 = {"cpu", "memory", "pids"};
+  for (const std::string name : {"cpu", "memory", "pids"})
+    host.mounts += "41 40 0:6 / /sys/fs/cgroup/" + name + " ro - cgroup x rw," +
+                   name + "\n";
+  CHECK(why(denied, host) == "the cgroups are mounted read-only");
+  // What the next program wants is among them.
+  CHECK(mend(denied, host) ==
+        "mount -o remount,rw,bind /sys/fs/cgroup/memory && "
+        "mount -o remount,rw,bind /sys/fs/cgroup/pids");
+  host.is_root = false;
+  CHECK(mend(denied, host) ==
+        "sudo mount -o remount,rw,bind /sys/fs/cgroup/memory && "
+        "sudo mount -o remount,rw,bind /sys/fs/cgroup/pids");
+  host.on_v1 = {};
+  host.mounts = "41 40 0:6 / /sys/fs/cgroup rw - cgroup2 x ro\n";
+  denied.directory = "/sys/fs/cgroup";
+  CHECK(mend(denied, host) == "sudo mount -o remount,rw /sys/fs/cgroup");
+  host.container = "docker";
+  CHECK(why(denied, host) == "cgroups are kept away by docker");
 }
 
 TEST_SUITE_END();

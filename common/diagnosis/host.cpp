@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -35,7 +36,7 @@ bool contains(std::string_view text, std::string_view part) {
 }
 
 struct Mount {
-  std::string id, root, point, kind;
+  std::string id, root, point, options, kind, super_options;
 };
 
 // What is of use of each line of a mountinfo: see proc_pid_mountinfo(5).
@@ -48,12 +49,18 @@ std::vector<Mount> parse_mounts(std::string_view mountinfo) {
     std::string unused;
     if (!(words >> mount.id >> unused >> unused >> mount.root >> mount.point))
       continue;
+    words >> mount.options;
     while (words >> unused && unused != "-") {
     }
-    words >> mount.kind;
+    words >> mount.kind >> unused >> mount.super_options;
     mounts.push_back(mount);
   }
   return mounts;
+}
+
+// Whether a list, as in "rw,memory", has that word.
+bool has_word(const std::string& list, const std::string& word) {
+  return contains("," + list + ",", "," + word + ",");
 }
 
 }  // namespace
@@ -74,6 +81,14 @@ bool shows_us(std::string_view status, pid_t pid) {
   if (at == status.npos) return false;
   const auto numbers = status.substr(at + key.size());
   return numbers.substr(0, numbers.find('\n')) == sys::format("{}", pid);
+}
+
+bool shows_same_mounts(std::string_view own, std::string_view of_init) {
+  const auto others = parse_mounts(of_init);
+  for (const auto& mount : parse_mounts(own))
+    for (const auto& other : others)
+      if (mount.id == other.id) return true;
+  return false;
 }
 
 std::string find_mask(std::string_view mountinfo) {
@@ -101,6 +116,31 @@ std::string find_cgroup_cover(std::string_view mountinfo) {
     }
   }
   return seen.empty() ? cover : "";
+}
+
+std::vector<std::string> find_read_only_cgroups(
+    std::string_view mountinfo, const std::vector<std::string>& controllers,
+    const std::string& directory) {
+  std::vector<std::string> found;
+  for (const auto& mount : parse_mounts(mountinfo)) {
+    const bool is_wanted =
+        (mount.kind == "cgroup" &&
+         std::any_of(controllers.begin(), controllers.end(),
+                     [&](const auto& name) {
+                       return has_word(mount.super_options, name);
+                     })) ||
+        (mount.kind.starts_with("cgroup") &&
+         (directory + "/").starts_with(mount.point + "/"));
+    const bool is_whole = has_word(mount.super_options, "ro");
+    if (is_wanted && (is_whole || has_word(mount.options, "ro")))
+      found.push_back((is_whole ? "remount,rw " : "remount,rw,bind ") +
+                      mount.point);
+  }
+  return found;
+}
+
+bool hides_processes(const std::string& cgroup) {
+  return contains("\n" + contents(cgroup + "/cgroup.procs"), "\n0\n");
 }
 
 std::string find_cgroups_from_above(std::string_view mountinfo) {
@@ -197,9 +237,12 @@ Host look_at_host() {
 
   host.has_proc = exists("/proc/filesystems");
   host.shows_us = shows_us(contents("/proc/self/status"), ::getpid());
-  if (!host.shows_us) return host;
   const auto mounts = contents("/proc/self/mountinfo");
-  host.is_chrooted = shows_chroot(mounts, contents("/proc/1/mountinfo"));
+  const auto of_init = contents("/proc/1/mountinfo");
+  host.shares_mounts = shows_same_mounts(mounts, of_init);
+  if (!host.shows_us) return host;
+  host.mounts = mounts;
+  host.is_chrooted = shows_chroot(mounts, of_init);
   host.mask = find_mask(mounts);
   host.has_cgroups = contains(mounts, " - cgroup");
   host.cgroup_cover = find_cgroup_cover(mounts);

@@ -15,6 +15,8 @@ struct Host {
   bool is_root = false;             ///< Of some user namespace: see has_ids.
   bool has_proc = true;             ///< Some procfs is on /proc.
   bool shows_us = true;             ///< It is ours; else most is unknown.
+  bool shares_mounts = false;       ///< With PID 1 of /proc.
+  bool hides_processes = false;     ///< In the cgroup that refused.
   bool has_ids = true;              ///< 100000 and on are there to be mapped.
   bool has_sudo = false;            ///< The program: it may still say no.
   bool is_chrooted = false;         ///< Surely. False may be unknown.
@@ -33,6 +35,7 @@ struct Host {
   std::string mask;                  ///< What is mounted over a part of /proc.
   std::string cgroup_cover;          ///< What hides all cgroups, or "".
   std::string cgroups_from_above;    ///< Where only the host's are seen, or "".
+  std::string mounts;                ///< /proc/self/mountinfo
   std::string mount_below;           ///< One in the working directory, or "".
   std::string release;               ///< Of the kernel: see uname(2).
   std::string command_line;          ///< Of the kernel.
@@ -42,6 +45,17 @@ struct Host {
 
 /// Looks at the host as this process sees it. What cannot be read is as above.
 Host look_at_host();
+
+/// Whether processes of a cgroup are in a PID namespace that is not ours, and
+/// not below ours: each is a 0 in cgroup.procs. See cgroups(7).
+bool hides_processes(const std::string& cgroup);
+
+/// The read-only mounts of v1 cgroups that have one of `controllers`, and the
+/// one in which `directory` is: for each, what mount(8) -o makes writable.
+/// Takes /proc/self/mountinfo.
+std::vector<std::string> find_read_only_cgroups(
+    std::string_view mountinfo, const std::vector<std::string>& controllers,
+    const std::string& directory);
 
 // ---- What is behind look_at_host, for its tests ----------------------------
 
@@ -53,6 +67,11 @@ bool shows_chroot(std::string_view own, std::string_view of_init);
 /// Whether a /proc shows the PID namespace of this process, which has the PID
 /// `pid` in it. Takes /proc/self/status; "" for a /proc without a self.
 bool shows_us(std::string_view status, pid_t pid);
+
+/// Whether a process has the mount namespace of PID 1. The kernel numbers all
+/// mounts of the machine, so two tables with one number are one. Takes
+/// /proc/PID/mountinfo of both; either may be empty.
+bool shows_same_mounts(std::string_view own, std::string_view of_init);
 
 /// The first mount below /proc that hides a part of it, or "": with one, no new
 /// proc may be mounted in a user namespace. Takes /proc/self/mountinfo.

@@ -19,6 +19,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "common/diagnosis/causes.hpp"
 #include "common/file.hpp"
 #include "common/process.hpp"
 #include "steps/08-all/layers.hpp"
@@ -155,6 +156,7 @@ int main(int argc, char** argv) try {
   sys::fill_standard_streams();
   const auto pid = parse_pid(argv[1]);
   sys::check_proc();
+  sys::keep_host();
   std::string shell = "/bin/sh";
   std::string login = "-l";
   char* by_default[] = {shell.data(), login.data(), nullptr};

@@ -198,6 +198,18 @@ TEST_AS_BOTH("enter takes the PID of 08-all, of PID 1, and of any other") {
   box.finish();
 }
 
+TEST_AS_BOTH("a command below /proc that cannot run is no fault of /proc") {
+  host::Running box{quiet(caller) + "sh -c 'echo up; read wait'"};
+  CHECK(box.hear() == "up");
+  const auto visit = enter(caller, std::to_string(box.pid())) + " ";
+  for (const std::string command : {"/proc/self/exe", "/proc/no/such"}) {
+    const auto result = shell(visit + command);
+    CHECK(result.err.starts_with("enter: cannot run " + command + ": "));
+    CHECK(result.err.find("PID namespace") == std::string::npos);
+  }
+  box.finish();
+}
+
 TEST_AS_BOTH(
     "enter joins what 05 to 07 run, and a network that is the host's") {
   for (const std::string name :
