@@ -252,9 +252,104 @@ TEST_AS_ROOT(
       CHECK(told.out.find("TMPDIR=/var/tmp make doctor") != std::string::npos);
       CHECK(host::lines(told.out).size() >= 8);
     }
-    CHECK(shell("TMPDIR=/no/such " + run).status == 1);
+    // The disk is full where something else is.
+    must("mkdir /media/below; mount --bind /media/below /var/tmp");
+    CHECK(shell("TMPDIR=/media/below " + run)
+              .out.ends_with(": there is no room in /media/below\n"
+                             "    du -xah /media | sort -h | tail\n"));
   });
   CHECK(shell(run + " >/dev/full").status == 1);
+}
+
+TEST_AS_ROOT("a build on a full disk is not sent to the same disk") {
+  const auto place = host::scratch("no-room");
+  must("cd " + place +
+       " && printf '#!/bin/sh\\necho x: No space left on device >&2\\n"
+       "exit 1\\n' >make && chmod 755 make");
+  const auto tree = copy_of_all("no-room");
+  testing::in_namespaces(CLONE_NEWNS, [&] {
+    const auto run = "cd " + tree + " && PATH=" + place +
+                     ":$PATH sh scripts/doctor 2>/dev/null";
+    sys::mount("tmpfs", "/var/tmp", "tmpfs", 0, nullptr);
+    const auto why = ": it does not build: there is no room in " + tree + "\n";
+    CHECK(shell(run).out.ends_with(
+        why + "    cp -a . /var/tmp/box && cd /var/tmp/box\n"));
+    must("mount --bind " + tree + " /var/tmp");
+    const auto told = shell(run).out;
+    CAPTURE(told);
+    CHECK(told.find(why + "    du -xah /") != std::string::npos);
+  });
+}
+
+namespace {
+
+// What lifts a limit for `caller` that is a hard one: nothing, for a user, and
+// for root in some containers.
+std::string lift(Caller caller, const std::string& limit,
+                 const std::string& value) {
+  const auto command = "ulimit " + limit + " " + value;
+  const auto result = shell("ulimit " + limit + " 12; " + command);
+  return caller == Caller::kRoot && result.status == 0 ? command : "exit";
+}
+
+}  // namespace
+
+TEST_AS_ROOT("no place for a file: why, and what gives one") {
+  const auto run = doctor(Caller::kRoot);
+  const auto is_told = [&](const std::string& before, const std::string& why,
+                           const std::string& mend) {
+    const auto told = shell(before + run);
+    CAPTURE(told.out);
+    CHECK(told.status == 1);
+    CHECK(told.err.empty());
+    CHECK(told.out.ends_with(" 08: no file can be written in " + why +
+                             "\n    " + mend + "\n"));
+  };
+  testing::in_namespaces(CLONE_NEWNS, [&] {
+    is_told("TMPDIR=/no/such ", "/no/such (No such file or directory)",
+            "TMPDIR=/var/tmp make doctor");
+    is_told("ulimit -f 0; ", "/tmp (File too large)",
+            lift(Caller::kRoot, "-f", "unlimited"));
+    sys::mount("tmpfs", "/media", "tmpfs", MS_RDONLY, nullptr);
+    is_told("TMPDIR=/media ", "/media (Read-only file system)",
+            "TMPDIR=/var/tmp make doctor");
+    must("mount --bind /media /var/tmp");
+    is_told("TMPDIR=/media ", "/media (Read-only file system)",
+            "mount -o remount,rw /media");
+    is_told("TMPDIR=/no/such ", "/no/such (No such file or directory)",
+            "mkdir -p -m 1777 /no/such");
+    must("mount -o remount,rw /media");
+    CHECK(shell("TMPDIR=/media " + run).status == 0);
+  });
+  // What an ordinary user cannot lift ends with the shell.
+  const auto told = shell("ulimit -f 0; " + doctor(Caller::kUser));
+  CHECK(told.out.ends_with("(File too large)\n    exit\n"));
+}
+
+TEST_AS_BOTH("a shell with few descriptors is told so") {
+  for (const std::string most : {"12", "20", "63"}) {
+    const auto told = shell("ulimit -n " + most + "; " + doctor(caller));
+    CAPTURE(most);
+    CAPTURE(told.err);
+    CHECK(told.status == 1);
+    CHECK(told.err.empty());
+    CHECK(told.out.ends_with(" 08: a process may have only " + most +
+                             " descriptors here\n    " +
+                             lift(caller, "-n", "1024") + "\n"));
+  }
+  const auto soft = shell("ulimit -S -n 12; " + doctor(caller));
+  CHECK(soft.out.ends_with("\n    ulimit -n 1024\n"));
+}
+
+TEST_AS_BOTH("a descriptor that is closed changes no verdict") {
+  const auto whole = shell(doctor(caller));
+  for (const std::string closed : {"2>&-", "<&-", "<&- 2>&-"}) {
+    const auto told = shell(doctor(caller) + closed);
+    CAPTURE(closed);
+    CHECK(told.out == whole.out);
+    CHECK(told.status == whole.status);
+  }
+  CHECK(shell(doctor(caller) + ">&-").status == 1);
 }
 
 TEST_AS_ROOT("without a package manager it does not send to one") {
