@@ -542,10 +542,12 @@ std::string changed_mounts(const std::vector<std::string>& before) {
 Unharmed::~Unharmed() {
   CHECK(host_name() == name_);
   CHECK(changed_mounts(mounts_) == "");
-  // A link goes with its network namespace: soon, but not at once.
+  // What was killed ends soon, but not at once; so does a network namespace, and
+  // a link goes with it.
   (void)eventually(
       [&](pid_t) {
-        return only_in(links(), links_, "").empty() && network() == network_;
+        return only_in(links(), links_, "").empty() && network() == network_ &&
+               changed(processes_, our_processes()).empty();
       },
       0);
   CHECK(only_in(links(), links_, "+ ") == "");
