@@ -542,8 +542,8 @@ std::string changed_mounts(const std::vector<std::string>& before) {
 Unharmed::~Unharmed() {
   CHECK(host_name() == name_);
   CHECK(changed_mounts(mounts_) == "");
-  // What was killed ends soon, but not at once; so does a network namespace, and
-  // a link goes with it.
+  // What was killed ends soon, but not at once; so does a network namespace,
+  // and a link goes with it.
   (void)eventually(
       [&](pid_t) {
         return only_in(links(), links_, "").empty() && network() == network_ &&
