@@ -32,11 +32,11 @@ void mount_proc() {
              "mount proc on /proc");
 }
 
-// Writes the maps of the child's ids: which id of the host each of them is. The
-// parent does it, because root's child may not. The kernel accepts each map
-// only once. Root gives 65536 ids that no account uses. An ordinary user can
-// give only one id, and must first give up setgroups(2), because membership in
-// a group can also deny access: see user_namespaces(7).
+// Writes the maps, which say which host id each id of the child is. The parent
+// writes them, because a child that root started is not permitted to. The
+// kernel accepts each map only once. Root gives 65536 ids that no account uses.
+// An ordinary user can give only one id, and must first give up setgroups(2),
+// because membership in a group can also deny access: see user_namespaces(7).
 void map_ids(pid_t child) {
   const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {
@@ -73,7 +73,7 @@ int main(int argc, char** argv) try {
   // The child has two PIDs: the one that clone(2) returns, and 1.
   sys::Gate gate;
   sys::Child child = sys::clone(CLONE_NEWPID | CLONE_NEWUSER, [&] {
-    gate.wait();  // For ids. Without them, execvp(3) drops all capabilities.
+    gate.wait();  // Without id maps, execvp(3) drops all capabilities.
     become_root();
     change_root();
     try {

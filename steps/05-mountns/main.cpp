@@ -34,11 +34,11 @@ void mount_proc() {
              "mount proc on /proc");
 }
 
-// Writes the maps of the child's ids: which id of the host each of them is. The
-// parent does it, because root's child may not. The kernel accepts each map
-// only once. Root gives 65536 ids that no account uses. An ordinary user can
-// give only one id, and must first give up setgroups(2), because membership in
-// a group can also deny access: see user_namespaces(7).
+// Writes the maps, which say which host id each id of the child is. The parent
+// writes them, because a child that root started is not permitted to. The
+// kernel accepts each map only once. Root gives 65536 ids that no account uses.
+// An ordinary user can give only one id, and must first give up setgroups(2),
+// because membership in a group can also deny access: see user_namespaces(7).
 void map_ids(pid_t child) {
   const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {
@@ -68,11 +68,11 @@ void set_host_name(const std::string& name) {
 
 // Lays a tmpfs over the image, which is our working directory, and enters the
 // result. Reads come from the image, and writes go to the tmpfs. The upper
-// layer wins. So we make these directories in it, because a hostile image could
-// have a link to the host in a place where we mount.
+// layer wins, so we make the directories for our next mounts there. A hostile
+// image could have links to the host in these places.
 void mount_overlay() {
   // Later mounts of the host must not reach us. Ours never reach the host,
-  // because in a new user namespace all mounts are slaves of the host's.
+  // because in a new user namespace, shared mounts are slaves of the host's.
   sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   sys::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
   ::umask(022);  // The caller's would decide the modes of what we make.
@@ -138,7 +138,7 @@ int main(int argc, char** argv) try {
   const auto flags = CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWNS;
   sys::Gate gate;
   sys::Child child = sys::clone(flags, [&] {
-    gate.wait();  // For ids. Without them, execvp(3) drops all capabilities.
+    gate.wait();  // Without id maps, execvp(3) drops all capabilities.
     if (copies.empty()) copies = sys::copy_binds(args.binds);
     become_root();
     set_host_name(args.hostname);

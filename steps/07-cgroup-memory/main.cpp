@@ -39,11 +39,11 @@ void mount_proc() {
              "mount proc on /proc");
 }
 
-// Writes the maps of the child's ids: which id of the host each of them is. The
-// parent does it, because root's child may not. The kernel accepts each map
-// only once. Root gives 65536 ids that no account uses. An ordinary user can
-// give only one id, and must first give up setgroups(2), because membership in
-// a group can also deny access: see user_namespaces(7).
+// Writes the maps, which say which host id each id of the child is. The parent
+// writes them, because a child that root started is not permitted to. The
+// kernel accepts each map only once. Root gives 65536 ids that no account uses.
+// An ordinary user can give only one id, and must first give up setgroups(2),
+// because membership in a group can also deny access: see user_namespaces(7).
 void map_ids(pid_t child) {
   const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {
@@ -73,11 +73,11 @@ void set_host_name(const std::string& name) {
 
 // Lays a tmpfs over the image, which is our working directory, and enters the
 // result. Reads come from the image, and writes go to the tmpfs. The upper
-// layer wins. So we make these directories in it, because a hostile image could
-// have a link to the host in a place where we mount.
+// layer wins, so we make the directories for our next mounts there. A hostile
+// image could have links to the host in these places.
 void mount_overlay() {
   // Later mounts of the host must not reach us. Ours never reach the host,
-  // because in a new user namespace all mounts are slaves of the host's.
+  // because in a new user namespace, shared mounts are slaves of the host's.
   sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   sys::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
   ::umask(022);  // The caller's would decide the modes of what we make.
@@ -149,10 +149,9 @@ void distrust(const std::string& link) {
   sys::write_file(settings + "ipv4/conf/" + link + "/forwarding", "0");
 }
 
-// Every container has a number, for its link boxN and for its subnet. A
-// container claims a number by making the link, because there can be only one
-// link of a name. When the container ends, its link goes with its network
-// namespace.
+// Every container has a number, for its link boxN and for its subnet. We claim
+// a number by making the link, because two links cannot have the same name.
+// When the container ends, the kernel removes its eth0, and boxN with eth0.
 Cable plug_cable(pid_t child) {
   constexpr unsigned kNumbers = 4096;
   sys::Netlink host;
@@ -186,9 +185,9 @@ void set_up_network(const Cable& cable, const std::string& network) {
 }
 
 // A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it. mkdir(2)
-// also claims the name, because it succeeds for one process only. A program in
-// another PID namespace can have our PID. The later one of the two programs
-// adds 1 << 22 to the number, and the sum is not a PID.
+// also claims the name, because it succeeds for one process only. If a program
+// in another PID namespace has our PID and was first, we add 1 << 22. All PIDs
+// are smaller than that, so the sum is the PID of no program.
 void make_cgroups(const std::vector<sys::Cgroup>& parents,
                   std::vector<sys::Cgroup>& groups) {
   constexpr int kMostPids = 1 << 22;
@@ -204,10 +203,10 @@ void make_cgroups(const std::vector<sys::Cgroup>& parents,
   }
 }
 
-// Without swap, because with swap the container would not end but become slow.
-// v1 has one limit for memory and one for memory and swap together, so we make
-// them equal. v1 counts the queues of TCP and UDP sockets only if there is a
-// limit for them, too.
+// No swap, because with swap the container would become very slow at its limit,
+// and not be killed. v1 has one limit for memory and one for memory and swap
+// together, so we make them equal. v1 counts the queues of TCP and UDP sockets
+// only if there is a limit for them, too.
 void limit_memory(const std::vector<sys::Cgroup>& groups, std::int64_t bytes) {
   const auto* const group = sys::find_cgroup(groups, "memory");
   if (group == nullptr || bytes == sys::kNoLimit) return;
@@ -278,12 +277,12 @@ int main(int argc, char** argv) try {
   std::uint64_t flags =
       CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWNS;
   if (network != "host") flags |= CLONE_NEWNET;
-  // With v2 the child starts in its cgroup. With v1 it goes there first.
+  // With v2, the child starts in its cgroup. With v1, the child has to join it.
   if (v2_cgroup.get() != -1) flags |= CLONE_INTO_CGROUP;
   sys::Gate<Cable> gate;
   sys::Child child = sys::clone(flags, v2_cgroup, [&] {
     join_v1_cgroups(v1_cgroups);
-    // For ids and a cable. Without ids, execvp(3) drops all capabilities.
+    // Waits for the cable, and for the id maps (see step 03).
     const Cable cable = gate.wait();
     if (copies.empty()) copies = sys::copy_binds(args.binds);
     become_root();

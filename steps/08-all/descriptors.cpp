@@ -11,7 +11,8 @@
 void leave_descriptors() {
   // Closed now, and not only marked close-on-exec, because execve(2) opens the
   // command first: "/proc/self/fd/9/bin/sh", perhaps. The descriptor that stays
-  // is the pipe to our parent, through which we report a failure.
+  // is the pipe to our parent, through which we report a failure. It is above
+  // 3, because the terminal and the gate were opened before it.
   const auto kept = static_cast<unsigned>(sys::failure_descriptor());
   sys::check(::syscall(SYS_close_range, STDERR_FILENO + 1, kept - 1, 0),
              "close the descriptors from 3 on");

@@ -176,8 +176,8 @@ void only_for(Program& program, unsigned value, const Program& body) {
 
 // ---- The rules -------------------------------------------------------------
 
-// Threads and forks, but no new namespaces: in a user namespace of its own a
-// process would have all capabilities again.
+// Threads and forks, but no new namespaces. In a new user namespace, a process
+// would have all capabilities again.
 Program clone_rule() {
   constexpr unsigned kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP |
                                    CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
