@@ -124,7 +124,7 @@ TEST_LEARNER("a piece of work can be checked alone") {
   CHECK(has(result, "- does not hold  it may change its name"));
   CHECK(!has(result, "/ is the rootfs"));
   // What succeeds on something of its own, is not to be refused.
-  CHECK(has(result, "it is refused, but should succeed, on what is"));
+  CHECK(has(result, "it is refused, but should succeed, and reach only"));
 }
 
 TEST_LEARNER("a container that leaks is never told that it holds") {
