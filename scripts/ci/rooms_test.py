@@ -22,7 +22,7 @@ KEPT_ELSEWHERE = {'node_modules', '__pycache__'}
 def is_code(path):
     """Programs have no suffix."""
     name = os.path.basename(path)
-    is_test = '_test.' in name or name in ('test.cpp', 'testing.hpp') or '/tests/' in path
+    is_test = '_test.' in name or name in ('test.cpp', 'testing.hpp', 'testing.py') or '/tests/' in path
     return not is_test and (name.endswith(CODE) or '.' not in name)
 
 

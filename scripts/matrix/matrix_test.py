@@ -1,0 +1,75 @@
+#!/usr/bin/python3
+"""Tests of the matrix: it comes out as steps/matrix.md has it, every attack in every step. Ends
+with a line that sums all.
+
+  needs   root, else all are skipped; make build test-programs rootfs
+"""
+
+import glob
+import os
+import re
+import signal
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from host import testing
+
+ATTACKS, ROOTS_STEPS, USERS_STEPS = 22, 8, 6
+
+
+def matrix(options, setting=''):
+    return testing.shell(f'{setting} scripts/matrix/matrix --build build {options}')
+
+
+def left_by(pid):
+    """What a run with this number has for itself outside: nothing, when it is over."""
+    mark = f'/tmp/matrix.{pid}.'
+    disks = [testing.contents(path) for path in glob.glob('/sys/block/*/loop/backing_file')]
+    return glob.glob(mark + '*') + [disk for disk in disks if disk.startswith(mark)]
+
+
+@testing.needs_root
+class Matrix(testing.OnAHost):
+    def test_every_attack_in_every_step_ends_as_expected(self):
+        result = matrix('--compare steps')
+        self.assertEqual(result.status, 0, result.out + result.err)
+        *others, last = result.out.splitlines()
+        not_compared = [line for line in others if line.startswith('not compared: ')]
+        for line in not_compared:
+            print(line)
+        self.assertEqual(int(re.match(r'\d+', last)[0]) + len(not_compared),
+                         ATTACKS * (ROOTS_STEPS + USERS_STEPS))
+
+    def test_a_wall_that_is_not_there_is_noticed(self):
+        result = matrix('--compare steps --who root --step 05 --probe chroot2',
+                        'STEP_05=build/04-uts')
+        self.assertEqual(result.status, 1)
+        self.assertTrue(result.out.startswith(
+            'expected: its own, but\nchroot2 in 05, as root: hits the host\n'), result.out)
+
+    def test_a_probe_that_only_claims_is_not_believed(self):
+        liar = self.scratch() + '/liar'
+        self.must(f"printf '#!/bin/sh\\necho I did it all\\n' >{liar}; chmod 755 {liar}")
+        result = matrix('--json --who root --step 01', f'STEP_01={liar}')
+        self.assertIn('I did it all', result.out)
+        self.assertNotIn('hits the host', result.out)
+
+    def test_a_step_that_does_not_run_is_no_wall(self):
+        result = matrix('--compare steps --who root --step 08 --probe hostname',
+                        'STEP_08=/bin/false')
+        self.assertEqual(result.status, 1)
+        self.assertIn('hostname in 08, as root: broken', result.out)
+
+    def test_interrupted_it_leaves_nothing_behind(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(number):
+                run = self.running('scripts/matrix/matrix --build build --json --step 08')
+                self.assertTrue(testing.comes_to_run(run.pid, '08-all'))
+                run.send_signal(number)
+                self.assertEqual(testing.finish(run), 128 + number)
+                self.assertEqual(left_by(run.pid), [])
+
+
+if __name__ == '__main__':
+    testing.main()
