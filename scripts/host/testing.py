@@ -147,6 +147,6 @@ def main():
     elif IS_ROOT and ON_A_HOST not in os.environ:
         os.environ[ON_A_HOST] = 'yes'
         host = TOP + '/scripts/host/host'
-        os.execv(host, [host, program, *sys.argv[1:]])
+        os.execv(host, [host, '--no-limits', program, *sys.argv[1:]])
     else:
         summed.main()

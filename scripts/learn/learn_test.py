@@ -1,0 +1,312 @@
+#!/usr/bin/python3
+"""Tests of the checker for what learners write: it fails what is not done yet, passes what is,
+names what is wrong, and is not deceived. `make mistakes` tries all steps. Ends with a line that
+sums all.
+
+  needs   root, else most are skipped; make build test-programs rootfs
+"""
+
+import glob
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from host import testing
+
+STEPS = {os.path.basename(path)[:2]: path
+         for path in sorted(glob.glob(glob.escape(testing.TOP) + '/steps/0*'))}
+
+
+def course(step):
+    return testing.contents(STEPS[step] + '/main.cpp')
+
+
+class Learner(testing.OnAHost):
+    """A learner, who has a directory for what they write."""
+
+    def setUp(self):
+        self.my = tempfile.mkdtemp(prefix='learner-', dir='build')
+        for path in (self.my, 'build/' + self.my):
+            self.addCleanup(shutil.rmtree, path, ignore_errors=True)
+
+    def learn(self, words, settings=''):
+        return testing.shell(
+            f"MY={self.my} MY_FLAGS='-O0 -w' {settings} scripts/learn/learn {words}")
+
+    def fails(self, words, settings=''):
+        """What it prints: it ends with 1."""
+        result = self.learn(words, settings)
+        self.assertEqual(result.status, 1, result.out + result.err)
+        return result.out
+
+    def mine(self, step):
+        return f'{self.my}/{step}.cpp'
+
+    def memory(self):
+        return self.my + '/.progress.json'
+
+    def write(self, step, text):
+        testing.write(self.mine(step), text)
+
+    def spoil(self, step, old, new):
+        """Writes the course's own with one mistake."""
+        self.assertIn(old, course(step))
+        self.write(step, course(step).replace(old, new, 1))
+
+
+@testing.needs_root
+@unittest.skipIf(len(testing.TOP.split()) > 1, 'the checker refuses a path with a blank')
+class Checks(Learner):
+    @testing.asks_no_kernel
+    def test_the_start_of_a_step_fails_and_is_told_what_to_do_next(self):
+        self.assertEqual(self.learn('start 01').status, 0)
+        self.assertTrue(testing.contents(self.mine('01')).startswith('// Step 01: your task.\n'))
+        out = self.fails('check 01 --only rootfs')
+        self.assertIn('- does not hold  / is the rootfs (root)\n', out)
+        self.assertIn('Next: Another /. make hint-01 helps.\n', out)
+
+    def test_the_courses_own_solution_holds_and_progress_shows_it(self):
+        self.write('01', course('01'))
+        result = self.learn('check 01')
+        self.assertEqual(result.status, 0, result.out)
+        self.assertIn(' hold, 0 do not, ', result.out)
+        self.assertNotIn('does not hold', result.out)
+        self.assertIn('make check-01, for these were some of them.',
+                      self.learn('check 01 --only rootfs').out)
+        self.assertIn('[####] 01-chroot', self.learn('progress').out)
+        self.write('01', course('01') + '\n')
+        self.assertIn('[##  ] 01-chroot', self.learn('progress').out)
+        self.assertIn('[    ] 02-pidns', self.learn('progress').out)
+
+    @testing.asks_no_kernel
+    def test_a_mistake_is_told_by_the_promise_that_it_breaks(self):
+        self.spoil('05', '::umount2(".", MNT_DETACH)', '0')
+        out = self.fails("check 05 --only 'left inside'")
+        self.assertIn("- does not hold  nothing of the host's mounts is left inside (root)\n", out)
+        self.assertIn('look at: The old root\n', out)
+        self.assertIn('Next: The old root. make hint-05 helps.\n', out)
+        self.assertIn('The old root, 1 of 4: the idea\n', self.learn('hint 05').out)
+        self.assertIn('not all checked\n', self.learn('progress').out)
+
+    @testing.asks_no_kernel
+    def test_a_piece_of_work_can_be_checked_alone(self):
+        self.assertEqual(self.learn('start 04').status, 0)
+        out = self.fails("check 04 --only 'A name of its own'")
+        self.assertIn('- does not hold  it may change its name', out)
+        self.assertNotIn('/ is the rootfs', out)
+        # What succeeds on something of its own, is not to be refused.
+        self.assertIn('it is refused, but should succeed, on what is', out)
+
+    @testing.asks_no_kernel
+    def test_a_container_that_leaves_a_cgroup_is_never_told_that_it_holds(self):
+        self.spoil('07', 'sys::remove_cgroups(groups, parents);', ';')
+        out = self.fails("check 07 --only 'exit status'")
+        self.assertIn('- does not hold  it leaves nothing on the host (root)\n'
+                      '                   it is left on the host: a cgroup, ', out)
+        self.assertIn('look at: The group\n', out)
+
+    @testing.asks_no_kernel
+    def test_a_container_that_leaves_a_mount_is_never_told_that_it_holds(self):
+        self.spoil('02', '(void)::umount2(', '(void)(')
+        self.assertIn('it is left on the host: a mount, ',
+                      self.fails("check 02 --only 'exit status'"))
+
+    @testing.asks_no_kernel
+    def test_what_leaks_only_now_and_then_is_told_too(self):
+        # If the command fails, the cgroup stays.
+        self.spoil('07', 'tell_of_kills(groups);', 'if (status != 0) std::quick_exit(status);')
+        out = self.fails("check 07 --only 'exit status'")
+        self.assertIn('+ holds          it leaves nothing on the host (root)\n', out)
+        self.assertIn("- does not hold  the exit status is the command's own (root)\n"
+                      '                   a cgroup is left on the host\n', out)
+
+    @testing.asks_no_kernel
+    def test_what_ends_all_processes_ends_those_of_a_host_made_for_it(self):
+        self.write('01', '#include <csignal>\nint main() { ::kill(-1, SIGKILL); }\n')
+        self.assertIn('- does not hold  it runs a command (root)\n', self.fails('check 01'))
+
+    @testing.asks_no_kernel
+    def test_what_forks_without_end_comes_to_its_end(self):
+        self.write('03', '''#include <unistd.h>
+int main() {
+  for (;;) {
+    (void)!::fork();
+    ::usleep(100'000);
+  }
+}
+''')
+        # Nobody has to wait for that as long as a learner does.
+        self.assertIn('no end after ', self.fails('check 03', 'LEARN_TIMEOUT=5'))
+
+    @testing.asks_no_kernel
+    def test_what_prints_without_end_comes_to_its_end(self):
+        self.write('03', '''#include <cstdio>
+int main() { while (std::puts("once more") != EOF); }
+''')
+        self.assertIn('no end of what it prints', self.fails('check 03'))
+
+    @testing.asks_no_kernel
+    def test_what_takes_memory_without_end_comes_to_its_end(self):
+        self.write('03', '''#include <cstring>
+int main() {
+  for (;;) std::memset(new char[1 << 24], 1, 1 << 24);
+}
+''')
+        self.assertIn('and the status is 137', self.fails('check 03'))
+
+    @testing.asks_no_kernel
+    def test_what_harms_the_project_does_not_reach_it(self):
+        self.write('01', '''#include <cstdlib>
+int main() {
+  return std::system("echo >>README.md; touch scripts/new build/rootfs/new");
+}
+''')
+        before = testing.contents('README.md')
+        self.assertIn('and the status is ', self.learn('check 01').out)
+        self.assertEqual(testing.contents('README.md'), before)
+        self.assertFalse(os.path.exists('scripts/new'))
+        self.assertFalse(os.path.exists('build/rootfs/new'))
+
+    def test_wrong_input_is_one_line(self):
+        self.write('01', course('01'))
+        result = self.learn("check 01 --only 'no such words'")
+        self.assertEqual(result.status, 1)
+        self.assertEqual(len(result.err.splitlines()), 1, result.err)
+        self.assertIn('has "no such words" in its name', result.err)
+        testing.write(self.memory(), '{"checks": {"01": {}}, "hints": []}')
+        self.assertEqual(self.learn('progress').status, 0)
+        self.assertIn('Another /, 1 of 4: the idea', self.learn('hint 01').out)
+        os.mkdir(self.mine('02'))
+        result = self.learn('start 03')
+        self.assertEqual(result.status, 1)
+        self.assertEqual(result.err, f'learn: {self.mine("02")}: Is a directory\n')
+
+    @testing.asks_no_kernel
+    def test_who_only_prints_what_is_expected_is_found_out(self):
+        self.write('01', '''#include <cstdio>
+int main(int argc, char** argv) {
+  if (argc > 3) std::puts(argv[3]);  // As echo would.
+}
+''')
+        out = self.fails('check 01 --only rootfs')
+        self.assertIn('+ holds          it runs a command (root)\n', out)
+        self.assertIn('- does not hold  / is the rootfs (root)\n', out)
+
+    @testing.asks_no_kernel
+    def test_what_does_not_compile_or_does_not_run_is_told_at_once(self):
+        self.write('03', 'int main() { return no_such_name; }\n')
+        self.assertIn('- does not hold  it builds\n', self.fails('check 03'))
+        self.write('03', 'int main() { return 1; }\n')
+        out = self.fails('check 03')
+        self.assertIn('- does not hold  it runs a command (root)\n', out)
+        self.assertIn('\n0 hold, 1 do not, 1 not checked\n', out)
+
+
+@testing.needs_root
+class ThrowAwayHost(testing.OnAHost):
+    """scripts/host/host, on which the checker runs what is checked."""
+
+    def test_whatever_is_left_on_that_host_is_told_and_gone_with_it(self):
+        result = testing.shell(
+            "scripts/host/host sh -c '"
+            'mkdir $(dirname $(find /sys/fs/cgroup -name cgroup.procs | head -n1))/x;'
+            'hostname x; mount -t tmpfs x /mnt; touch /tmp/x; sleep 1000 &'
+            "ip link add x type veth; exit 3'")
+        self.assertEqual(result.status, 3)
+        self.assertEqual(len(result.err.splitlines()), 7, result.err)  # A cable has two ends.
+        for what in ('a cgroup, /sys/fs/cgroup/', 'a file, /tmp/x', 'a link, x', 'a mount, /mnt',
+                     'a process, ', 'the name, x'):
+            self.assertIn('host: left behind: ' + what, result.err)
+
+    def test_what_umount_makes_for_itself_is_not_left_by_anybody(self):
+        result = testing.shell(
+            "unshare --mount sh -c 'mount -t tmpfs none /run; "
+            'scripts/host/host sh -c "mount -t tmpfs none /mnt; umount /mnt"\'')
+        self.assertEqual((result.status, result.err), (0, ''))
+
+    def test_a_signal_ends_that_host(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(number):
+                throwaway = self.running('scripts/host/host sleep 1000')
+                self.assertTrue(testing.comes_to_run(throwaway.pid, 'sleep'))
+                group = f'find /sys/fs/cgroup -name throwaway-{throwaway.pid}'
+                self.assertNotEqual(testing.shell(group).out, '')
+                throwaway.send_signal(number)
+                self.assertEqual(testing.finish(throwaway), 128 + number)
+                self.assertEqual(testing.shell(group).out, '')
+
+
+class Tasks(Learner):
+    @testing.asks_no_kernel
+    def test_each_step_has_a_task_and_hints_of_four_rungs(self):
+        for step, path in STEPS.items():
+            with self.subTest(step):
+                text = testing.contents(path + '/task.md')
+                self.assertTrue(text.startswith('# Step '))
+                topics = len(re.findall('^## ', text, re.M))
+                self.assertGreater(topics, 0)
+                self.assertEqual(len(re.findall('^[1-4]\\. .', text, re.M)), 4 * topics)
+
+                # The learner's file begins with it.
+                self.assertEqual(self.learn('start ' + step).status, 0)
+                start = testing.contents(self.mine(step))
+                task = re.split('^(?:## |```)', text.partition('\n')[2], flags=re.M)[0]
+                self.assertGreater(len(task), 100)
+                for line in task.splitlines():
+                    self.assertIn(f'// {line}'.rstrip() + '\n', start)
+
+    @testing.asks_no_kernel
+    def test_hints_come_one_after_the_other_mildest_first(self):
+        self.fails('hint 04')
+        self.assertEqual(self.learn('start 04').status, 0)
+        for rung in ('1 of 4: the idea', '2 of 4: where to read', '3 of 4: the call',
+                     '4 of 4: the line', '4 of 4: the line'):
+            self.assertIn(f'A name of its own, {rung}\n', self.learn('hint 04').out)
+
+    @testing.asks_no_kernel
+    def test_where_nothing_could_be_checked_there_are_all_hints_in_turn(self):
+        self.assertEqual(self.learn('start 02').status, 0)
+        testing.write(self.memory(), '''{"hints": {}, "checks": {"02": {
+            "of": "", "broken": [], "seen": [], "needs_root": 27}}}''')
+        for topic in ('Numbers of its own', 'A /proc that matches', 'The mount that stays'):
+            for rung in '1234':
+                out = self.learn('hint 02').out
+                self.assertTrue(out.startswith(f'{topic}, {rung}'), out)
+
+    def test_a_number_that_no_step_has_or_none_is_one_clear_line(self):
+        for verb in ('diff', 'start', 'check', 'hint', 'catch-up', 'solution', 'demo'):
+            for number in ('', '99', '3'):
+                with self.subTest(f'{verb}-{number}'):
+                    result = testing.shell(f'make --no-print-directory {verb}-{number}')
+                    self.assertEqual((result.status, result.out), (2, ''))
+                    first = '02' if verb == 'diff' else '01'
+                    self.assertEqual(result.err.splitlines()[:1],
+                                     [f'make {verb}-{number}: the steps are {first} to 08'])
+
+    @testing.asks_no_kernel
+    def test_start_goes_on_from_the_learners_own_and_overwrites_nothing(self):
+        self.write('04', '// Notes of mine.\n\nint mine = 1;\n')
+        self.assertEqual(self.learn('start 05').status, 0)
+        self.assertTrue(testing.contents(self.mine('05')).endswith('\n\nint mine = 1;\n'))
+        self.fails('start 05')
+
+        self.assertEqual(self.learn('catch-up 05').status, 0)
+        self.assertEqual(testing.contents(self.mine('04')), course('04'))
+        self.assertTrue(testing.contents(self.mine('04') + '.1').endswith('int mine = 1;\n'))
+        self.assertEqual(self.learn('catch-up 05').status, 0)
+        self.assertEqual(testing.contents(self.mine('04') + '.2'), course('04'))
+        self.assertTrue(testing.contents(self.mine('04') + '.1').endswith('int mine = 1;\n'))
+        self.assertIn("[====] 04-uts           the course's", self.learn('progress').out)
+        self.fails('catch-up 01')
+        self.fails('start 09')
+        self.assertIn('+++ b/steps/05-mountns/main.cpp', self.learn('solution 05').out)
+
+
+if __name__ == '__main__':
+    testing.main()
