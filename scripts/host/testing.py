@@ -22,7 +22,7 @@ from ci import summed
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 USER = 54321  # An id that nobody has.
 AS_USER = f'setpriv --reuid {USER} --regid {USER} --clear-groups '
-TIMEOUT_SECONDS = 30  # For what is to happen, on a slow machine too.
+TIMEOUT_SECONDS = 60  # For what is to happen, on a slow machine too.
 IS_ROOT = os.geteuid() == 0
 ON_A_HOST = 'TESTS_ON_A_HOST'  # In the environment: that we are on one.
 
@@ -105,7 +105,7 @@ def write(path, text):
 
 
 def eventually(done):
-    """Waits until `done` says so; False if that takes more than half a minute."""
+    """Waits until `done` says so; False if that takes more than a minute."""
     give_up = time.monotonic() + TIMEOUT_SECONDS
     while not done():
         if time.monotonic() > give_up:
