@@ -1,0 +1,56 @@
+#!/usr/bin/python3
+"""Tests of scripts/setup, which install nothing here: what it would do, and under which names.
+Ends with a line that sums all."""
+
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from host import testing
+
+MANAGERS = ['apt-get', 'dnf', 'zypper', 'pacman', 'apk']
+
+
+class Setup(testing.OnAHost):
+    def test_a_row_of_the_table_has_a_check_and_five_names(self):
+        table = re.search(r'^# when .*\n((?:.*\n)+?)END$', testing.contents('scripts/setup'), re.M)
+        rows = [line.split('|') for line in table[1].splitlines()]
+        self.assertGreater(len(rows), 30)
+        for row in rows:
+            self.assertEqual(len(row), 7, row)
+        for manager in ('apt', 'dnf', 'pacman', 'apk', 'zypper'):
+            self.assertIn('git', self.must(f'scripts/setup --list {manager} test').splitlines())
+
+    @testing.needs_root
+    @testing.asks_no_kernel
+    def test_without_a_package_manager_one_line_says_what_is_missing(self):
+        result = testing.shell(
+            f"unshare --mount sh -c 'for name in {' '.join(MANAGERS)}; do "
+            'for place in /usr/bin /usr/sbin /usr/local/bin; do '
+            '[ ! -e $place/$name ] || mount --bind /dev/null $place/$name; done; done; '
+            "CXX=no-such-g++ scripts/setup --dry-run'")
+        self.assertEqual(result, (
+            1, '', 'setup: no package manager known here; missing: compiler no-such-g++ '
+            '-std=c++20, linker no-such-g++ -static; see steps/hosts.md\n'))
+
+    def test_where_there_is_no_linux_it_says_so_before_all_else(self):
+        place = self.scratch()
+        self.must(f"cd {place} && printf '#!/bin/sh\\necho Darwin\\n' >uname && chmod 755 uname")
+        result = testing.shell(f'PATH={place}:$PATH scripts/setup run')
+        self.assertEqual(result.status, 1)
+        self.assertEqual(len(result.err.splitlines()), 1, result.err)
+        self.assertIn('this is Darwin, and containers are made of Linux', result.err)
+
+    @testing.needs_root
+    def test_in_a_copy_of_somebody_elses_it_says_what_makes_it_ours(self):
+        place = self.scratch()
+        self.must(f'cp -r scripts {place}')
+        result = testing.shell(f'cd / && {testing.AS_USER} sh {place}/scripts/setup run')
+        self.assertEqual(result.status, 1)
+        self.assertIn(f"hint: sudo chown -R {testing.USER}:{testing.USER} '{place}'", result.err)
+
+
+if __name__ == '__main__':
+    testing.main()
