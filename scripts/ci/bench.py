@@ -45,13 +45,15 @@ def steps():
 
 
 def hide_second_cgroups():
-    """Where v1 is mounted, v2 beside it has no limits; but crun refuses to run."""
+    """Where v1 is mounted, v2 beside it has no limits; but crun refuses to run. A tmpfs in its
+    place takes what crun writes there all the same."""
     with open('/proc/self/mounts', encoding='utf-8') as file:
         mounts = [line.split()[1:3] for line in file]
     if any(kind == 'cgroup' for _, kind in mounts):
         for place, kind in mounts:
             if kind == 'cgroup2':
                 subprocess.run(['umount', place], check=True)
+                subprocess.run(['mount', '-t', 'tmpfs', 'none', place], check=True)
 
 
 # ---- The others --------------------------------------------------------------

@@ -1,0 +1,46 @@
+#!/usr/bin/python3
+"""Tests of the bench, which makes a host itself. No number is of interest here, only that there
+are some. Ends with a line that sums all.
+
+  needs   root, else all are skipped; make build build/floor rootfs
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from ci import summed
+from texts import sources
+
+
+def hidden():
+    """What is in /sys/fs/cgroup itself, below what is mounted there."""
+    return subprocess.run(
+        ['unshare', '--mount', 'sh', '-c',
+         'umount -l /sys/fs/cgroup/*; find /sys/fs/cgroup -xdev'],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout.split('\n')
+
+
+@unittest.skipUnless(os.geteuid() == 0, 'it needs root')
+class Bench(unittest.TestCase):
+    def test_it_measures_and_leaves_nothing_where_cgroups_are_mounted(self):
+        with tempfile.TemporaryDirectory() as out:
+            with subprocess.Popen(['scripts/bench', '--quick', '--out', out],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True) as bench:
+                printed, errors = bench.communicate()
+            self.assertEqual(bench.returncode, 0, errors)
+            for part in ('| 08-all | ', '| fork + exec | ', '| 01-chroot | ', '| 4 | '):
+                self.assertIn(part, printed)
+            self.assertIn('| 08-all | ', sources.read(out + '/bench.md'))
+            self.assertTrue(sources.read(out + '/bench.svg').startswith('<svg '))
+        self.assertEqual([path for path in hidden() if path.endswith(f'/bench-{bench.pid}')], [])
+
+
+if __name__ == '__main__':
+    os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    summed.main()
