@@ -111,7 +111,8 @@ class Targets(unittest.TestCase):
                 continue
             count += 1
             with self.subTest(target):
-                first = printed(f'make -nB --no-print-directory {target} 2>/dev/null').split('\n')[0]
+                first = printed(
+                    f'make -nB --no-print-directory {target} 2>/dev/null').partition('\n')[0]
                 self.assertTrue(first.startswith('scripts/setup '), first)
                 self.assertNotEqual(first, 'scripts/setup run')
         self.assertGreater(count, 12)
