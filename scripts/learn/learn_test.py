@@ -107,7 +107,7 @@ class Checks(Learner):
         self.assertIn('- does not hold  it may change its name', out)
         self.assertNotIn('/ is the rootfs', out)
         # What succeeds on something of its own, is not to be refused.
-        self.assertIn('it is refused, but should succeed, on what is', out)
+        self.assertIn('it is refused, but should succeed, and reach only', out)
 
     @testing.asks_no_kernel
     def test_a_container_that_leaves_a_cgroup_is_never_told_that_it_holds(self):
