@@ -60,9 +60,12 @@ class Request {
     std::memcpy(bytes_.data() + at, &size, sizeof size);
   }
 
-  std::string_view finish() {
-    const auto size = static_cast<std::uint32_t>(bytes_.size());
-    std::memcpy(bytes_.data(), &size, sizeof size);
+  std::string_view finish(std::uint32_t sequence) {
+    nlmsghdr header{};
+    std::memcpy(&header, bytes_.data(), sizeof header);
+    header.nlmsg_len = static_cast<std::uint32_t>(bytes_.size());
+    header.nlmsg_seq = sequence;
+    std::memcpy(bytes_.data(), &header, sizeof header);
     return bytes_;
   }
 
@@ -76,14 +79,30 @@ class Request {
 
 using Answer = std::array<char, 8192>;
 
-// Sends one request and reads the answer. Returns 0, or the kernel's errno.
+// Calls a function again for as long as a signal interrupts it.
+template <typename Call>
+auto through_signals(const Call& call) {
+  for (;;)
+    if (const auto result = call(); result != -1 || errno != EINTR)
+      return result;
+}
+
+// Sends one request and reads the answer, which has the number of the request.
+// Returns 0, or the kernel's errno.
 int exchange(const Fd& socket, Request& request, Answer& answer) {
-  const auto bytes = request.finish();
-  if (::send(socket.get(), bytes.data(), bytes.size(), 0) == -1) return errno;
-  const auto n = ::recv(socket.get(), answer.data(), answer.size(), 0);
-  if (n == -1) return errno;
+  static std::uint32_t last = 0;
+  const auto number = ++last;
+  const auto bytes = request.finish(number);
+  const auto sent = through_signals(
+      [&] { return ::send(socket.get(), bytes.data(), bytes.size(), 0); });
+  if (sent == -1) return errno;
   nlmsghdr header{};
-  std::memcpy(&header, answer.data(), sizeof header);
+  do {
+    const auto n = through_signals(
+        [&] { return ::recv(socket.get(), answer.data(), answer.size(), 0); });
+    if (n == -1) return errno;
+    std::memcpy(&header, answer.data(), sizeof header);
+  } while (header.nlmsg_seq != number);
   if (header.nlmsg_type != NLMSG_ERROR) return 0;
   nlmsgerr result{};
   std::memcpy(&result, answer.data() + NLMSG_HDRLEN, sizeof result);

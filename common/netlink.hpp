@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "common/fd.hpp"
 
@@ -22,6 +23,9 @@ std::string to_string(Ipv4 address);
 class Netlink {
  public:
   Netlink();
+
+  /// Over this socket, whatever answers there.
+  explicit Netlink(Fd socket) : socket_{std::move(socket)} {}
 
   /// ip link add NAME up type veth peer name PEER netns PID
   /// False if there is a link NAME already.

@@ -1,13 +1,20 @@
 #include "common/netlink.hpp"
 
 #include <doctest/doctest.h>
+#include <linux/netlink.h>
 #include <net/if.h>
 #include <sched.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 #include "common/error.hpp"
 #include "common/process.hpp"
@@ -238,6 +245,51 @@ TEST_CASE("a VPN that takes half the world leaves a block free" *
     REQUIRE(netlink.route_prefix(address(172, 29, 0, 29)) == 1);
     CHECK(netlink.find_free_subnet(7) == address(172, 29, 0, 28));
   });
+}
+
+namespace {
+
+// What a kernel would say: `errnum` to the request with this number.
+void answer(const sys::Fd& socket, std::uint32_t number, int errnum) {
+  struct {
+    nlmsghdr header;
+    nlmsgerr result;
+  } message{};
+  message.header.nlmsg_len = sizeof message;
+  message.header.nlmsg_type = NLMSG_ERROR;
+  message.header.nlmsg_seq = number;
+  message.result.error = -errnum;
+  (void)!::send(socket.get(), &message, sizeof message, 0);
+}
+
+}  // namespace
+
+TEST_CASE("a signal and a late answer to another request change nothing") {
+  struct sigaction action {};
+  struct sigaction before {};
+  action.sa_handler = [](int) {};  // Without SA_RESTART.
+  REQUIRE(::sigaction(SIGUSR1, &action, &before) == 0);
+  std::array<int, 2> ends{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends.data()) == 0);
+  const sys::Fd kernel{ends[1]};
+  sys::Netlink netlink{sys::Fd{ends[0]}};
+  std::thread answers{[&, caller = ::pthread_self()] {
+    for (int request = 0; request < 2; ++request) {
+      nlmsghdr header{};
+      (void)!::recv(kernel.get(), &header, sizeof header, 0);
+      // By now it waits in recv(2), or else no signal would interrupt it.
+      std::this_thread::sleep_for(std::chrono::milliseconds{50});
+      ::pthread_kill(caller, SIGUSR1);
+      std::this_thread::sleep_for(std::chrono::milliseconds{50});
+      answer(kernel, header.nlmsg_seq - 1, EPERM);
+      answer(kernel, header.nlmsg_seq, request == 0 ? 0 : EEXIST);
+    }
+  }};
+  CHECK_NOTHROW(netlink.set_up("lo"));
+  const auto error = testing::error_of([&] { netlink.set_up("lo"); });
+  CHECK(error.code().value() == EEXIST);
+  answers.join();
+  ::sigaction(SIGUSR1, &before, nullptr);
 }
 
 TEST_SUITE_END();
