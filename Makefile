@@ -52,12 +52,14 @@ $(BUILD)/08-all: $(call objects,$(LAYERS))
 since     = $(foreach step,$(wordlist $(1),8,$(STEPS)),$(BUILD)/$(step) $(BUILD)/$(MY)/$(step))
 $(call since,5): $(call objects,steps/05-mountns/binds.cpp)
 $(call since,6): $(call objects,steps/06-netns-veth/nat.cpp)
+$(call since,7): $(call objects,steps/07-cgroup-memory/callers_limits.cpp)
 $(BUILD)/enter: $(BUILD)/steps/08-all/enter.o \
                 $(BUILD)/steps/08-all/member.o $(call objects,$(LAYERS)) \
                 $(BUILD)/common.a
 $(BUILD)/inspect: $(BUILD)/steps/08-all/inspect.o $(BUILD)/common.a
 $(BUILD)/floor: $(BUILD)/scripts/ci/floor.o $(BUILD)/common.a
-$(BUILD)/tests: $(call objects,$(TESTS) steps/05-mountns/binds.cpp) $(BUILD)/common.a
+$(BUILD)/tests: $(call objects,$(TESTS) steps/05-mountns/binds.cpp \
+                  steps/07-cgroup-memory/callers_limits.cpp) $(BUILD)/common.a
 
 # What a learner writes has the step's name: its messages begin with it.
 $(foreach step,$(STEPS),$(eval $(BUILD)/$(MY)/$(step): \

@@ -8,13 +8,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
-#include <limits>
 #include <optional>
 
 #include "common/diagnosis/causes.hpp"
@@ -39,10 +37,6 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 bool holds(std::string_view list, char separator, std::string_view wanted) {
   const auto items = split(list, separator);
   return std::find(items.begin(), items.end(), wanted) != items.end();
-}
-
-std::string_view trimmed(std::string_view text) {
-  return text.substr(0, text.find_last_not_of(" \n") + 1);
 }
 
 // Where one hierarchy is mounted, and our own cgroup in it.
@@ -125,112 +119,37 @@ int why_not_to_fill(const std::string& directory) {
   return errno == EROFS ? EROFS : EACCES;
 }
 
-// "" if it is not there, or not for us.
-std::string contents(const std::string& path) {
-  try {
-    return std::string{trimmed(read_file(path))};
-  } catch (const Error& error) {
-    const int errnum = error.code().value();
-    if (errnum != ENOENT && errnum != ENOTDIR && errnum != EACCES) throw;
-    return {};
-  }
-}
-
 // Those of `controllers` that a file does not list.
 std::vector<std::string> missing_in(
     const std::string& file, const std::vector<std::string>& controllers) {
-  const auto listed = contents(file);
+  const auto listed = read_file_if_there(file);
   std::vector<std::string> missing;
   for (const auto& name : controllers)
     if (!holds(listed, ' ', name)) missing.push_back(name);
   return missing;
 }
 
-// Tells a v2 cgroup to hand `controllers` down to its children, or not to: all
-// of them, or none.
-void write_subtree_control(const std::string& directory, char sign,
-                           const std::vector<std::string>& controllers) {
-  std::string words;
-  for (const auto& name : controllers)
-    words += (words.empty() ? "" : " ") + (sign + name);
-  write_file(directory + "/cgroup.subtree_control", words);
-}
-
-// Makes sure that a v2 cgroup hands the controllers of `parent` down: 0, or why
-// it cannot. Nothing is written that would change a cgroup with processes: the
-// kernel refuses to hand memory down there, but accepts pids or cpu, and from
-// then on the cgroup is "domain threaded" and takes no container.
+// Whether a v2 cgroup can hand the controllers of `parent` down: 0, or why it
+// cannot. One with processes must not even be asked: the kernel refuses to hand
+// memory down there, but accepts pids or cpu, and from then on the cgroup is
+// "domain threaded" and takes no container.
 int why_not_below(const std::string& directory, Cgroup& parent) {
-  const auto missing =
-      missing_in(directory + "/cgroup.subtree_control", parent.controllers);
+  const auto control = directory + "/cgroup.subtree_control";
+  const auto missing = missing_in(control, parent.controllers);
   if (!missing_in(directory + "/cgroup.controllers", missing).empty())
     return ENOENT;
   if (const int errnum = why_not_to_fill(directory)) return errnum;
-  const auto type = contents(directory + "/cgroup.type");
+  const auto type = read_file_if_there(directory + "/cgroup.type");
   if (!type.empty() && type != "domain") return EOPNOTSUPP;
   if (missing.empty()) return 0;
   // Only the root of all has no type, and only the root may have both processes
   // and children with controllers.
-  if (!type.empty() && !contents(directory + "/cgroup.procs").empty())
+  if (!type.empty() && !read_file_if_there(directory + "/cgroup.procs").empty())
     return EBUSY;
-  try {
-    write_subtree_control(directory, '+', missing);
-  } catch (const Error& error) {
-    return error.code().value();
-  }
-  parent.told = missing;
+  if (::faccessat(AT_FDCWD, control.c_str(), W_OK, AT_EACCESS) == -1)
+    return errno;
+  parent.missing = missing;
   return 0;
-}
-
-// ---- Limits of the caller --------------------------------------------------
-
-// What limits the processes of a v2 cgroup, and which of two counts. Of a list,
-// such as "0-3", it is the one nearest to us.
-struct Limit {
-  const char* controller;
-  const char* file;
-  bool is_list;
-};
-constexpr std::array kLimits{Limit{"memory", "memory.max", false},
-                             Limit{"memory", "memory.high", false},
-                             Limit{"memory", "memory.swap.max", false},
-                             Limit{"pids", "pids.max", false},
-                             Limit{"cpu", "cpu.max", false},
-                             Limit{"cpuset", "cpuset.cpus", true},
-                             Limit{"cpuset", "cpuset.mems", true},
-                             Limit{"io", "io.max", true}};
-
-// "max", "100", or of cpu.max "50000 100000", which is a half.
-double amount(std::string_view text) {
-  const auto words = split(text, ' ');
-  if (words.empty() || words[0] == "max")
-    return std::numeric_limits<double>::infinity();
-  const auto number = [](std::string_view word) {
-    return std::strtod(std::string{word}.c_str(), nullptr);
-  };
-  return number(words[0]) / (words.size() > 1 ? number(words[1]) : 1);
-}
-
-// Keeps in mind what the processes of a cgroup that is passed over may have.
-void pass_over(const std::string& directory, Cgroup& parent) {
-  const auto there = contents(directory + "/cgroup.controllers");
-  for (const auto& limit : kLimits) {
-    if (!holds(there, ' ', limit.controller)) continue;
-    const auto value = contents(directory + "/" + limit.file);
-    if (value.empty() || value.starts_with("max")) continue;
-    auto& known = parent.callers_limits;
-    const auto before =
-        std::find_if(known.begin(), known.end(),
-                     [&](const auto& old) { return old.file == limit.file; });
-    if (before == known.end())
-      known.push_back({limit.file, value});
-    else if (!limit.is_list && amount(value) < amount(before->value))
-      before->value = value;
-    auto& wanted = parent.controllers;
-    if (std::find(wanted.begin(), wanted.end(), limit.controller) ==
-        wanted.end())
-      wanted.emplace_back(limit.controller);
-  }
 }
 
 // ---- The way up ------------------------------------------------------------
@@ -271,7 +190,7 @@ Cgroup find_v2_parent(const Hierarchy& hierarchy,
       refused = parent.directory;
     }
     if (own.empty()) no_place(refusal, controllers, refused);
-    pass_over(parent.directory, parent);
+    parent.passed_over.push_back(parent.directory);
   }
 }
 
@@ -339,17 +258,6 @@ std::vector<Cgroup> find_cgroup_parents(
   }
   if (!if_there.empty()) add_if_there(parents, if_there, cgroup, mountinfo);
   return parents;
-}
-
-void keep_callers_limits(const std::vector<Cgroup>& groups) {
-  for (const auto& group : groups)
-    for (const auto& limit : group.callers_limits) {
-      const auto path = group.directory + "/" + limit.file;
-      const auto now = contents(path);
-      if (!now.empty() && amount(now) <= amount(limit.value)) continue;
-      for (const auto line : split(limit.value, '\n'))
-        write_file(path, std::string{line});
-    }
 }
 
 std::vector<std::string> cgroup_directories(std::string_view cgroup,
@@ -446,8 +354,9 @@ void remove_cgroups(const std::vector<Cgroup>& groups,
             [](const Cgroup& group) { remove_cgroup(group.directory); });
   if (std::uncaught_exceptions() == 0) return;
   undo_each(parents, [](const Cgroup& parent) {
-    if (!parent.told.empty() && !has_a_container(parent.directory))
-      write_subtree_control(parent.directory, '-', parent.told);
+    if (!parent.missing.empty() && !has_a_container(parent.directory))
+      write_file(parent.directory + "/cgroup.subtree_control",
+                 sys::format("-{}", fmt::join(parent.missing, " -")));
   });
 }
 

@@ -10,29 +10,24 @@
 
 namespace sys {
 
-/// What a file of a v2 cgroup says: "memory.max" and "104857600".
-struct Setting {
-  std::string file;
-  std::string value;
-};
-
 /// A cgroup: a directory of a cgroup file system.
 struct Cgroup {
   int version = 0;                       ///< 1 or 2
   std::string directory;                 ///< Without a slash at the end.
   std::vector<std::string> controllers;  ///< What can be limited there.
-  /// Limits of the caller that do not hold there by themselves: those of the
-  /// cgroups between its own and this one.
-  std::vector<Setting> callers_limits;
-  /// Controllers that it did not hand down before we asked it to.
-  std::vector<std::string> told;
+  /// The cgroups between our own and this one, on v2, our own the first. Their
+  /// limits hold for us, and not for what is made here.
+  std::vector<std::string> passed_over;
+  /// Those of `controllers` that a v2 cgroup does not hand down until it is
+  /// told to, by "+memory" in cgroup.subtree_control.
+  std::vector<std::string> missing;
 };
 
 /// Finds where mkdir(2) makes cgroups that obey `controllers`, "memory" say:
 /// one place on v2, one for each hierarchy of v1. On v1 it is our own cgroup.
 /// On v2 it is the nearest one, from our own upwards, that hands the
 /// controllers down, or that does so when it is told to. One with processes
-/// cannot, so its limits come with the result: see keep_callers_limits.
+/// cannot. Nothing is changed: see Cgroup::missing.
 /// With `if_there`, one that can be used as it is comes along, or does not.
 /// Throws Error with a hint if there is none: see cgroups(7), and
 /// /proc/PID/cgroup and /proc/PID/mountinfo in proc(5).
@@ -58,10 +53,6 @@ const Cgroup* find_cgroup(const std::vector<Cgroup>& groups,
 /// the key is not there. Throws Error if the file cannot be read.
 long read_keyed_value(const std::string& path, std::string_view key);
 
-/// Lowers the limits of `groups` to those of the caller, where these are lower:
-/// no container may have more than the program that starts it. Throws Error.
-void keep_callers_limits(const std::vector<Cgroup>& groups);
-
 /// A descriptor for the one of `groups` that is on v2, as clone3(2) takes it
 /// for CLONE_INTO_CGROUP; none if they are on v1. Throws Error.
 Fd open_v2_cgroup(const std::vector<Cgroup>& groups);
@@ -76,8 +67,8 @@ std::vector<Fd> open_v1_cgroups(const std::vector<Cgroup>& groups);
 /// removed is reported on stderr.
 ///
 /// If an exception is on its way, because no container was started, `parents`
-/// hand down no more than before find_cgroup_parents told them to; unless
-/// another container of ours lives there by now.
+/// hand down no more than find_cgroup_parents found; unless another container
+/// of ours lives there by now.
 void remove_cgroups(const std::vector<Cgroup>& groups,
                     const std::vector<Cgroup>& parents = {});
 

@@ -223,7 +223,7 @@ TEST_CASE("on v2 it is the nearest ancestor that hands the controller down") {
   CHECK(testing::nth(found, 0).version == 2);
   CHECK(testing::nth(found, 0).directory ==
         host / "v2/user.slice/user-0.slice");
-  CHECK(testing::nth(found, 0).told.empty());
+  CHECK(testing::nth(found, 0).missing.empty());
 }
 
 TEST_CASE("on v2 there is one place for all controllers, or none") {
@@ -236,23 +236,18 @@ TEST_CASE("on v2 there is one place for all controllers, or none") {
   CHECK_THROWS_AS((void)host.find({"memory", "cpuset"}), sys::Error);
 }
 
-TEST_CASE("on v2 nothing is changed where something fits as it is") {
-  const SystemdHost host;
-  CHECK(host.find({"memory"}).size() == 1);
-  for (const std::string name : {"v2/user.slice", "v2/user.slice/user-0.slice"})
-    CHECK(host.read(name + "/cgroup.subtree_control") == "memory pids\n");
-}
-
-TEST_CASE("a v2 cgroup that could hand a controller down is told to") {
+TEST_CASE("of a v2 cgroup that could hand a controller down it is said") {
   Host host;
   host.has_v2("v2");
   host.make_cgroup("v2/mine", "memory pids", "");
   host.make_cgroup("v2", "memory pids", "");
   host.am_in("0::/mine");
 
-  CHECK(testing::first(host.find({"memory"})).directory == host / "v2/mine");
-  CHECK(host.read("v2/mine/cgroup.subtree_control") == "+memory");
-  CHECK(host.read("v2/cgroup.subtree_control") == "\n");
+  const auto found = host.find({"memory"});
+  CHECK(testing::first(found).directory == host / "v2/mine");
+  CHECK(testing::first(found).missing == Paths{"memory"});
+  for (const std::string name : {"v2/mine", "v2"})
+    CHECK(host.read(name + "/cgroup.subtree_control") == "\n");
 }
 
 TEST_CASE("the nearest that can be told comes before a farther that need not") {
@@ -267,8 +262,8 @@ TEST_CASE("the nearest that can be told comes before a farther that need not") {
 
   const auto found = host.find({"memory", "pids"});
   CHECK(testing::first(found).directory == host / "v2/svc");
-  CHECK(testing::first(found).told == Paths{"memory"});
-  CHECK(host.read("v2/svc/cgroup.subtree_control") == "+memory");
+  CHECK(testing::first(found).missing == Paths{"memory"});
+  CHECK(testing::first(found).passed_over == Paths{host / "v2/svc/shell"});
 }
 
 TEST_CASE("a v2 cgroup that must not be filled is passed over") {
@@ -343,94 +338,6 @@ TEST_CASE("why there is no v2 cgroup is told by what could be mended") {
   CHECK(error.code().value() == errnum);
   CHECK(error.hint().find(part) != std::string::npos);
   CHECK(host.read("v2/mine/cgroup.subtree_control") == "\n");
-}
-
-// ---- Limits of the caller, on v2 -------------------------------------------
-
-namespace {
-
-// Our own cgroup has processes, so that above it is passed over, too.
-class LimitedHost : public Host {
- public:
-  LimitedHost() {
-    has_v2("v2");
-    const std::string all = "cpu cpuset io memory pids";
-    make_cgroup("v2", all, all);
-    make_cgroup("v2/svc", all, all);
-    make_cgroup("v2/svc/shell", all, "");
-    is_inner("v2/svc", "", "domain threaded");
-    is_inner("v2/svc/shell", "4711\n");
-    am_in("0::/svc/shell");
-  }
-  [[nodiscard]] std::map<std::string, std::string> limits() const {
-    std::map<std::string, std::string> limits;
-    const auto found = testing::first(find({"pids"}));
-    CHECK(found.directory == *this / "v2");
-    for (const auto& limit : found.callers_limits)
-      limits[limit.file] = limit.value;
-    return limits;
-  }
-};
-
-using Limits = std::map<std::string, std::string>;
-
-}  // namespace
-
-TEST_CASE("the limits of the cgroups that are passed over come along") {
-  const LimitedHost host;
-  CHECK(host.limits().empty());
-  host.write("v2/memory.max", "4096\n");  // It holds there by itself.
-  host.write("v2/svc/memory.max", "104857600\n");
-  host.write("v2/svc/memory.high", "max\n");
-  host.write("v2/svc/memory.swap.max", "0\n");
-  host.write("v2/svc/pids.max", "5\n");
-  host.write("v2/svc/shell/memory.max", "209715200\n");
-  host.write("v2/svc/shell/pids.max", "max\n");
-  host.write("v2/svc/cpu.max", "max 100000\n");
-  host.write("v2/svc/shell/cpu.max", "50000 100000\n");
-  host.write("v2/svc/shell/cpuset.cpus", "0-1\n");
-  host.write("v2/svc/cpuset.cpus", "0-3\n");
-  host.write("v2/svc/cpuset.mems", "\n");
-  host.write("v2/svc/io.max", "8:0 rbps=1 wbps=max riops=max wiops=max\n");
-  CHECK(host.limits() ==
-        Limits{{"memory.max", "104857600"},
-               {"memory.swap.max", "0"},
-               {"pids.max", "5"},
-               {"cpu.max", "50000 100000"},
-               {"cpuset.cpus", "0-1"},
-               {"io.max", "8:0 rbps=1 wbps=max riops=max wiops=max"}});
-}
-
-TEST_CASE("of two limits the lower counts, whatever its unit") {
-  const LimitedHost host;
-  host.write("v2/svc/memory.max", "9999999\n");
-  host.write("v2/svc/shell/memory.max", "10000000\n");
-  host.write("v2/svc/cpu.max", "20000 100000\n");
-  host.write("v2/svc/shell/cpu.max", "5000 10000\n");
-  CHECK(host.limits() ==
-        Limits{{"memory.max", "9999999"}, {"cpu.max", "20000 100000"}});
-}
-
-TEST_CASE("a controller that limits us is wanted, if nobody asks for it") {
-  const LimitedHost host;
-  host.write("v2/svc/memory.max", "104857600\n");
-  const auto found = testing::first(host.find({"pids"}));
-  CHECK(found.controllers == Paths{"pids", "memory"});
-}
-
-TEST_CASE("keep_callers_limits lowers what is higher") {
-  const testing::Directory box;
-  box.make_file("memory.max", "67108864\n");
-  box.make_file("pids.max", "256\n");
-  box.make_file("cpu.max", "max 100000\n");
-  sys::Cgroup group{2, box.path(), {}, {}, {}};
-  group.callers_limits = {{"memory.max", "104857600"},
-                          {"pids.max", "5"},
-                          {"cpu.max", "20000 100000"}};
-  sys::keep_callers_limits({group});
-  CHECK(sys::read_file(box / "memory.max") == "67108864\n");
-  CHECK(sys::read_file(box / "pids.max").starts_with("5"));
-  CHECK(sys::read_file(box / "cpu.max").starts_with("20000 100000"));
 }
 
 TEST_CASE("one that is there comes along, and nothing is changed for it") {

@@ -22,6 +22,18 @@ std::string read_file(const std::string& path) {
   }
 }
 
+std::string read_file_if_there(const std::string& path) {
+  try {
+    auto text = read_file(path);
+    text.erase(text.find_last_not_of(" \n") + 1);
+    return text;
+  } catch (const Error& error) {
+    const int errnum = error.code().value();
+    if (errnum != ENOENT && errnum != ENOTDIR && errnum != EACCES) throw;
+    return {};
+  }
+}
+
 void write_file(const std::string& path, const std::string& text,
                 const std::string& hint) {
   const auto doing = sys::format("write '{}' to {}", text, path);

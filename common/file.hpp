@@ -10,6 +10,10 @@ namespace sys {
 /// size. Throws Error: see open(2), read(2).
 std::string read_file(const std::string& path);
 
+/// The same without blanks and line ends behind it, or "" if the file is not
+/// there, or not for us. Throws Error.
+std::string read_file_if_there(const std::string& path);
+
 /// Writes `text` to an existing file, in one write(2): the files of /proc and
 /// of cgroups take a value whole or not at all. Throws Error with `hint`.
 void write_file(const std::string& path, const std::string& text,

@@ -244,18 +244,4 @@ unsigned Netlink::route_prefix(Ipv4 address) {
   return route.rtm_dst_len;
 }
 
-Ipv4 Netlink::find_free_subnet(unsigned number) {
-  // A prefix of less than 8 bits is a default route, or a VPN's stand-in.
-  const auto is_free = [&](Ipv4 address) { return route_prefix(address) < 8; };
-  for (const Ipv4 block : {0x0ac7'0000U,     // 10.199.0.0/18
-                           0xac1d'0000U,     // 172.29.0.0/18
-                           0xc0a8'c000U}) {  // 192.168.192.0/18
-    const Ipv4 subnet = block + 4 * number;
-    if (is_free(subnet + 1) && is_free(subnet + 2)) return subnet;
-  }
-  throw std::runtime_error{
-      "cannot find a free subnet: the host has routes to all three blocks; "
-      "hint: --net none does without"};
-}
-
 }  // namespace sys

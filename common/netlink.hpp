@@ -52,11 +52,6 @@ class Netlink {
   /// packets to it would take. 0 for a default route, or for none at all.
   unsigned route_prefix(Ipv4 address);
 
-  /// The `number`-th /30 (up to 4095) of the first of a few private blocks in
-  /// which no route leads to it yet. Returns its first address, which belongs
-  /// to no machine. Throws std::runtime_error if there is none.
-  Ipv4 find_free_subnet(unsigned number);
-
  private:
   Fd socket_;
 };

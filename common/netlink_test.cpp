@@ -12,7 +12,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -191,59 +190,6 @@ TEST_CASE("a peer address makes a route to one address, and to none beside it" *
     CHECK(error.doing() ==
           "give here the address 10.199.0.1 with the peer 10.199.0.2");
     CHECK(error.code() == std::errc::file_exists);
-  });
-}
-
-TEST_CASE("find_free_subnet gives every number four addresses of its own" *
-          doctest::skip(::geteuid() != 0)) {
-  in_private_network([] {
-    sys::Netlink netlink;
-    CHECK(netlink.find_free_subnet(0) == address(10, 199, 0, 0));
-    CHECK(netlink.find_free_subnet(1) == address(10, 199, 0, 4));
-    CHECK(netlink.find_free_subnet(64) == address(10, 199, 1, 0));
-    CHECK(netlink.find_free_subnet(4095) == address(10, 199, 63, 252));
-  });
-}
-
-TEST_CASE("find_free_subnet skips a block that the host has a route to" *
-          doctest::skip(::geteuid() != 0)) {
-  in_private_network([] {
-    sys::Netlink netlink;
-    make_links(netlink);
-    netlink.add_address("here", address(10, 1, 2, 3), 8);  // A company's VPN.
-    CHECK(netlink.find_free_subnet(7) == address(172, 29, 0, 28));
-
-    netlink.add_address("here", address(172, 29, 0, 1), 16);
-    CHECK(netlink.find_free_subnet(7) == address(192, 168, 192, 28));
-
-    netlink.add_address("here", address(192, 168, 1, 1), 16);
-    CHECK_THROWS_AS(netlink.find_free_subnet(7), std::runtime_error);
-  });
-}
-
-TEST_CASE("find_free_subnet skips the subnet of a neighbour, and only that" *
-          doctest::skip(::geteuid() != 0)) {
-  in_private_network([] {
-    sys::Netlink netlink;
-    make_links(netlink);
-    netlink.add_address("here", address(10, 199, 0, 29), 30);
-    CHECK(netlink.find_free_subnet(7) == address(172, 29, 0, 28));
-    CHECK(netlink.find_free_subnet(6) == address(10, 199, 0, 24));
-    CHECK(netlink.find_free_subnet(8) == address(10, 199, 0, 32));
-  });
-}
-
-TEST_CASE("a VPN that takes half the world leaves a block free" *
-          doctest::skip(::geteuid() != 0)) {
-  in_private_network([] {
-    sys::Netlink netlink;
-    make_links(netlink);
-    // They come in pairs, instead of a default route, which would fight with
-    // the one that is there.
-    netlink.add_address("here", address(129, 0, 0, 1), 1);
-    netlink.add_address("here", address(10, 1, 2, 3), 8);
-    REQUIRE(netlink.route_prefix(address(172, 29, 0, 29)) == 1);
-    CHECK(netlink.find_free_subnet(7) == address(172, 29, 0, 28));
   });
 }
 

@@ -35,13 +35,15 @@ struct Option {
   void (*use)(Arguments& args, std::string_view value);
 };
 
-std::string parse_network(std::string_view text) {
+Network parse_network(std::string_view text) {
+  // In the order of the enumeration.
   constexpr std::array<std::string_view, 4> kKnown{"veth", "nat", "none",
                                                    "host"};
-  if (std::find(kKnown.begin(), kKnown.end(), text) == kKnown.end())
+  const auto* const found = std::find(kKnown.begin(), kKnown.end(), text);
+  if (found == kKnown.end())
     invalid(sys::format("--net takes one of {}, not '{}'",
                         fmt::join(kKnown, ", "), text));
-  return std::string{text};
+  return Network(found - kKnown.begin());
 }
 
 std::string parse_variable(std::string_view text) {
@@ -62,15 +64,14 @@ std::int64_t parse_memory(std::string_view text) {
 }
 
 // The 65536 ids of the map: see step 03.
-void parse_user(Arguments& args, std::string_view text) {
+Ids parse_user(std::string_view text) {
   const auto colon = text.find(':');
   try {
     const auto user = parse_number(text.substr(0, colon), 0, 65535);
     const auto group = colon == text.npos
                            ? user
                            : parse_number(text.substr(colon + 1), 0, 65535);
-    args.user = static_cast<uid_t>(user);
-    args.group = static_cast<gid_t>(group);
+    return {static_cast<uid_t>(user), static_cast<gid_t>(group)};
   } catch (const std::invalid_argument& error) {
     invalid(sys::format("{}; hint: --user wants UID[:GID], and root is 0",
                         error.what()));
@@ -95,12 +96,10 @@ constexpr std::array<Option, 10> kOptions{{
     {"--memory", "SIZE", "at most that much: K, M, G, none (64M)", "07",
      [](Arguments& args, std::string_view value) {
        args.memory = parse_memory(value);
-       args.memory_was_said = true;
      }},
     {"--pids", "N", "at most that many processes (256)", "08",
      [](Arguments& args, std::string_view value) {
        args.pids = parse_number(value, 2, 4194304);  // PID 1, the command.
-       args.pids_was_said = true;
      }},
     {"--cpus", "X", "at most that many processors, 0.5 say (all)", "08",
      [](Arguments& args, std::string_view value) {
@@ -111,7 +110,9 @@ constexpr std::array<Option, 10> kOptions{{
        args.environment.push_back(parse_variable(value));
      }},
     {"--user", "UID[:GID]", "the ids of the command inside (0:0)", "08",
-     [](Arguments& args, std::string_view value) { parse_user(args, value); }},
+     [](Arguments& args, std::string_view value) {
+       args.ids = parse_user(value);
+     }},
     {"-v", "", "tell each step when it is done", "01",
      [](Arguments&, std::string_view) { verbose = true; }},
 }};
@@ -237,11 +238,11 @@ Arguments parse_arguments(int argc, char** argv, const Usage& usage) {
   return args;
 }
 
-std::string choose_network(const Arguments& args) {
-  if (!args.network.empty()) return args.network;
-  if (::geteuid() == 0) return "veth";
+Network choose_network(std::optional<Network> said) {
+  if (said) return *said;
+  if (::geteuid() == 0) return Network::kVeth;
   note("no cable, only lo: only root can plug a cable into the host (sudo)");
-  return "none";
+  return Network::kNone;
 }
 
 // ---- Values ----------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include <sys/types.h>  // uid_t, gid_t
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,7 +17,23 @@ namespace sys {
 /// Stands for "no limit" where a size or a number is expected.
 inline constexpr std::int64_t kNoLimit = -1;
 
-/// What the command line says, or else the defaults.
+/// The limit on memory if none is said.
+inline constexpr std::int64_t kDefaultMemory = 64 << 20;
+
+/// The limit on processes if none is said.
+inline constexpr std::int64_t kDefaultPids = 256;
+
+/// The networks that --net can ask for.
+enum class Network { kVeth, kNat, kNone, kHost };
+
+/// A user and a group of the container.
+struct Ids {
+  uid_t user = 0;
+  gid_t group = 0;
+};
+
+/// What the command line says, or else the defaults. What has no value was not
+/// said, where that makes a difference: a limit that was said is a promise.
 struct Arguments {
   std::string rootfs;        ///< By default the rootfs beside the program.
   char** command = nullptr;  ///< NULL-terminated, as execvp(3) wants it; by
@@ -24,15 +41,12 @@ struct Arguments {
   std::string hostname = "box";          ///< --hostname
   std::vector<Bind> binds;               ///< --bind
   bool read_only = false;                ///< --read-only
-  std::string network;                   ///< --net; empty: not said
-  std::int64_t memory = 64 << 20;        ///< --memory, in bytes
-  bool memory_was_said = false;          ///< so it is a promise
-  std::int64_t pids = 256;               ///< --pids
-  bool pids_was_said = false;            ///< Not by default.
-  std::int64_t cpus = 0;                 ///< --cpus, in thousandths; 0: all
+  std::optional<Network> network;        ///< --net
+  std::optional<std::int64_t> memory;    ///< --memory, in bytes, or kNoLimit
+  std::optional<std::int64_t> pids;      ///< --pids
+  std::optional<std::int64_t> cpus;      ///< --cpus, in thousandths
   std::vector<std::string> environment;  ///< --env
-  uid_t user = 0;                        ///< --user
-  gid_t group = 0;                       ///< --user, behind the colon
+  Ids ids;                               ///< --user
 };
 
 /// What a program tells about itself under --help, and what it takes.
@@ -51,9 +65,9 @@ Arguments parse_arguments(int argc, char** argv, const Usage& usage);
 /// we open becomes the command's output. parse_arguments does it. Throws Error.
 void fill_standard_streams();
 
-/// What --net asks for; if it was not said, the most that this user can have:
-/// "veth" for root, for others "none", which a note explains.
-std::string choose_network(const Arguments& args);
+/// The network that was said, or else the most that this user can have: a cable
+/// for root, for others none, which a note explains.
+Network choose_network(std::optional<Network> said);
 
 /// Reads "SRC:DST", with ":ro" or ":rw" behind it or not. Throws
 /// std::invalid_argument.

@@ -129,27 +129,25 @@ TEST_CASE("the host's / is no ROOTFS, whatever it is called") {
         "ROOTFS may not be the host's / itself; hint: "));
 }
 
-TEST_CASE("what is not said has a default") {
+TEST_CASE("what is not said has a default, or no value") {
   const auto args = parse({kRootfs});
   CHECK(args.hostname == "box");
   CHECK(args.binds.empty());
   CHECK_FALSE(args.read_only);
-  CHECK(args.network.empty());
-  CHECK(args.memory == 64 * 1024 * 1024);
-  CHECK_FALSE(args.memory_was_said);
-  CHECK(args.pids == 256);
-  CHECK(args.cpus == 0);
+  CHECK_FALSE(args.network.has_value());
+  CHECK_FALSE(args.memory.has_value());
+  CHECK_FALSE(args.pids.has_value());
+  CHECK_FALSE(args.cpus.has_value());
   CHECK(args.environment.empty());
-  CHECK(args.user == 0);
-  CHECK(args.group == 0);
+  CHECK(args.ids.user == 0);
+  CHECK(args.ids.group == 0);
 }
 
 TEST_CASE("each option is heard") {
   CHECK(parse({"--hostname", "web", kRootfs}).hostname == "web");
   CHECK(parse({"--read-only", kRootfs}).read_only);
-  CHECK(parse({"--net", "nat", kRootfs}).network == "nat");
+  CHECK(parse({"--net", "nat", kRootfs}).network == sys::Network::kNat);
   CHECK(parse({"--memory", "64M", kRootfs}).memory == 64 << 20);
-  CHECK(parse({"--memory", "64M", kRootfs}).memory_was_said);
   CHECK(parse({"--memory", "none", kRootfs}).memory == sys::kNoLimit);
   CHECK(parse({"--pids", "20", kRootfs}).pids == 20);
   CHECK(parse({"--cpus", "1.5", kRootfs}).cpus == 1500);
@@ -169,11 +167,11 @@ TEST_CASE("of an option said twice the last counts; some may be repeated") {
 }
 
 TEST_CASE("--user takes a group, or the one with the user's number") {
-  CHECK(parse({"--user", "1000", kRootfs}).user == 1000);
-  CHECK(parse({"--user", "1000", kRootfs}).group == 1000);
-  CHECK(parse({"--user", "1000:50", kRootfs}).user == 1000);
-  CHECK(parse({"--user", "1000:50", kRootfs}).group == 50);
-  CHECK(parse({"--user", "0:65535", kRootfs}).group == 65535);
+  CHECK(parse({"--user", "1000", kRootfs}).ids.user == 1000);
+  CHECK(parse({"--user", "1000", kRootfs}).ids.group == 1000);
+  CHECK(parse({"--user", "1000:50", kRootfs}).ids.user == 1000);
+  CHECK(parse({"--user", "1000:50", kRootfs}).ids.group == 50);
+  CHECK(parse({"--user", "0:65535", kRootfs}).ids.group == 65535);
   for (const char* const wrong :
        {"root", "", ":", "1:", ":1", "65536", "0:65536", "-1", "-0", "1:2:3"})
     CHECK(complaint({"--user", wrong, kRootfs}).starts_with("'"));
@@ -217,8 +215,11 @@ TEST_CASE("a value that is missing, or one too many, is refused") {
 }
 
 TEST_CASE("--net and --env name what they take") {
-  for (const char* const network : {"veth", "nat", "none", "host"})
-    CHECK(parse({"--net", network, kRootfs}).network == network);
+  for (const auto& [word, network] : {std::pair{"veth", sys::Network::kVeth},
+                                      {"nat", sys::Network::kNat},
+                                      {"none", sys::Network::kNone},
+                                      {"host", sys::Network::kHost}})
+    CHECK(parse({"--net", word, kRootfs}).network == network);
   CHECK(complaint({"--net", "bridge"}) ==
         "--net takes one of veth, nat, none, host, not 'bridge'");
   for (const char* const wrong : {"", "A", "=", "=b"})
@@ -244,12 +245,12 @@ TEST_CASE("--help prints the options that the program knows, and no others") {
 
 TEST_CASE("who says no network gets the most there is") {
   const bool is_root = ::geteuid() == 0;
-  std::string network;
+  std::optional<sys::Network> network;
   const auto said = testing::written_to(
-      STDERR_FILENO, [&] { network = sys::choose_network(parse({kRootfs})); });
-  CHECK(network == (is_root ? "veth" : "none"));
+      STDERR_FILENO, [&] { network = sys::choose_network({}); });
+  CHECK(network == (is_root ? sys::Network::kVeth : sys::Network::kNone));
   CHECK(said.empty() == is_root);
-  CHECK(sys::choose_network(parse({"--net", "host", kRootfs})) == "host");
+  CHECK(sys::choose_network(sys::Network::kHost) == sys::Network::kHost);
 }
 
 // ---- Values ----------------------------------------------------------------

@@ -113,6 +113,8 @@ int main(int argc, char** argv) try {
   (void)::chdir(argv[1]);
   auto groups = sys::find_cgroup_parents({"memory", "pids"});
   for (auto& group : groups) {
+    for (const auto& name : group.missing)
+      sys::write_file(group.directory + "/cgroup.subtree_control", "+" + name);
     group.directory += sys::format("/box-{}", ::getpid());
     (void)::mkdir(group.directory.c_str(), 0755);
     for (const auto& name : group.controllers)

@@ -147,6 +147,22 @@ void distrust(const std::string& link) {
   sys::write_file(settings + "ipv4/conf/" + link + "/forwarding", "0");
 }
 
+// A group of four addresses to which the host has no route yet: the one with
+// this number, in the first of three private blocks where it is free. A prefix
+// of less than 8 bits is a default route, or a VPN's stand-in for one.
+sys::Ipv4 find_subnet(sys::Netlink& host, unsigned number) {
+  for (const sys::Ipv4 block : {0x0ac7'0000U,     // 10.199.0.0/18
+                                0xac1d'0000U,     // 172.29.0.0/18
+                                0xc0a8'c000U}) {  // 192.168.192.0/18
+    const auto subnet = block + 4 * number;
+    if (host.route_prefix(subnet + 1) < 8 && host.route_prefix(subnet + 2) < 8)
+      return subnet;
+  }
+  throw std::runtime_error{
+      "cannot find a free subnet: the host has routes to all three blocks; "
+      "hint: --net none does without"};
+}
+
 // Every container has a number, for its link boxN and for its subnet. We claim
 // a number by making the link, because two links cannot have the same name.
 // When the container ends, the kernel removes its eth0, and boxN with eth0.
@@ -155,7 +171,7 @@ Cable plug_cable(pid_t child) {
   sys::Netlink host;
   for (unsigned i = 0; i < kNumbers; ++i) {
     const unsigned number = (static_cast<unsigned>(child) + i) % kNumbers;
-    const auto subnet = host.find_free_subnet(number);
+    const auto subnet = find_subnet(host, number);
     const Cable cable{number, subnet + 1, subnet + 2};
     if (!host.add_veth(cable.link(), "eth0", child)) continue;
     distrust(cable.link());
@@ -168,7 +184,7 @@ Cable plug_cable(pid_t child) {
 // A new network namespace has only a loopback device, and that is down. A
 // default route exists only with NAT. Without NAT, rp_filter drops packets from
 // beyond the host, because no route leads back to their sender.
-void set_up_network(const Cable& cable, const std::string& network) {
+void set_up_network(const Cable& cable, sys::Network network) {
   sys::Netlink own;
   own.set_up("lo");
   const std::string settings = "/proc/sys/net/ipv4/";
@@ -179,7 +195,23 @@ void set_up_network(const Cable& cable, const std::string& network) {
   sys::write_file(settings + "conf/eth0/rp_filter", "1");
   own.set_up("eth0");
   own.add_peer_address("eth0", cable.inside, cable.outside);
-  if (network == "nat") own.add_default_route(cable.outside);
+  if (network == sys::Network::kNat) own.add_default_route(cable.outside);
+}
+
+// Child: makes what the command finds in the container.
+void build_inside(const sys::Arguments& args, sys::Network network,
+                  const Cable& cable, const std::vector<sys::Fd>& copies) {
+  set_host_name(args.hostname);
+  if (network != sys::Network::kHost) set_up_network(cable, network);
+  mount_overlay();
+  mount_proc();  // Permitted while the old procfs is still visible.
+  mount_dev();
+  if (network != sys::Network::kHost) mount_sys();
+  pivot_root();
+  sys::place_binds(args.binds, copies);
+  if (args.read_only)
+    for (const char* const path : {"/", "/dev"})
+      sys::set_mount_attributes(path, MOUNT_ATTR_RDONLY);
 }
 
 int main(int argc, char** argv) try {
@@ -191,39 +223,25 @@ int main(int argc, char** argv) try {
 
   const sys::Signals signals;
   sys::Streams streams;  // The caller's might be files of the host.
-  // The child inherits the working directory. Soon the child has fewer rights
-  // than we have, and cannot walk through a private directory such as /root.
+  // With fewer rights, the child could not walk through a private directory.
   sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
 
-  const auto network = sys::choose_network(args);
-  // The sources of --bind are opened with the caller's rights. Root opens them
-  // here, before the child loses its rights. An ordinary user opens them in the
-  // child, because open_tree(2) is permitted only in its new mount namespace.
+  const auto network = sys::choose_network(args.network);
+  // Root opens the sources of --bind here, a user in the child: see step 05.
   std::vector<sys::Fd> copies;
   if (::geteuid() == 0) copies = sys::copy_binds(args.binds);
 
   // The child has two PIDs: the one that clone(2) returns, and 1.
   std::uint64_t flags =
       CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWNS;
-  if (network != "host") flags |= CLONE_NEWNET;
+  if (network != sys::Network::kHost) flags |= CLONE_NEWNET;
   sys::Gate<Cable> gate;
   sys::Child child = sys::clone(flags, [&] {
     // Waits for the cable, and for the id maps (see step 03).
     const Cable cable = gate.wait();
     if (copies.empty()) copies = sys::copy_binds(args.binds);
     become_root();
-    set_host_name(args.hostname);
-    if (network != "host") set_up_network(cable, network);
-    mount_overlay();
-    mount_proc();  // Permitted while the old procfs is still visible.
-    mount_dev();
-    if (network != "host") mount_sys();
-    pivot_root();
-    sys::place_binds(args.binds, copies);
-    if (args.read_only)
-      for (const char* const path : {"/", "/dev"})
-        sys::set_mount_attributes(path, MOUNT_ATTR_RDONLY);
-
+    build_inside(args, network, cable, copies);
     streams.enter();
     sys::narrate("execvp {}", args.command[0]);
     ::execvp(args.command[0], args.command);
@@ -232,9 +250,11 @@ int main(int argc, char** argv) try {
   map_ids(child.pid());
 
   Cable cable;
-  if (network == "veth" || network == "nat") cable = plug_cable(child.pid());
+  if (network == sys::Network::kVeth || network == sys::Network::kNat)
+    cable = plug_cable(child.pid());
   std::optional<sys::Nat> nat;
-  if (network == "nat") nat.emplace(cable.link(), sys::to_string(cable.inside));
+  if (network == sys::Network::kNat)
+    nat.emplace(cable.link(), sys::to_string(cable.inside));
   gate.open(cable);
 
   return child.wait(streams);

@@ -16,6 +16,8 @@
 #include <sys/syscall.h>  // SYS_pivot_root
 #include <unistd.h>       // chdir, execvp, sethostname, setresuid, symlink
 
+#include <fmt/ranges.h>  // join
+
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -30,6 +32,7 @@
 #include "common/streams/streams.hpp"
 #include "steps/05-mountns/binds.hpp"
 #include "steps/06-netns-veth/nat.hpp"
+#include "steps/07-cgroup-memory/callers_limits.hpp"
 
 // ps(1) only reads files under /proc. A procfs shows the PID namespace of the
 // process that mounted it, so the child has to mount it.
@@ -149,6 +152,22 @@ void distrust(const std::string& link) {
   sys::write_file(settings + "ipv4/conf/" + link + "/forwarding", "0");
 }
 
+// A group of four addresses to which the host has no route yet: the one with
+// this number, in the first of three private blocks where it is free. A prefix
+// of less than 8 bits is a default route, or a VPN's stand-in for one.
+sys::Ipv4 find_subnet(sys::Netlink& host, unsigned number) {
+  for (const sys::Ipv4 block : {0x0ac7'0000U,     // 10.199.0.0/18
+                                0xac1d'0000U,     // 172.29.0.0/18
+                                0xc0a8'c000U}) {  // 192.168.192.0/18
+    const auto subnet = block + 4 * number;
+    if (host.route_prefix(subnet + 1) < 8 && host.route_prefix(subnet + 2) < 8)
+      return subnet;
+  }
+  throw std::runtime_error{
+      "cannot find a free subnet: the host has routes to all three blocks; "
+      "hint: --net none does without"};
+}
+
 // Every container has a number, for its link boxN and for its subnet. We claim
 // a number by making the link, because two links cannot have the same name.
 // When the container ends, the kernel removes its eth0, and boxN with eth0.
@@ -157,7 +176,7 @@ Cable plug_cable(pid_t child) {
   sys::Netlink host;
   for (unsigned i = 0; i < kNumbers; ++i) {
     const unsigned number = (static_cast<unsigned>(child) + i) % kNumbers;
-    const auto subnet = host.find_free_subnet(number);
+    const auto subnet = find_subnet(host, number);
     const Cable cable{number, subnet + 1, subnet + 2};
     if (!host.add_veth(cable.link(), "eth0", child)) continue;
     distrust(cable.link());
@@ -170,7 +189,7 @@ Cable plug_cable(pid_t child) {
 // A new network namespace has only a loopback device, and that is down. A
 // default route exists only with NAT. Without NAT, rp_filter drops packets from
 // beyond the host, because no route leads back to their sender.
-void set_up_network(const Cable& cable, const std::string& network) {
+void set_up_network(const Cable& cable, sys::Network network) {
   sys::Netlink own;
   own.set_up("lo");
   const std::string settings = "/proc/sys/net/ipv4/";
@@ -181,7 +200,15 @@ void set_up_network(const Cable& cable, const std::string& network) {
   sys::write_file(settings + "conf/eth0/rp_filter", "1");
   own.set_up("eth0");
   own.add_peer_address("eth0", cable.inside, cable.outside);
-  if (network == "nat") own.add_default_route(cable.outside);
+  if (network == sys::Network::kNat) own.add_default_route(cable.outside);
+}
+
+// A v2 cgroup hands a controller down to those below it only if it is told to.
+void hand_down(const std::vector<sys::Cgroup>& parents) {
+  for (const auto& parent : parents)
+    if (!parent.missing.empty())
+      sys::write_file(parent.directory + "/cgroup.subtree_control",
+                      sys::format("+{}", fmt::join(parent.missing, " +")));
 }
 
 // A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it. mkdir(2)
@@ -241,6 +268,32 @@ void tell_of_kills(const std::vector<sys::Cgroup>& groups) {
     sys::note("a process was killed: the container came to its memory limit");
 }
 
+// Makes the cgroups of the container, with their limits, below `parents`.
+void claim_cgroups(std::int64_t memory, std::vector<sys::Cgroup>& parents,
+                   std::vector<sys::Cgroup>& groups) {
+  if (memory != sys::kNoLimit) parents = sys::find_cgroup_parents({"memory"});
+  hand_down(parents);
+  make_cgroups(parents, groups);
+  limit_memory(groups, memory);
+  sys::keep_callers_limits(groups);
+}
+
+// Child: makes what the command finds in the container.
+void build_inside(const sys::Arguments& args, sys::Network network,
+                  const Cable& cable, const std::vector<sys::Fd>& copies) {
+  set_host_name(args.hostname);
+  if (network != sys::Network::kHost) set_up_network(cable, network);
+  mount_overlay();
+  mount_proc();  // Permitted while the old procfs is still visible.
+  mount_dev();
+  if (network != sys::Network::kHost) mount_sys();
+  pivot_root();
+  sys::place_binds(args.binds, copies);
+  if (args.read_only)
+    for (const char* const path : {"/", "/dev"})
+      sys::set_mount_attributes(path, MOUNT_ATTR_RDONLY);
+}
+
 int main(int argc, char** argv) try {
   const auto args =
       sys::parse_arguments(argc, argv,
@@ -251,32 +304,25 @@ int main(int argc, char** argv) try {
 
   const sys::Signals signals;
   sys::Streams streams;  // The caller's might be files of the host.
-  // The child inherits the working directory. Soon the child has fewer rights
-  // than we have, and cannot walk through a private directory such as /root.
+  // With fewer rights, the child could not walk through a private directory.
   sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
 
-  const auto network = sys::choose_network(args);
-  // The sources of --bind are opened with the caller's rights. Root opens them
-  // here, before the child loses its rights. An ordinary user opens them in the
-  // child, because open_tree(2) is permitted only in its new mount namespace.
+  const auto network = sys::choose_network(args.network);
+  // Root opens the sources of --bind here, a user in the child: see step 05.
   std::vector<sys::Fd> copies;
   if (::geteuid() == 0) copies = sys::copy_binds(args.binds);
 
   std::vector<sys::Cgroup> parents;
-  if (args.memory != sys::kNoLimit)
-    parents = sys::find_cgroup_parents({"memory"});
   std::vector<sys::Cgroup> groups;
   const sys::Defer remove{[&] { sys::remove_cgroups(groups, parents); }};
-  make_cgroups(parents, groups);
-  limit_memory(groups, args.memory);
-  sys::keep_callers_limits(groups);
+  claim_cgroups(args.memory.value_or(sys::kDefaultMemory), parents, groups);
   const sys::Fd v2_cgroup = sys::open_v2_cgroup(groups);
   const auto v1_cgroups = sys::open_v1_cgroups(groups);
 
   // The child has two PIDs: the one that clone(2) returns, and 1.
   std::uint64_t flags =
       CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWNS;
-  if (network != "host") flags |= CLONE_NEWNET;
+  if (network != sys::Network::kHost) flags |= CLONE_NEWNET;
   // With v2, the child starts in its cgroup. With v1, the child has to join it.
   if (v2_cgroup.get() != -1) flags |= CLONE_INTO_CGROUP;
   sys::Gate<Cable> gate;
@@ -286,18 +332,7 @@ int main(int argc, char** argv) try {
     const Cable cable = gate.wait();
     if (copies.empty()) copies = sys::copy_binds(args.binds);
     become_root();
-    set_host_name(args.hostname);
-    if (network != "host") set_up_network(cable, network);
-    mount_overlay();
-    mount_proc();  // Permitted while the old procfs is still visible.
-    mount_dev();
-    if (network != "host") mount_sys();
-    pivot_root();
-    sys::place_binds(args.binds, copies);
-    if (args.read_only)
-      for (const char* const path : {"/", "/dev"})
-        sys::set_mount_attributes(path, MOUNT_ATTR_RDONLY);
-
+    build_inside(args, network, cable, copies);
     streams.enter();
     sys::narrate("execvp {}", args.command[0]);
     ::execvp(args.command[0], args.command);
@@ -306,9 +341,11 @@ int main(int argc, char** argv) try {
   map_ids(child.pid());
 
   Cable cable;
-  if (network == "veth" || network == "nat") cable = plug_cable(child.pid());
+  if (network == sys::Network::kVeth || network == sys::Network::kNat)
+    cable = plug_cable(child.pid());
   std::optional<sys::Nat> nat;
-  if (network == "nat") nat.emplace(cable.link(), sys::to_string(cable.inside));
+  if (network == sys::Network::kNat)
+    nat.emplace(cable.link(), sys::to_string(cable.inside));
   gate.open(cable);
 
   const int status = child.wait(streams);

@@ -101,6 +101,8 @@ TEST_WITHOUT_CGROUP("a limit that cannot be set stops the program") {
 
 TEST_AS_ROOT("an ordinary user's limit holds in a delegated cgroup") {
   const auto parent = testing::first(sys::find_cgroup_parents({"memory"}));
+  for (const auto& name : parent.missing)
+    must("echo +" + name + " >" + parent.directory + "/cgroup.subtree_control");
   const auto mine = parent.directory + "/delegated-to-54321";
   const auto leaf = parent.version == 2 ? mine + "/leaf" : mine;
   must("mkdir -p " + leaf + "; [ " + std::to_string(parent.version) +

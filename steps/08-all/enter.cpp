@@ -4,15 +4,14 @@
 //   new     setns(2) on a pidfd: see pidfd_open(2), namespaces(7)
 //   try     build/enter $(pgrep -n 08-all) ps
 
-#include <fcntl.h>            // open, O_WRONLY
-#include <grp.h>              // setgroups
-#include <sched.h>            // setns, CLONE_NEW*
-#include <sys/personality.h>  // personality
-#include <sys/prctl.h>        // prctl
-#include <sys/resource.h>     // setrlimit
-#include <sys/stat.h>         // stat, umask
-#include <sys/syscall.h>      // SYS_setres*
-#include <unistd.h>           // chdir, setresuid
+#include <fcntl.h>         // open, O_WRONLY
+#include <grp.h>           // setgroups
+#include <sched.h>         // setns, CLONE_NEW*
+#include <sys/prctl.h>     // prctl
+#include <sys/resource.h>  // setrlimit
+#include <sys/stat.h>      // stat, umask
+#include <sys/syscall.h>   // SYS_setres*
+#include <unistd.h>        // chdir, setresuid
 
 #include <algorithm>
 #include <limits>
@@ -160,8 +159,7 @@ int main(int argc, char** argv) try {
   std::string shell = "/bin/sh";
   std::string login = "-l";
   char* by_default[] = {shell.data(), login.data(), nullptr};
-  sys::Arguments args;
-  args.command = argc > 2 ? argv + 2 : by_default;
+  char** const command = argc > 2 ? argv + 2 : by_default;
 
   // There is nothing to undo yet, so a signal may end us while we wait.
   const auto member = wait_for_member(pid);
@@ -184,15 +182,9 @@ int main(int argc, char** argv) try {
     become_root();
     ::umask(022);
     sys::check(::chdir("/"), "enter the root");
-    // From here on as in main.cpp; a test compares the lines.
-    leave_descriptors();
-    sys::check(::personality(PER_LINUX), "leave the caller's personality");
-    drop_capabilities();
-    sys::check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
-    confine_programs();
-    filter_system_calls();
     take_over_limits(limits);
-    execute(args);
+    confine();
+    execute(command, {}, {});
   });
   const auto number = sys::format("{}", child.pid());
   for (const auto& file : cgroups) {

@@ -12,30 +12,31 @@
 #include "common/process.hpp"
 #include "steps/08-all/layers.hpp"
 
-void become_user(const sys::Arguments& args) {
-  if (args.user == 0 && args.group == 0) return;
-  if (::setresgid(args.group, args.group, args.group) == -1 && errno == EINVAL)
+void become_user(sys::Ids ids) {
+  if (ids.user == 0 && ids.group == 0) return;
+  if (::setresgid(ids.group, ids.group, ids.group) == -1 && errno == EINVAL)
     throw sys::Error{
-        EINVAL, sys::format("become group {}", args.group),
+        EINVAL, sys::format("become group {}", ids.group),
         "an ordinary user's container has one user, and that is 0"};
-  sys::check(::setresgid(args.group, args.group, args.group), "become group {}",
-             args.group);
-  sys::check(::setresuid(args.user, args.user, args.user), "become user {}",
-             args.user);
+  sys::check(::setresgid(ids.group, ids.group, ids.group), "become group {}",
+             ids.group);
+  sys::check(::setresuid(ids.user, ids.user, ids.user), "become user {}",
+             ids.user);
 }
 
 namespace {
 
 constexpr const char* kPath = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-std::vector<std::string> make_environment(const sys::Arguments& args) {
+std::vector<std::string> make_environment(const std::vector<std::string>& said,
+                                          sys::Ids ids) {
   std::vector<std::string> variables{
       std::string{"PATH="} + kPath,
-      args.user == 0 ? "HOME=/root" : "HOME=/",
+      ids.user == 0 ? "HOME=/root" : "HOME=/",
   };
   if (const char* const terminal = ::getenv("TERM"))
     variables.push_back(std::string{"TERM="} + terminal);
-  for (const auto& variable : args.environment) {
+  for (const auto& variable : said) {
     const auto name = variable.substr(0, variable.find('=') + 1);
     std::erase_if(variables, [&](const std::string& known) {
       return known.starts_with(name);
@@ -66,13 +67,14 @@ int try_along_path(char** words, char** variables, const std::string& path) {
 
 }  // namespace
 
-void execute(const sys::Arguments& args) {
+void execute(char** command, const std::vector<std::string>& environment,
+             sys::Ids ids) {
   // What the caller ignores stays ignored, as by any exec: see nohup(1).
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 
-  auto variables = make_environment(args);
+  auto variables = make_environment(environment, ids);
   std::string path;
   std::vector<char*> pointers;
   for (auto& variable : variables) {
@@ -80,7 +82,7 @@ void execute(const sys::Arguments& args) {
     pointers.push_back(variable.data());
   }
   pointers.push_back(nullptr);
-  sys::narrate("execve {}", args.command[0]);
-  errno = try_along_path(args.command, pointers.data(), path);
-  sys::exec_failed(args.command[0], path.c_str());
+  sys::narrate("execve {}", command[0]);
+  errno = try_along_path(command, pointers.data(), path);
+  sys::exec_failed(command[0], path.c_str());
 }

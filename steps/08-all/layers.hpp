@@ -6,6 +6,8 @@
 
 #include <sys/types.h>  // pid_t
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,23 +33,25 @@ void enter_image(const sys::Fd& image);
 
 // ---- limits.cpp ------------------------------------------------------------
 
-/// Where to make cgroups for the limits that are asked for. If the host has no
-/// place for us, a limit that was said stops the program, and the others give
-/// way, aloud.
-std::vector<sys::Cgroup> find_cgroup_parents(const sys::Arguments& args);
+/// Where to make cgroups that obey the controllers `wanted`, and those that are
+/// `optional`. If the host has no place for us, one that is wanted stops the
+/// program, and the others give way, aloud.
+std::vector<sys::Cgroup> find_cgroup_parents(
+    const std::vector<std::string>& wanted,
+    const std::vector<std::string>& optional);
 
 /// Sets hugetlb.*.max to 0: the limit on memory does not count huge pages. The
 /// host's root reserves them for its own programs.
 void limit_huge_pages(const std::vector<sys::Cgroup>& groups);
 
 /// Sets pids.max: no fork bomb gets out of the box.
-void limit_processes(const std::vector<sys::Cgroup>& groups,
-                     const sys::Arguments& args);
+void limit_processes(const std::vector<sys::Cgroup>& groups, std::int64_t pids);
 
 /// Child: the same without a cgroup, by RLIMIT_NPROC, which counts for each
-/// user namespace since Linux 5.14. See setrlimit(2).
+/// user namespace since Linux 5.14. Without `pids` it is the default, or what
+/// this user may have. See setrlimit(2).
 void limit_own_processes(const std::vector<sys::Cgroup>& groups,
-                         const sys::Arguments& args);
+                         std::optional<std::int64_t> pids);
 
 /// Parent: halves its own limits on signals in queues, timers and message
 /// queues. The kernel counts these for a user, in all namespaces together, and
@@ -68,9 +72,9 @@ void limit_watches();
 /// containers together get no more than kernel.pty.max. In the new root.
 void limit_terminals();
 
-/// Sets the CPU time of each tenth of a second.
-void limit_cpus(const std::vector<sys::Cgroup>& groups,
-                const sys::Arguments& args);
+/// Sets the CPU time of each tenth of a second, for so many thousandths of a
+/// processor.
+void limit_cpus(const std::vector<sys::Cgroup>& groups, std::int64_t milli);
 
 /// Child: shows it its own cgroups, and no others, in /sys/fs/cgroup, where it
 /// may look and not touch. In the new root; needs the cgroup namespace.
@@ -98,13 +102,16 @@ void leave_descriptors();
 
 // ---- exec.cpp --------------------------------------------------------------
 
-/// Becomes the user of --user, and no group besides.
-void become_user(const sys::Arguments& args);
+/// Becomes this user, and no group besides this one.
+void become_user(sys::Ids ids);
 
 /// execve(2) along PATH, with a new environment, because the caller's can hold
-/// secrets. A file that the kernel cannot run is an error, while execvp(3)
-/// would run it with a shell.
-[[noreturn]] void execute(const sys::Arguments& args);
+/// secrets: a few variables, as this user has them, and those of `environment`.
+/// A file that the kernel cannot run is an error, while execvp(3) would run it
+/// with a shell.
+[[noreturn]] void execute(char** command,
+                          const std::vector<std::string>& environment,
+                          sys::Ids ids);
 
 // ---- capabilities.cpp ------------------------------------------------------
 
@@ -123,6 +130,13 @@ void confine_programs();
 
 /// Permits only the system calls on a list: see seccomp(2). Needs no_new_privs.
 void filter_system_calls();
+
+// ---- confine.cpp -----------------------------------------------------------
+
+/// Child: all that is left behind and given up once the container is built, in
+/// an order in which each call still has the rights that it needs: descriptors,
+/// the personality, capabilities, programs of the host and system calls.
+void confine();
 
 // ---- init.cpp --------------------------------------------------------------
 

@@ -11,23 +11,19 @@
 #include "common/mount.hpp"
 #include "steps/08-all/layers.hpp"
 
-std::vector<sys::Cgroup> find_cgroup_parents(const sys::Arguments& args) {
-  // The first that cannot be had is what an error names: so what was said
-  // first.
-  std::vector<std::string> controllers;
-  if (args.cpus > 0) controllers.emplace_back("cpu");
-  if (args.memory != sys::kNoLimit) controllers.emplace_back("memory");
-  controllers.emplace_back("pids");
+std::vector<sys::Cgroup> find_cgroup_parents(
+    const std::vector<std::string>& wanted,
+    const std::vector<std::string>& optional) {
+  auto controllers = wanted;
+  controllers.insert(controllers.end(), optional.begin(), optional.end());
   try {
     return sys::find_cgroup_parents(controllers, "hugetlb");
   } catch (const sys::Error& error) {
-    const bool wants_memory = args.memory != sys::kNoLimit;
     const bool has_no_place = error.doing().starts_with("find a cgroup") ||
                               error.code().value() == ENOENT;
-    if (!has_no_place || (wants_memory && args.memory_was_said) ||
-        args.cpus > 0)
-      throw;
-    if (wants_memory)
+    if (!has_no_place || !wanted.empty()) throw;
+    // For one on processes, limit_own_processes does without.
+    if (std::find(optional.begin(), optional.end(), "memory") != optional.end())
       sys::note("no memory limit: cannot " + error.doing() +
                 (error.hint().empty() ? "" : "; hint: " + error.hint()));
     return {};
@@ -45,19 +41,18 @@ void limit_huge_pages(const std::vector<sys::Cgroup>& groups) {
 }
 
 void limit_processes(const std::vector<sys::Cgroup>& groups,
-                     const sys::Arguments& args) {
+                     std::int64_t pids) {
   if (const auto* const group = sys::find_cgroup(groups, "pids"))
-    sys::write_file(group->directory + "/pids.max",
-                    sys::format("{}", args.pids));
+    sys::write_file(group->directory + "/pids.max", sys::format("{}", pids));
 }
 
 void limit_own_processes(const std::vector<sys::Cgroup>& groups,
-                         const sys::Arguments& args) {
+                         std::optional<std::int64_t> pids) {
   if (sys::find_cgroup(groups, "pids") != nullptr) return;
-  auto most = static_cast<rlim_t>(args.pids);
+  auto most = static_cast<rlim_t>(pids.value_or(sys::kDefaultPids));
   rlimit limit{};
   sys::check(::getrlimit(RLIMIT_NPROC, &limit), "get the limit on processes");
-  if (!args.pids_was_said) most = std::min(most, limit.rlim_max);
+  if (!pids) most = std::min(most, limit.rlim_max);
   limit = {most, most};
   sys::check(::setrlimit(RLIMIT_NPROC, &limit), "allow {} processes", most);
 }
@@ -129,12 +124,11 @@ void limit_terminals() {
              "newinstance,ptmxmode=0666,mode=0620,max=256");
 }
 
-void limit_cpus(const std::vector<sys::Cgroup>& groups,
-                const sys::Arguments& args) {
+void limit_cpus(const std::vector<sys::Cgroup>& groups, std::int64_t milli) {
   const auto* const group = sys::find_cgroup(groups, "cpu");
-  if (group == nullptr || args.cpus == 0) return;
+  if (group == nullptr) return;
   constexpr int kPeriod = 100000;  // Microseconds.
-  const auto quota = args.cpus * (kPeriod / 1000);
+  const auto quota = milli * (kPeriod / 1000);
   if (group->version == 2) {
     sys::write_file(group->directory + "/cpu.max",
                     sys::format("{} {}", quota, kPeriod));

@@ -11,14 +11,14 @@
 //           on the host: build/enter $(pgrep -n 08-all) ps
 //   open    the kernel itself, which all containers share
 
-#include <grp.h>              // setgroups
-#include <linux/sched.h>      // CLONE_NEW*, CLONE_INTO_CGROUP
-#include <sys/mount.h>        // mount, umount2
-#include <sys/personality.h>  // personality, PER_LINUX
-#include <sys/prctl.h>        // prctl, PR_SET_NO_NEW_PRIVS
-#include <sys/stat.h>         // umask
-#include <sys/syscall.h>      // SYS_pivot_root
-#include <unistd.h>           // chdir, execvp, sethostname, setresuid, symlink
+#include <grp.h>          // setgroups
+#include <linux/sched.h>  // CLONE_NEW*, CLONE_INTO_CGROUP
+#include <sys/mount.h>    // mount, umount2
+#include <sys/stat.h>     // umask
+#include <sys/syscall.h>  // SYS_pivot_root
+#include <unistd.h>       // chdir, execvp, sethostname, setresuid, symlink
+
+#include <fmt/ranges.h>  // join
 
 #include <optional>
 #include <stdexcept>
@@ -33,6 +33,7 @@
 #include "common/process.hpp"
 #include "steps/05-mountns/binds.hpp"
 #include "steps/06-netns-veth/nat.hpp"
+#include "steps/07-cgroup-memory/callers_limits.hpp"
 #include "steps/08-all/layers.hpp"
 #include "steps/08-all/terminal.hpp"
 
@@ -154,6 +155,22 @@ void distrust(const std::string& link) {
   sys::write_file(settings + "ipv4/conf/" + link + "/forwarding", "0");
 }
 
+// A group of four addresses to which the host has no route yet: the one with
+// this number, in the first of three private blocks where it is free. A prefix
+// of less than 8 bits is a default route, or a VPN's stand-in for one.
+sys::Ipv4 find_subnet(sys::Netlink& host, unsigned number) {
+  for (const sys::Ipv4 block : {0x0ac7'0000U,     // 10.199.0.0/18
+                                0xac1d'0000U,     // 172.29.0.0/18
+                                0xc0a8'c000U}) {  // 192.168.192.0/18
+    const auto subnet = block + 4 * number;
+    if (host.route_prefix(subnet + 1) < 8 && host.route_prefix(subnet + 2) < 8)
+      return subnet;
+  }
+  throw std::runtime_error{
+      "cannot find a free subnet: the host has routes to all three blocks; "
+      "hint: --net none does without"};
+}
+
 // Every container has a number, for its link boxN and for its subnet. We claim
 // a number by making the link, because two links cannot have the same name.
 // When the container ends, the kernel removes its eth0, and boxN with eth0.
@@ -162,7 +179,7 @@ Cable plug_cable(pid_t child) {
   sys::Netlink host;
   for (unsigned i = 0; i < kNumbers; ++i) {
     const unsigned number = (static_cast<unsigned>(child) + i) % kNumbers;
-    const auto subnet = host.find_free_subnet(number);
+    const auto subnet = find_subnet(host, number);
     const Cable cable{number, subnet + 1, subnet + 2};
     if (!host.add_veth(cable.link(), "eth0", child)) continue;
     distrust(cable.link());
@@ -175,7 +192,7 @@ Cable plug_cable(pid_t child) {
 // A new network namespace has only a loopback device, and that is down. A
 // default route exists only with NAT. Without NAT, rp_filter drops packets from
 // beyond the host, because no route leads back to their sender.
-void set_up_network(const Cable& cable, const std::string& network) {
+void set_up_network(const Cable& cable, sys::Network network) {
   sys::Netlink own;
   own.set_up("lo");
   const std::string settings = "/proc/sys/net/ipv4/";
@@ -186,7 +203,15 @@ void set_up_network(const Cable& cable, const std::string& network) {
   sys::write_file(settings + "conf/eth0/rp_filter", "1");
   own.set_up("eth0");
   own.add_peer_address("eth0", cable.inside, cable.outside);
-  if (network == "nat") own.add_default_route(cable.outside);
+  if (network == sys::Network::kNat) own.add_default_route(cable.outside);
+}
+
+// A v2 cgroup hands a controller down to those below it only if it is told to.
+void hand_down(const std::vector<sys::Cgroup>& parents) {
+  for (const auto& parent : parents)
+    if (!parent.missing.empty())
+      sys::write_file(parent.directory + "/cgroup.subtree_control",
+                      sys::format("+{}", fmt::join(parent.missing, " +")));
 }
 
 // A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it. mkdir(2)
@@ -259,37 +284,82 @@ struct Word {
   bool image_is_mapped = false;
 };
 
-int main(int argc, char** argv) try {
-  const auto args = sys::parse_arguments(
-      argc, argv,
-      {.gives = "all namespaces, limits and filters of a real container",
-       .man_pages = "namespaces(7), capabilities(7), seccomp(2), cgroups(7)",
-       .options = {"--hostname", "--bind", "--read-only", "--net", "--memory",
-                   "--pids", "--cpus", "--env", "--user"}});
+// Makes the cgroups of the container, with their limits, below `parents`. What
+// was said must be possible. The first that is not is what an error names.
+void claim_cgroups(const sys::Arguments& args,
+                   std::vector<sys::Cgroup>& parents,
+                   std::vector<sys::Cgroup>& groups) {
+  const auto memory = args.memory.value_or(sys::kDefaultMemory);
+  std::vector<std::string> said;
+  std::vector<std::string> by_default;
+  if (args.cpus) said.emplace_back("cpu");
+  if (memory != sys::kNoLimit)
+    (args.memory ? said : by_default).emplace_back("memory");
+  by_default.emplace_back("pids");
+  parents = find_cgroup_parents(said, by_default);
+  hand_down(parents);
+  make_cgroups(parents, groups);
+  limit_memory(groups, memory);
+  limit_huge_pages(groups);
+  limit_processes(groups, args.pids.value_or(sys::kDefaultPids));
+  if (args.cpus) limit_cpus(groups, *args.cpus);
+  sys::keep_callers_limits(groups);
+}
 
+// Child: makes what the command finds in the container.
+void build_inside(const sys::Arguments& args, sys::Network network,
+                  const Cable& cable, const std::vector<sys::Fd>& copies,
+                  const std::vector<sys::Cgroup>& groups,
+                  const Terminal& terminal) {
+  // The cgroup that we are in by now becomes / in the new namespace.
+  sys::check(::unshare(CLONE_NEWCGROUP), "make a cgroup namespace");
+  set_host_name(args.hostname);
+  if (network != sys::Network::kHost) set_up_network(cable, network);
+  mount_overlay();
+  mount_proc();  // Permitted while the old procfs is still visible.
+  mount_dev();
+  mount_mqueue();
+  terminal.mount();
+  limit_terminals();
+  limit_watches();
+  if (network != sys::Network::kHost) {
+    mount_sys();
+    mount_cgroups(groups);
+  }
+  hide_paths();
+  pivot_root();
+  sys::place_binds(args.binds, copies);
+  if (args.read_only)
+    for (const char* const path : {"/", "/dev"})
+      sys::set_mount_attributes(path, MOUNT_ATTR_RDONLY);
+  limit_own_processes(groups, args.pids);
+  limit_what_a_user_has();
+}
+
+const sys::Usage kUsage{
+    .gives = "all namespaces, limits and filters of a real container",
+    .man_pages = "namespaces(7), capabilities(7), seccomp(2), cgroups(7)",
+    .options = {"--hostname", "--bind", "--read-only", "--net", "--memory",
+                "--pids", "--cpus", "--env", "--user"},
+};
+
+int main(int argc, char** argv) try {
+  const auto args = sys::parse_arguments(argc, argv, kUsage);
   const sys::Signals signals;
-  Terminal terminal{args.user, args.group};
-  // The child inherits the working directory. Soon the child has fewer rights
-  // than we have, and cannot walk through a private directory such as /root.
+  Terminal terminal{args.ids.user, args.ids.group};
+  // With fewer rights, the child could not walk through a private directory.
   sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
 
-  const auto network = sys::choose_network(args);
-  // The sources of --bind are opened with the caller's rights. Root opens them
-  // here, before the child loses its rights. An ordinary user opens them in the
-  // child, because open_tree(2) is permitted only in its new mount namespace.
+  const auto network = sys::choose_network(args.network);
+  // Root opens the sources of --bind here, a user in the child: see step 05.
   std::vector<sys::Fd> copies;
   if (::geteuid() == 0) copies = sys::copy_binds(args.binds);
   const sys::Fd image = copy_image();
 
-  const auto parents = find_cgroup_parents(args);
+  std::vector<sys::Cgroup> parents;
   std::vector<sys::Cgroup> groups;
   const sys::Defer remove{[&] { sys::remove_cgroups(groups, parents); }};
-  make_cgroups(parents, groups);
-  limit_memory(groups, args.memory);
-  limit_huge_pages(groups);
-  limit_processes(groups, args);
-  limit_cpus(groups, args);
-  sys::keep_callers_limits(groups);
+  claim_cgroups(args, parents, groups);
   leave_half_to_caller();
   const sys::Fd v2_cgroup = sys::open_v2_cgroup(groups);
   const auto v1_cgroups = sys::open_v1_cgroups(groups);
@@ -297,7 +367,7 @@ int main(int argc, char** argv) try {
   // The child has two PIDs: the one that clone(2) returns, and 1.
   std::uint64_t flags =
       CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWIPC;
-  if (network != "host") flags |= CLONE_NEWNET;
+  if (network != sys::Network::kHost) flags |= CLONE_NEWNET;
   // With v2, the child starts in its cgroup. With v1, the child has to join it.
   if (v2_cgroup.get() != -1) flags |= CLONE_INTO_CGROUP;
   sys::Gate<Word> gate;
@@ -308,50 +378,22 @@ int main(int argc, char** argv) try {
     // Waits for the cable, and for the id maps (see step 03).
     const Word word = gate.wait();
     if (copies.empty()) copies = sys::copy_binds(args.binds);
-    // The cgroup that we are in by now becomes / in the new namespace.
-    sys::check(::unshare(CLONE_NEWCGROUP), "make a cgroup namespace");
     become_root();
-    set_host_name(args.hostname);
-    if (network != "host") set_up_network(word.cable, network);
     if (word.image_is_mapped) enter_image(image);
-    mount_overlay();
-    mount_proc();  // Permitted while the old procfs is still visible.
-    mount_dev();
-    mount_mqueue();
-    terminal.mount();
-    limit_terminals();
-    limit_watches();
-    if (network != "host") {
-      mount_sys();
-      mount_cgroups(groups);
-    }
-    hide_paths();
-    pivot_root();
-    sys::place_binds(args.binds, copies);
-    if (args.read_only)
-      for (const char* const path : {"/", "/dev"})
-        sys::set_mount_attributes(path, MOUNT_ATTR_RDONLY);
-
-    leave_descriptors();
-    sys::check(::personality(PER_LINUX), "leave the caller's personality");
-    limit_own_processes(groups, args);
-    limit_what_a_user_has();
-    drop_capabilities();
-    sys::check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
-    confine_programs();
-    filter_system_calls();
+    build_inside(args, network, word.cable, copies, groups, terminal);
+    confine();
     leave_init_behind(argv);
-    become_user(args);
-    execute(args);
+    become_user(args.ids);
+    execute(args.command, args.environment, args.ids);
   });
   map_ids(child.pid());
 
   Word word;
   word.image_is_mapped = map_image(image, child.pid());
-  if (network == "veth" || network == "nat")
+  if (network == sys::Network::kVeth || network == sys::Network::kNat)
     word.cable = plug_cable(child.pid());
   std::optional<sys::Nat> nat;
-  if (network == "nat")
+  if (network == sys::Network::kNat)
     nat.emplace(word.cable.link(), sys::to_string(word.cable.inside));
   gate.open(word);
 

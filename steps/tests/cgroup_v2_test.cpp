@@ -26,8 +26,13 @@ bool is_v2() {
 
 // Where we may make one: root below the root of all, a user in what is theirs.
 std::string place() {
-  if (::geteuid() != 0)
-    return testing::first(sys::find_cgroup_parents({"memory"})).directory;
+  if (::geteuid() != 0) {
+    const auto parent = testing::first(sys::find_cgroup_parents({"memory"}));
+    for (const auto& name : parent.missing)
+      must("echo +" + name + " >" + parent.directory +
+           "/cgroup.subtree_control");
+    return parent.directory;
+  }
   for (const char* const controller : {"memory", "pids", "cpu"})
     must(std::string{"echo +"} + controller + " >" + kTop +
          "/cgroup.subtree_control");

@@ -1,0 +1,17 @@
+// The walls that stand between a command and the rest, when all is set up that
+// needs rights. 08-all and enter both end with them.
+
+#include <sys/personality.h>
+#include <sys/prctl.h>
+
+#include "common/error.hpp"
+#include "steps/08-all/layers.hpp"
+
+void confine() {
+  leave_descriptors();
+  sys::check(::personality(PER_LINUX), "leave the caller's personality");
+  drop_capabilities();
+  sys::check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
+  confine_programs();
+  filter_system_calls();
+}
