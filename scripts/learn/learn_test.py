@@ -80,7 +80,7 @@ class Checks(Learner):
     def test_the_courses_own_solution_holds_and_progress_shows_it(self):
         self.write('01', course('01'))
         result = self.learn('check 01')
-        self.assertEqual(result.status, 0, result.out)
+        self.assertEqual(result.status, 0, result.out + result.err)
         self.assertIn(' hold, 0 do not, ', result.out)
         self.assertNotIn('does not hold', result.out)
         self.assertIn('make check-01, for these were some of them.',
