@@ -10,11 +10,12 @@ import sys
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ci import summed
-from texts import sources
+from texts import sandbox, sources
 
 
 def below(pid):
@@ -31,6 +32,15 @@ def contents(path):
         return sources.read(path)
     except (FileNotFoundError, ProcessLookupError):
         return ''
+
+
+class Numbers(unittest.TestCase):
+    def test_a_number_of_ours_is_one_also_in_the_name_of_a_second_cgroup(self):
+        with mock.patch.object(sandbox.Numbers, 'first', 100), \
+                mock.patch.object(sources, 'read', return_value='200\n'):
+            ours = [number for number in ('99', '100', '200', '201', str((1 << 22) + 150),
+                                          str((1 << 22) + 201), 'x') if sandbox.Numbers.has(number)]
+        self.assertEqual(ours, ['100', '200', str((1 << 22) + 150)])
 
 
 @unittest.skipUnless(os.geteuid() == 0, 'texts are run as root')

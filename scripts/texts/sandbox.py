@@ -105,8 +105,11 @@ class Numbers:
 
     @classmethod
     def has(cls, number):
-        return number.isdigit() and cls.first <= int(number) <= int(sources.read(cls.PATH)) \
-            if cls.first else True
+        if not cls.first:
+            return True
+        # The second cgroup for a number has 1 << 22 more in its name.
+        return number.isdigit() and \
+            cls.first <= int(number) % (1 << 22) <= int(sources.read(cls.PATH))
 
 
 def forget_mounts_of_others(kept):
