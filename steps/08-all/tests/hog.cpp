@@ -172,9 +172,10 @@ long memory(long most) {
   });
 }
 
-// The kernel keeps a copy of what is to go with each packet of a socket.
+// The kernel keeps a copy of what is to go with each packet of a socket. Before
+// Linux 6.8, it keeps 20 KiB at most (net.core.optmem_max).
 long options(long most) {
-  std::array<char, 64000> all{};
+  std::array<char, 16000> all{};
   cmsghdr head{};
   head.cmsg_len = all.size();  // Of a level that nobody knows.
   head.cmsg_level = -1;
