@@ -305,7 +305,7 @@ TEST_AS_ROOT("what steps/08-all/container.sh keeps by a mount goes with it") {
       "script.none\"; mkdir $work $marked script99999999.other;"
       "touch $work/ns; mark $work $marked; cd \"$OLDPWD\";"
       "touch -d \"2 hours ago\" $TMPDIR/script*; unshare --net=$work/ns true;"
-      "$reset >/dev/null; ls \"$TMPDIR\"; grep -c \"$work\" "
+      "$reset >/dev/null; LC_ALL=C ls \"$TMPDIR\"; grep -c \"$work\" "
       "/proc/self/mountinfo || :");
   CAPTURE(result.err);
   CHECK(result.status == 0);
