@@ -239,6 +239,7 @@ echo "deb [trusted=yes] file:$PWD ./" >sources.list
 cat >apt.conf <<END
 Dir::Etc::SourceList "$PWD/sources.list";
 Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::Parts "/dev/null";
 Dir::State::lists "$PWD/lists";
 Dir::Cache "$PWD/cache";
 APT::Sandbox::User "root";
