@@ -174,6 +174,19 @@ bool tells_more(int errnum, int than) {
   return rank(errnum) > rank(than);
 }
 
+// For the limits of a cgroup that is passed over, the cgroup above has to hand
+// down their controllers, too.
+void want_controllers_of_limits(Cgroup& parent, const std::string& passed) {
+  for (const auto& file : kLimitFiles) {
+    if (limit_in(passed, file).empty()) continue;
+    const std::string_view name{file.name};
+    const std::string controller{name.substr(0, name.find('.'))};
+    auto& wanted = parent.controllers;
+    if (std::find(wanted.begin(), wanted.end(), controller) == wanted.end())
+      wanted.push_back(controller);
+  }
+}
+
 // From our own cgroup up to the root. A process is in one v2 cgroup only, so it
 // has to be one place for all the controllers.
 Cgroup find_v2_parent(const Hierarchy& hierarchy,
@@ -191,10 +204,18 @@ Cgroup find_v2_parent(const Hierarchy& hierarchy,
     }
     if (own.empty()) no_place(refusal, controllers, refused);
     parent.passed_over.push_back(parent.directory);
+    want_controllers_of_limits(parent, parent.directory);
   }
 }
 
 }  // namespace
+
+std::string limit_in(const std::string& directory, const LimitFile& file) {
+  auto text = read_file_if_there(directory + "/" + file.name);
+  const bool is_limit =
+      text.find_first_not_of(" \n") != text.npos && !text.starts_with("max");
+  return is_limit ? text : std::string{};
+}
 
 std::vector<Cgroup> find_cgroup_parents(
     const std::vector<std::string>& controllers, const std::string& if_there) {

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,11 +24,28 @@ struct Cgroup {
   std::vector<std::string> missing;
 };
 
+/// A file that limits the processes of a v2 cgroup. Its name begins with that
+/// of its controller.
+struct LimitFile {
+  const char* name;
+  bool is_list;  ///< Such as "0-3", and not a number.
+};
+/// All of them: see cgroups(7).
+inline constexpr std::array kLimitFiles{
+    LimitFile{"memory.max", false},      LimitFile{"memory.high", false},
+    LimitFile{"memory.swap.max", false}, LimitFile{"pids.max", false},
+    LimitFile{"cpu.max", false},         LimitFile{"cpuset.cpus", true},
+    LimitFile{"cpuset.mems", true},      LimitFile{"io.max", true}};
+
+/// What such a file of a cgroup says, or "" if it limits nothing.
+std::string limit_in(const std::string& directory, const LimitFile& file);
+
 /// Finds where mkdir(2) makes cgroups that obey `controllers`, "memory" say:
 /// one place on v2, one for each hierarchy of v1. On v1 it is our own cgroup.
 /// On v2 it is the nearest one, from our own upwards, that hands the
 /// controllers down, or that does so when it is told to. One with processes
-/// cannot. Nothing is changed: see Cgroup::missing.
+/// cannot. What limits the cgroups that are passed over becomes one of the
+/// controllers. Nothing is changed: see Cgroup::missing.
 /// With `if_there`, one that can be used as it is comes along, or does not.
 /// Throws Error with a hint if there is none: see cgroups(7), and
 /// /proc/PID/cgroup and /proc/PID/mountinfo in proc(5).

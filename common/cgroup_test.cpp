@@ -266,6 +266,26 @@ TEST_CASE("the nearest that can be told comes before a farther that need not") {
   CHECK(testing::first(found).passed_over == Paths{host / "v2/svc/shell"});
 }
 
+TEST_CASE("a controller that limits us is wanted, if nobody asks for it") {
+  Host host;
+  host.has_v2("v2");
+  const std::string all = "cpu cpuset io memory pids";
+  host.make_cgroup("v2", all, "memory");
+  host.make_cgroup("v2/svc", all, all);
+  host.make_cgroup("v2/svc/shell", all, "");
+  host.is_inner("v2/svc", "", "domain threaded");
+  host.is_inner("v2/svc/shell", "4711\n");
+  host.am_in("0::/svc/shell");
+  host.write("v2/svc/pids.max", "500\n");
+  host.write("v2/svc/io.max", "\n");
+  host.write("v2/svc/memory.max", "max\n");
+  host.write("v2/svc/shell/cpu.max", "50000 100000\n");
+
+  const auto found = testing::first(host.find({"memory"}));
+  CHECK(found.controllers == Paths{"memory", "cpu", "pids"});
+  CHECK(found.missing == Paths{"cpu", "pids"});
+}
+
 TEST_CASE("a v2 cgroup that must not be filled is passed over") {
   const SystemdHost host;
   std::filesystem::remove(host / "v2/user.slice/user-0.slice/cgroup.procs");

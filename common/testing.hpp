@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -160,6 +161,29 @@ void in_namespaces(int flags, const Body& body) {
       sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
     body();
   }).get();
+}
+
+/// Runs `body` where mounts are its own, with a tmpfs to work on: what stands
+/// on the host's disk may be mounted in ways of its own.
+template <std::invocable<const Directory&> Body>
+void in_private_mounts(const Body& body) {
+  const Directory directory;
+  in_namespaces(CLONE_NEWNS, [&] {
+    sys::mount("tmpfs", directory.path(), "tmpfs", 0, "mode=755");
+    body(directory);
+  });
+}
+
+/// The flags of the mount on which a path lies: see statvfs(3).
+inline unsigned long flags_of(const std::string& path) {
+  struct statvfs status {};
+  sys::check(::statvfs(path.c_str(), &status), "look at {}", path);
+  return status.f_flag;
+}
+
+/// Whether we may write there: see access(2).
+inline bool may_write(const std::string& path) {
+  return ::access(path.c_str(), W_OK) == 0;
 }
 
 /// Whether the writers of a pipe have all gone. Waits until they have; a test

@@ -17,32 +17,8 @@
 
 namespace fs = std::filesystem;
 
-namespace {
-
-using testing::error_of;
-
-// Runs `body` where mounts are its own, with a tmpfs to work on: what stands on
-// the host's disk may be mounted in ways of its own.
-template <std::invocable<const testing::Directory&> Body>
-void in_private_mounts(const Body& body) {
-  const testing::Directory directory;
-  testing::in_namespaces(CLONE_NEWNS, [&] {
-    sys::mount("tmpfs", directory.path(), "tmpfs", 0, "mode=755");
-    body(directory);
-  });
-}
-
-unsigned long flags_of(const std::string& path) {
-  struct statvfs status {};
-  sys::check(::statvfs(path.c_str(), &status), "look at {}", path);
-  return status.f_flag;
-}
-
-bool may_write(const std::string& path) {
-  return ::access(path.c_str(), W_OK) == 0;
-}
-
-}  // namespace
+using testing::error_of, testing::flags_of, testing::in_private_mounts,
+    testing::may_write;
 
 TEST_SUITE_BEGIN("05-mountns/binds");
 
