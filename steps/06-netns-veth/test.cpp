@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <fstream>
 #include <memory>
 #include <set>
@@ -266,6 +267,41 @@ TEST_AS_ROOT("a block that the host has a route to is left alone") {
   CHECK(shell(step(Caller::kRoot, kStep, "--net none") + "echo ran").out ==
         "ran\n");
   must("ip route del unreachable 192.168.192.0/18; ip link delete taken");
+}
+
+// The number of a container goes by its PID, and the next PIDs are little
+// higher.
+TEST_AS_ROOT("a subnet that a neighbour has is left alone, and only that one") {
+  constexpr int kNumbers = 4096;
+  const auto net = [] {
+    return first_word(
+        shell(step(Caller::kRoot, kStep) + "sh -c '" + kAddress + "'").out);
+  };
+  const auto number_of = [](const std::string& address) {
+    int high = 0;
+    int low = 0;
+    REQUIRE(std::sscanf(address.c_str(), "10.199.%d.%d", &high, &low) == 2);
+    return (high * 256 + low) / 4;
+  };
+  const auto routes = host::scratch("routes-of-neighbours") + "/batch";
+  const auto all = [&](const std::string& verb, int first) {
+    std::ofstream file{routes};
+    for (int i = 0; i < 400; ++i) {
+      const int number = (first + i + kNumbers) % kNumbers;
+      file << "route " << verb << " unreachable 10.199." << number / 64 << "."
+           << number % 64 * 4 << "/30\n";
+    }
+    file.close();
+    must("ip -batch " + routes);
+  };
+  const int before = number_of(net());
+  all("add", before + 1);
+  CHECK(net().starts_with("172.29."));
+  all("del", before + 1);
+  const int last = number_of(net());
+  all("add", last - 400);
+  CHECK(number_of(net()) != last);
+  all("del", last - 400);
 }
 
 TEST_AS_ROOT("--net nat lets it out, under the host's address, and undoes it") {
