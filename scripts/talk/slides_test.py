@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Tests of the slides and the recordings. Ends with a line that sums all.
+"""Tests of the slides. Ends with a line that sums all.
 
   usage   scripts/talk/slides_test.py [TEST...]    by name, as InTheBrowser.test_the_keyboard
   needs   scripts/setup slides
@@ -17,7 +17,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ci import summed
-from talk import browser, deck, recording
+from talk import browser, deck
 from texts import drawings, palette, sources, transcript
 
 PAGE = deck.TOP + '/build/slides.html'
@@ -151,84 +151,6 @@ class Transcripts(unittest.TestCase):
                          ['host# b', '> more', 'out'])
 
 
-class Recordings(unittest.TestCase):
-    def parts(self, text):
-        return [('Run it', transcript.parse('```console\n' + text + '\n```').commands)]
-
-    def test_a_program_without_a_command_opens_the_container(self):
-        for line, pane in (('host# build/02-pidns', 'box'), ('host$ build/04-uts 2>/dev/null', 'box'),
-                           ('host# build/07-x --memory 7M', 'box'), ('box# ls', 'box'),
-                           ('host# build/02-pidns build/rootfs ls', 'host'), ('host# ls', 'host')):
-            command = self.parts(line)[0][1][0]
-            self.assertEqual(recording.pane_of(command), pane, line)
-
-    def test_it_ends_with_the_text(self):
-        screens = recording.screens(self.parts('host# build/02-pidns\n...\nbox# echo $$\n1\nhost# id\n0'))
-        self.assertEqual(screens, '== Run it: container\nhost# build/02-pidns\nbox# echo $$\n1\n'
-                                  '== Run it: host\nhost# id\n0\n')
-
-    def test_the_last_frame_of_the_cast_shows_the_end(self):
-        lines = recording.cast('02', self.parts('host# id\nuid=0')).splitlines()
-        self.assertEqual(json.loads(lines[0])['version'], 2)
-        times = [json.loads(line)[0] for line in lines[1:]]
-        self.assertEqual(times, sorted(times))
-        self.assertIn('uid=0', lines[-1])
-
-    def test_every_step_has_a_demo_and_a_terminal_for_it(self):
-        for step in deck.STEPS:
-            commands = [c for _, part in recording.of_step(step) for c in part]
-            self.assertTrue(commands, step)
-            # A pane is one user's.
-            self.assertEqual(len({c.sign for c in commands if c.place == 'host'}), 1, step)
-
-    def test_the_committed_screens_are_todays(self):
-        for step in deck.STEPS:
-            with open(f'{deck.TOP}/slides/screens/{step}.txt', encoding='utf-8') as file:
-                self.assertEqual(file.read(), recording.screens(recording.of_step(step)),
-                                 f'{step}: make record-update')
-
-
-class Deck(unittest.TestCase):
-    """`make lint` runs these: a text that is changed shows here, without npm or dot(1)."""
-
-    def test_what_the_slides_show_is_there(self):
-        for number, one in enumerate(deck.read(), 1):
-            with self.subTest(slide=number, title=one.title):
-                deck.fill_blocks(one.text)
-
-    def test_the_talk_takes_ninety_minutes_and_half_a_day_four_hours(self):
-        self.assertEqual(deck.minutes(deck.read()), (90, 240))
-
-    def test_the_plan_for_instructors_is_the_decks(self):
-        part = dict.fromkeys(['intro', *deck.STEPS, 'end'], 0)
-        whole = dict(part)
-        for one in deck.read():
-            whole[one.part] += one.minutes
-            part[one.part] += 0 if one.optional else one.minutes
-        text = sources.read(deck.TOP + '/steps/instructors.md')
-        talk = re.findall(r'^\| (\d+) \| ', text.split('## 90 minutes')[1].split('## Half')[0], re.M)
-        self.assertEqual([int(number) for number in talk], list(part.values()))
-        day = [int(number) for number in re.findall(r'^\| .*? \| (\d+) \| \d+ \|$',
-                                                    text.split('## Half a day')[1], re.M)]
-        whole['02'] += whole.pop('01')  # They share a line.
-        self.assertEqual(day, [*whole.values(), sum(whole.values())])
-
-    def test_every_step_has_code_a_demo_and_its_matrix(self):
-        text = {part: '' for part in deck.STEPS}
-        for one in deck.read():
-            if one.part in text and not one.optional:
-                text[one.part] += one.text
-        for part, all_of_it in text.items():
-            for what in (f'```cpp {part}: ', f'```demo {part}: Run it', f'```matrix {part}'):
-                self.assertIn(what, all_of_it)
-
-    def test_few_words(self):
-        for one in deck.read():
-            words = len(re.sub(r'(?s)```.*?```|!\[.*?\]\(.*?\)|\|', '', one.text).split())
-            self.assertLessEqual(words, 75, one.title)
-
-
-# In the page: what is outside of its slide or smaller than the last row can read.
 PROBLEMS = r'''(() => {
   const slide = Reveal.getCurrentSlide(), bad = [];
   const scale = Reveal.getScale(), frame = slide.getBoundingClientRect();
