@@ -520,7 +520,7 @@ TEST_CASE("each program that reset tidies up after marks and holds its own") {
               "grep -rlI 'fcntl.flock(os.open(.*LOCK_SH)' scripts | sort")
             .out ==
         "scripts/lab/boot\nscripts/ci/mutants\nscripts/host/host\n"
-        "scripts/matrix/matrix\n"
+        "scripts/matrix/run.py\n"
         "scripts/texts/sandbox.py\n");
   CHECK(
       shell(
@@ -528,7 +528,7 @@ TEST_CASE("each program that reset tidies up after marks and holds its own") {
           "LC_ALL=C sort")
           .out ==
       "scripts/ci/mutants\nscripts/host/host\n"
-      "scripts/lab/boot\nscripts/matrix/matrix\nscripts/reset\n"
+      "scripts/lab/boot\nscripts/matrix/run.py\nscripts/reset\n"
       "scripts/texts/sandbox.py\nsteps/08-all/container.sh\n");
 }
 

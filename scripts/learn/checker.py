@@ -169,17 +169,10 @@ Row = collections.namedtuple('Row', 'label verdict')
 
 
 def expected(step):
-    """matrix.md's column: (who, attack) to what is tried, and how it ends."""
-    found = {}
-    for section in read('steps/matrix.md').split('\n## ')[1:3]:
-        who = 'root' if section.startswith('Run as root') else 'user'
-        lines = [[part.strip() for part in line.split('|')[1:-1]]
-                 for line in section.splitlines() if line.startswith('|')]
-        for line in lines[2:]:
-            if step in lines[0]:
-                label, attack = re.match(r'(.*) \(`(.*)`\)', line[0]).groups()
-                found[who, attack] = Row(label, line[lines[0].index(step)].strip('*'))
-    return found
+    """matrix.json's column: (who, attack) to what is tried, and how it ends."""
+    rows = json.loads(read('steps/matrix.json'))
+    return {(who, row['attack']): Row(row['label'], row[who][step])
+            for who in ('root', 'user') for row in rows if step in row[who]}
 
 
 # How an attack ended that should have ended otherwise.

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
-"""Tests of the matrix: it comes out as steps/matrix.md has it, every attack in every step. Ends
+"""Tests of the matrix: it comes out as steps/matrix.json has it, every attack in every step. Ends
 with a line that sums all.
 
   needs   root, else all are skipped; make build test-programs rootfs
 """
 
 import glob
+import json
 import os
 import re
 import signal
@@ -40,6 +41,15 @@ class Matrix(testing.OnAHost):
             print(line)
         self.assertEqual(int(re.match(r'\d+', last)[0]) + len(not_compared),
                          ATTACKS * (ROOTS_STEPS + USERS_STEPS))
+
+    def test_a_cell_that_is_otherwise_in_the_data_is_noticed(self):
+        copy = self.scratch()
+        rows = json.loads(testing.contents('steps/matrix.json'))
+        next(row for row in rows if row['attack'] == 'memory')['root']['07'] = 'its own'
+        testing.write(copy + '/matrix.json', json.dumps(rows))
+        result = matrix(f'--compare {copy} --who root --step 07 --probe memory')
+        self.assertEqual(result.status, 1)
+        self.assertIn('expected: its own, but\nmemory in 07, as root: refused\n', result.out)
 
     def test_a_wall_that_is_not_there_is_noticed(self):
         result = matrix('--compare steps --who root --step 05 --probe chroot2',

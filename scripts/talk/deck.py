@@ -283,16 +283,9 @@ SIGNS = {'hits the host': ('hits', '✗'), 'refused': ('no', '–'), 'its own': 
 
 
 def matrix_rows():
-    """What matrix.md says of root: for each attack its name, and a verdict a step."""
-    text = sources.read(TOP + '/steps/matrix.md').split('## Run as root')[1].split('\n## ')[0]
-    rows = []
-    for line in text.split('\n'):
-        cells = [cell.strip(' *') for cell in line.strip('|').split('|')]
-        if len(cells) == len(STEPS) + 1 and cells[1] in SIGNS:
-            rows.append((re.sub(r' \(`.*', '', cells[0]), cells[1:]))
-    if not rows:
-        raise Wrong('steps/matrix.md has no rows')
-    return rows
+    """What matrix.json says of root: for each attack its name, and a verdict a step."""
+    return [(row['label'], list(row['root'].values()))
+            for row in json.loads(sources.read(TOP + '/steps/matrix.json'))]
 
 
 def matrix(what, _):

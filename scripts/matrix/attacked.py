@@ -1,0 +1,257 @@
+"""The host that is attacked in one cell of the matrix: what it is made of, what runs on it, and
+what is seen of it from outside."""
+
+import collections
+import contextlib
+import ctypes
+import fcntl
+import os
+import platform
+import random
+import re
+import secrets
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+
+USER = 54321  # An id that nobody has.
+# A file of the host's. Not below /tmp, where what a step mounts would hide it.
+SECRET = '/mnt/secret'
+HITS, REFUSED, OWN, BROKEN = 'hits the host', 'refused', 'its own', 'broken'
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def call(name, *arguments):
+    """A function of the C library's that sets errno, checked."""
+    result = getattr(LIBC, name)(*arguments)
+    if result == -1:
+        errno = ctypes.get_errno()
+        raise OSError(errno, f'{name}: {os.strerror(errno)}')
+    return result
+
+
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x4000000, 0x8000000
+CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
+MS_REC, MS_PRIVATE, MS_SHARED = 0x4000, 1 << 18, 1 << 20
+
+
+def share_mounts(how):
+    call('mount', None, b'/', None, ctypes.c_ulong(MS_REC | how), None)
+
+
+def die_with_parent():
+    call('prctl', 1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def make_disk(path, text):
+    """A loop device with `text` on it: it goes when its descriptor does. None if
+    there are none here, or they are not for us."""
+    with open(path, 'w', encoding='ascii') as file:
+        file.write(text.ljust(4096, '\n'))
+    try:
+        with open('/dev/loop-control', 'rb') as control, open(path, 'rb') as file:
+            for _ in range(10):  # Somebody else may take it first.
+                number = fcntl.ioctl(control, 0x4C82)  # LOOP_CTL_GET_FREE
+                disk = os.open(f'/dev/loop{number}', os.O_RDONLY | os.O_CLOEXEC)
+                # loop_config in linux/loop.h: only lo_flags are of interest,
+                # LO_FLAGS_READ_ONLY and LO_FLAGS_AUTOCLEAR.
+                config = struct.pack('II52xI176x64x', file.fileno(), 0, 1 | 4)
+                with contextlib.suppress(BlockingIOError, OSError):
+                    fcntl.ioctl(disk, 0x4C0A, config)  # LOOP_CONFIGURE
+                    return disk
+                os.close(disk)
+    except OSError:
+        pass
+    return None
+
+
+def add_key(name, text):
+    """Puts a key into a new session keyring; it goes when we do."""
+    calls = {'x86_64': (248, 250), 'aarch64': (217, 219)}
+    if platform.machine() not in calls:
+        raise OSError(f'no numbers for {platform.machine()}')
+    add, keyctl = calls[platform.machine()]
+    call('syscall', keyctl, 1, None)  # KEYCTL_JOIN_SESSION_KEYRING
+    call('syscall', add, b'user', name.encode(), text.encode(), len(text),
+         -3)  # KEY_SPEC_SESSION_KEYRING
+
+
+def make_segment(text):
+    """A System V segment that all may read. Returns its key."""
+    key = random.randrange(1, 1 << 31)
+    LIBC.shmat.restype = ctypes.c_void_p
+    segment = call('shmget', key, 4096, 0o1000 | 0o644)  # IPC_CREAT
+    ctypes.memmove(LIBC.shmat(segment, None, 0), text.encode(), len(text))
+    return key
+
+
+def listen(address, text):
+    """Says `text` to whoever connects."""
+    family = socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX
+    ear = socket.socket(family)
+    ear.bind(address)
+    ear.listen()
+
+    def answer():
+        while True:
+            caller, _ = ear.accept()
+            caller.sendall(text.encode() + b'\n')
+            caller.close()
+
+    threading.Thread(target=answer, daemon=True).start()
+    return ear.getsockname()
+
+
+def read(path):
+    with open(path, encoding='utf-8', errors='replace') as file:
+        return file.read()
+
+
+def pids():
+    return [int(name) for name in os.listdir('/proc') if name.isdigit()]
+
+
+def status_of(pid):
+    """The fields of /proc/PID/status; none if it has just ended."""
+    with contextlib.suppress(OSError):
+        return dict(re.findall(r'^(\w+):\s*(.*)$', read(f'/proc/{pid}/status'), re.M))
+    return {}
+
+
+class DeferSigterm:
+    """Lets SIGTERM wait while a step is started: one that is not known yet could
+    not be ended. (Not by a mask, which the step would inherit.)"""
+    starting = False
+    asked_to_end = False
+
+    def __enter__(self):
+        DeferSigterm.starting = True
+
+    def __exit__(self, *_):
+        DeferSigterm.starting = False
+
+    @classmethod
+    def hear(cls, *_):
+        cls.asked_to_end = True
+        cls.end()
+
+    @classmethod
+    def end(cls):
+        if cls.asked_to_end and not cls.starting:
+            sys.exit(143)
+
+
+Cell = collections.namedtuple('Cell', 'who step attack verdict tried answer saw notes')
+
+
+class Host:
+    """The host of one cell, seen by the process that plays it."""
+
+    def __init__(self, place, who, step, attack, probe):
+        self.place, self.who, self.step = place, who, step
+        self.attack, self.probe = attack, probe  # Whose step has the probe.
+        self.secret = read(SECRET)
+        self.name = 'm' + secrets.token_hex(4)  # For what is made, if it needs one.
+        self.rootfs = f'{place}/rootfs-{who}'
+
+    def victim(self):
+        """A process of the caller's, in the caller's process group. Returns its
+        number, and a function that asks whether it lives."""
+        question, ask = os.pipe()
+        hear, answer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            die_with_parent()
+            os.close(ask)
+            os.close(hear)
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGURG])
+            call('prctl', 15, self.name.encode())  # PR_SET_NAME
+            if self.who == 'user':
+                os.setgroups([])
+                os.setresgid(USER, USER, USER)
+                os.setresuid(USER, USER, USER)
+            os.write(answer, b'.')
+            while os.read(question, 1):
+                os.write(answer, b'.')
+            os._exit(0)
+        os.close(question)
+        os.close(answer)
+        os.read(hear, 1)
+
+        def lives():  # Once it is killed, it cannot answer, gone or not yet.
+            with contextlib.suppress(BrokenPipeError):
+                os.write(ask, b'.')
+            return os.read(hear, 1) != b''
+        return pid, lives
+
+    def options(self):
+        # An ordinary user has no cgroup, and 07 insists on one.
+        return ['--memory', 'none'] if (self.who, self.step[:2]) == ('user', '07') else []
+
+    def attacker(self):
+        """The number, out here, of the probe inside."""
+        for pid in pids():
+            with contextlib.suppress(OSError):
+                if read(f'/proc/{pid}/comm').startswith('probe-'):
+                    return pid
+        return None
+
+    def run(self, argument, look, stdin=subprocess.PIPE, stderr=None, descriptors=()):
+        """Runs the probe in the step, looks at the host while the probe waits,
+        and says how it went. `look` gets the probe's line, and returns whether
+        the host was hit, and what it saw."""
+        user = {'user': USER, 'group': USER, 'extra_groups': []}
+        words = ([f'{self.place}/{self.step}'] + self.options() +
+                 # Found from the rootfs, where a step begins, and from a `/` of its own.
+                 [self.rootfs, f'bin/probe-{self.probe}', self.attack, str(argument)])
+        notes = tempfile.TemporaryFile('w+', encoding='utf-8', errors='replace')
+        with DeferSigterm():
+            box = subprocess.Popen(
+                words, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr or notes,
+                pass_fds=descriptors, encoding='utf-8', errors='replace', cwd='/',
+                **(user if self.who == 'user' else {}))
+        try:
+            DeferSigterm.end()
+            line = box.stdout.readline(4096).rstrip('\n')
+            hit, saw = look(line)
+            if box.stdin:
+                box.stdin.close()
+            status = box.wait()
+        finally:
+            self.end(box)
+        notes.seek(0)
+        if not line and status - 128 in (signal.SIGKILL, signal.SIGSYS):
+            line, status = 'killed by ' + signal.Signals(status - 128).name, 1
+        said = {0: OWN, 1: REFUSED}.get(status, BROKEN) if line else BROKEN
+        verdict = HITS if hit else said
+        if verdict == BROKEN:
+            saw = f'the probe did not run: exit status {status}'
+        # What changes from run to run is of no interest to who reads.
+        hidden = re.sub('(^| )' + re.escape(self.place) + '/', r'\1', ' '.join(words))
+        return Cell(self.who, self.step[:2], self.attack, verdict, hidden, line, saw,
+                    notes.read())
+
+    @staticmethod
+    def end(box):
+        """Does not wait for one that will not end."""
+        signal.alarm(0)
+        if box.poll() is not None:
+            return
+        box.terminate()
+        try:
+            box.wait(5)
+        except subprocess.TimeoutExpired:
+            box.kill()
+            box.wait()
+
+    def tells(self, argument, **others):
+        """Runs a probe that is to find out the host's secret."""
+        def look(line):
+            if self.secret in line:
+                return True, 'its secret in what the probe says'
+            return False, 'its secret kept'
+        return self.run(argument, look, **others)

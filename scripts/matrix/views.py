@@ -1,0 +1,234 @@
+"""What is made of the matrix: steps/matrix.json, of that the texts and the picture, and what a
+terminal shows."""
+
+import html
+import json
+import sys
+import textwrap
+
+from matrix.attacked import BROKEN, HITS, OWN, REFUSED
+from matrix.attacks import ROWS, STEPS
+from texts import palette, sources
+
+LAYERS = ['chroot', 'pid', 'user', 'uts', 'mount', 'net', 'memory', 'all']
+WHO = {'root': 'as root', 'user': 'as an ordinary user'}
+STARTED_BY = {who: f'{person} starts the container'
+              for who, person in (('root', 'root'), ('user', 'an ordinary user'))}
+
+
+# ---- The files ----
+
+def steps_for(who, steps):
+    return [step[:2] for step in steps if who == 'root' or step >= '03']
+
+
+def rows_of(verdicts):
+    """What matrix.json has: of each attack its words, and how it ends, for each caller and step.
+    `verdicts` has (who, step, attack) to how it ends."""
+    return [{'attack': name, 'probe': 'probe-' + one.step, 'label': one.label, 'why': one.why} |
+            {who: {step: verdicts.get((who, step, name), BROKEN) for step in steps_for(who, STEPS)}
+             for who in WHO} for name, one in ROWS.items()]
+
+
+def verdicts_in(directory):
+    """The other way round, of the matrix.json there."""
+    return {(who, step, row['attack']): verdict
+            for row in json.loads(sources.read(directory + '/matrix.json'))
+            for who in WHO for step, verdict in row[who].items()}
+
+
+def made(verdicts, directory):
+    """The files that are made of the verdicts: their names in `directory`, and their texts."""
+    rows = rows_of(verdicts)
+    return {'matrix.json': json.dumps(rows, indent=1, ensure_ascii=False) + '\n',
+            'matrix.md': markdown(rows), 'matrix.svg': svg(rows)} | {
+        f'{step}/README.md': with_blocks(sources.read(f'{directory}/{step}/README.md'), rows,
+                                         step[:2]) for step in STEPS}
+
+
+def markdown_table(rows, who):
+    steps = steps_for(who, STEPS)
+    lines = ['| ' + ' | '.join(['what a program in the container tries'] + steps) + ' |',
+             '|---|' + '---|' * len(steps)]
+    for row in rows:
+        lines.append('| ' + ' | '.join([told(row)] + [
+            verdict.replace(HITS, f'**{HITS}**') for verdict in row[who].values()]) + ' |')
+    return '\n'.join(lines) + '\n'
+
+
+def told(row):
+    return f'{row["label"]} (`{row["attack"]}`)'
+
+
+def markdown(rows):
+    whys = '\n'.join(
+        f'- **{row["label"]}** (`build/{row["probe"]} {row["attack"]}`). {row["why"]}'
+        for row in rows)
+    return f'''# What each step stops
+
+<!-- Made by `scripts/matrix/matrix --out steps`; a test compares. -->
+
+Each row is an attack that a program in the container tries, in each of the eight steps. The probe in
+each step's folder attacks, and then `make matrix` looks from the host at what has changed. A cell is
+one of three answers:
+
+- **{HITS}**: the attack changed the host, or got what only the host knows.
+- {REFUSED}: the kernel refused the attack.
+- {OWN}: the kernel permitted the attack, and it reached only what belongs to the container.
+
+![The matrix, run as root](matrix.svg)
+
+## Run as root
+
+{markdown_table(rows, 'root')}
+## Run as an ordinary user
+
+01 and 02 need root. Here 06 to 08 have no cable, and 07 and 08 have no memory limit.
+
+{markdown_table(rows, 'user')}
+## Why the results change
+
+{whys}
+'''
+
+
+MANY_ROWS = 8  # A lesson folds more than these away.
+
+
+def changes(row, step):
+    """How an attack ends in a step, if not as in the step before, or in 01 if it does not hit
+    the host; and who has to start the container for that, if not just anybody."""
+    found = {}
+    for who in WHO:
+        if step not in row[who]:
+            continue
+        now = row[who][step]
+        last = f'{int(step) - 1:02}'
+        # An ordinary user begins with 03, so 02 of root comes before.
+        before = row[who].get(last) or row['root'].get(last)
+        if before is None:
+            found[who] = '' if now == HITS else now
+        else:
+            found[who] = '' if now == before else f'{before} → {now}'
+    if len(set(found.values())) == 1:
+        return found['root']
+    return ', '.join(f'{text}, if {STARTED_BY[who]}' for who, text in found.items() if text)
+
+
+def turns(rows, step):
+    """A section of a step's README.md: which attacks end otherwise from here on, and why.
+    First those that the step is there to stop."""
+    first = sorted(rows, key=lambda row: not row['probe'].startswith('probe-' + step))
+    turned = [(row, how) for row in first if (how := changes(row, step))]
+    if not turned:
+        return 'In [the matrix](../matrix.md), no row has another result than in the step before.'
+    many = len(turned) > 1
+    text = ('In [the matrix](../matrix.md), ' + ('these rows' if many else 'this row') +
+            (' end without harm to the host in step 01. ' if step == '01' else
+             f' {"have" if many else "has"} another result than in the step before. '))
+    if any(OWN in how for _, how in turned):
+        text += f'*{OWN.capitalize()}* means that the attack reaches only the container. '
+    lines = [text + f'`make matrix STEP={step} PROBE={turned[0][0]["attack"]}` runs ' +
+             ('the first row.' if many else 'this attack.'), '']
+    is_long = len(turned) > MANY_ROWS
+    if is_long:
+        lines += [f'<details><summary>The {len(turned)} rows, one by one</summary>', '']
+    lines += [f'- **{row["label"]}** (`{row["attack"]}`): {how}. {row["why"]}'
+              for row, how in turned]
+    if is_long:
+        lines += ['', '</details>']
+    return '\n'.join(textwrap.fill(line, 96, subsequent_indent='  ' * line.startswith('-'),
+                                   break_on_hyphens=False) for line in lines)
+
+
+BLOCKS = {'matrix': turns}
+
+
+def with_blocks(text, rows, step):
+    """A step's README.md, with today's blocks in it."""
+    for name, block in BLOCKS.items():
+        before, begin, rest = text.partition(f'<!-- {name} -->\n')
+        _, end, after = rest.partition(f'\n<!-- end of {name} -->\n')
+        if not end:
+            sys.exit(f'matrix: the README.md of {step} has no <!-- {name} --> and its end')
+        text = f'{before}{begin}\n{block(rows, step)}\n{end}{after}'
+    return text
+
+
+def svg(rows):
+    left, width, pitch, top = 330, 68, 26, 84
+    steps = steps_for('root', STEPS)
+    height = top + pitch * len(rows) + 44
+    right = left + width * len(steps)
+    words = {HITS: ('hits', 'hits', '✗'), REFUSED: ('refused', 'no', '–'),
+             OWN: ('own', 'own', '✓'), BROKEN: ('broken', 'hits', '!')}
+    count = ', '.join(f'{sum(row["root"][step] == HITS for row in rows)} in step {step}'
+                      for step in steps)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right + 12} {height}" '
+        'role="img" aria-labelledby="title desc" font-family="sans-serif" font-size="14">',
+        '<title id="title">What each step stops</title>',
+        f'<desc id="desc">A table of {len(rows)} attacks by the eight steps, run as root. '
+        f'So many hit the host: {count}. matrix.md has it as text.</desc>',
+        '<style>text{fill:#1f2328}.hits{fill:#b42318}.no{fill:#6b7280}.own{fill:#1a7f37}'
+        '.cell{fill:#fff;font-size:12px}'
+        '@media(prefers-color-scheme:dark){text{fill:#e6edf3}.cell{fill:#fff}}</style>',
+        '<text x="8" y="26" font-size="17" font-weight="bold">'
+        'What a program in the container can do to the host</text>']
+    colours = palette.layers()
+    for number, (step, layer) in enumerate(zip(steps, LAYERS)):
+        middle = left + width * number + width // 2
+        parts.append(f'<rect x="{middle - width // 2 + 1}" y="36" width="{width - 2}" height="5" '
+                     f'rx="2" fill="{colours[step]}"/>')
+        parts.append(f'<text x="{middle}" y="56" text-anchor="middle" font-weight="bold">'
+                     f'{step}</text><text x="{middle}" y="74" text-anchor="middle" '
+                     f'font-size="12">{layer}</text>')
+    for line, row in enumerate(rows):
+        y = top + pitch * line
+        parts.append(f'<text x="8" y="{y + 17}">{html.escape(row["label"])}</text>')
+        for number, step in enumerate(steps):
+            word, kind, sign = words[row["root"][step]]
+            x = left + width * number
+            parts.append(
+                f'<rect class="{kind}" x="{x + 1}" y="{y + 1}" width="{width - 2}" '
+                f'height="{pitch - 2}" rx="3"/><text class="cell" x="{x + width // 2}" '
+                f'y="{y + 17}" text-anchor="middle">{sign} {word}</text>')
+    y = top + pitch * len(rows) + 26
+    parts.append(f'<text x="8" y="{y}">✗ hits the host   – refused by the kernel   '
+                 '✓ its own: reaches only the container</text>')
+    return '\n'.join(parts + ['</svg>', ''])
+
+
+# ---- For a terminal ----
+
+def print_table(cells, options):
+    colours = {HITS: '31;1', REFUSED: '33', OWN: '32', BROKEN: '35;1'}
+    words = {HITS: 'hits', REFUSED: 'refused', OWN: 'own', BROKEN: 'BROKEN'}
+    for who in options.who:
+        steps = steps_for(who, options.step)
+        if not steps:
+            continue
+        print(f'\nRun {WHO[who]}'.ljust(46) + ''.join(step.ljust(9) for step in steps).rstrip())
+        for attack in options.probe:
+            line = f'{ROWS[attack].label}'.ljust(45)
+            for step in steps:
+                cell, reason = cells[who, step, attack]
+                word = (words[cell.verdict] + ('*' if reason else '')).ljust(9)
+                colour = colours[cell.verdict]
+                line += f'\033[{colour}m{word}\033[0m' if sys.stdout.isatty() else word
+            print(line.rstrip())
+    print('\nhits     the attack changed the host, or got what only the host knows\n'
+          'refused  the kernel refused the attack\n'
+          'own      the kernel permitted the attack, and it reached only the container')
+    for reason in sorted({reason for _, reason in cells.values() if reason}):
+        print(f'*        not decided on this host: {reason}')
+
+
+def explain(cell, reason):
+    print(f'{cell.attack} in {cell.step}, {WHO[cell.who]}: {cell.verdict}')
+    print(f'  tried     {ROWS[cell.attack].label}\n  ran       {cell.tried}')
+    print(f'  answered  {cell.answer}\n  host saw  {cell.saw}')
+    for line in cell.notes.splitlines():
+        print(f'  stderr    {line}')
+    if reason:
+        print(f'  but       {reason}')
