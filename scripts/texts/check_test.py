@@ -154,7 +154,7 @@ class WholeTexts(unittest.TestCase):
         for number, send in ((signal.SIGINT, os.killpg), (signal.SIGQUIT, os.killpg),
                              (signal.SIGINT, os.kill), (signal.SIGTERM, os.kill),
                              (signal.SIGHUP, os.killpg)):
-            for moment in ('docs.*', 'chown', 'sleep 4711'):
+            for moment in ('docs.*', 'chowns', 'sleep 4711'):
                 with self.subTest(number, send=send, moment=moment):
                     self.end_it(send, number, moment)
 
@@ -163,8 +163,16 @@ class WholeTexts(unittest.TestCase):
         with tempfile.TemporaryDirectory() as place, tempfile.TemporaryFile('w+') as said:
             with open(f'{place}/README.md', 'w', encoding='utf-8') as file:
                 file.write('```console\nhost# sleep 4711\n```\n')
-            with subprocess.Popen(['scripts/docs', 'check', file.name], start_new_session=True,
-                                  env={**os.environ, 'TMPDIR': place},
+            # chown(1) is over too soon to be seen: so here it waits, at one of these moments.
+            waits = f'touch {place}/chowns; while [ -e {place}/chowns ]; do sleep 0.01; done; '
+            with open(f'{place}/chown', 'w', encoding='utf-8') as file:
+                file.write(f'#!/bin/sh\n{waits if moment == "chowns" else ""}'
+                           f'exec {shutil.which("chown")} "$@"\n')
+            os.chmod(file.name, 0o755)
+            with subprocess.Popen(['scripts/docs', 'check', f'{place}/README.md'],
+                                  start_new_session=True,
+                                  env={**os.environ, 'TMPDIR': place,
+                                       'PATH': f'{place}:{os.environ["PATH"]}'},
                                   preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
                                   stdout=said, stderr=said) as docs:
                 while docs.poll() is None and not (
@@ -172,6 +180,8 @@ class WholeTexts(unittest.TestCase):
                         any(line.startswith(moment) for line in below(docs.pid))):
                     time.sleep(0.001)
                 send(docs.pid, number)
+                if moment == 'chowns':
+                    os.remove(f'{place}/chowns')
                 docs.wait()
             said.seek(0)
             self.assertEqual(docs.returncode, 128 + number, said.read())
