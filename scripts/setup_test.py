@@ -2,6 +2,7 @@
 """Tests of scripts/setup, which install nothing here: what it would do, and under which names.
 Ends with a line that sums all."""
 
+import importlib.util
 import os
 import re
 import sys
@@ -22,6 +23,17 @@ class Setup(testing.OnAHost):
             self.assertEqual(len(row), 7, row)
         for manager in ('apt', 'dnf', 'pacman', 'apk', 'zypper'):
             self.assertIn('git', self.must(f'scripts/setup --list {manager} test').splitlines())
+
+    def test_what_a_script_imports_of_other_projects_is_in_the_table(self):
+        known = set(re.findall(r'\| module (\w+)', testing.contents('scripts/setup')))
+        text = self.must("grep -rhIE '^ *(from .* )?import ' scripts")
+        named = {source or name for source, name in
+                 re.findall(r'^ *(?:from (\w+).* )?import (\w+)', text, re.M)}
+        for name in sorted(named - set(os.listdir('scripts'))):
+            spec = importlib.util.find_spec(name)
+            if spec is None or '-packages' in (spec.origin or ''):
+                self.assertIn(name, known)
+        self.assertIn('aiohttp', named)
 
     @testing.needs_root
     @testing.asks_no_kernel

@@ -21,8 +21,7 @@ import ctypes
 import fcntl
 import glob
 import hmac
-import http.client
-import io
+import http
 import os
 import secrets
 import signal
@@ -32,19 +31,24 @@ import tempfile
 import termios
 import time
 
-from talk import deck, websocket
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from talk import deck
 
 LOOPBACK = '127.0.0.1'
 COLUMNS, ROWS = 84, 20  # The columns are what the texts need, the rows leave the heading.
 HEAD = 8 << 10          # Bytes of a request.
+MESSAGE = 64 << 10      # Bytes of what is typed at once.
 CONNECTIONS = 32
-TIMEOUT_SECONDS = 5     # For a request to come.
+TIMEOUT_SECONDS = 5     # For a request and its answer.
 GRACE = 1               # Seconds, for a shell to end by itself.
 CHUNK = 16 << 10        # Bytes of output: the page draws one before it gets the next.
 TYPED = 64              # Messages that the shell has not read yet.
 PR_SET_CHILD_SUBREAPER = 36
-REASONS = {400: 'Bad Request', 403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed',
-           408: 'Request Timeout', 409: 'Conflict', 431: 'Request Header Fields Too Large'}
+# Nobody may keep an answer, or frame it.
+HEADERS = {'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer',
+           'X-Frame-Options': 'SAMEORIGIN', 'X-Content-Type-Options': 'nosniff',
+           'Cross-Origin-Resource-Policy': 'same-origin'}
 
 
 class Refused(Exception):
@@ -101,8 +105,8 @@ async def ready(file, add, remove):
 class Session:
     """The shell and its page, until one of them ends."""
 
-    def __init__(self, reader, writer, settings):
-        self.reader, self.writer = reader, writer
+    def __init__(self, page, settings):
+        self.page = page
         self.loop = asyncio.get_running_loop()
         self.drawn, self.typed = asyncio.Event(), asyncio.Queue(TYPED)
         self.master = start_shell(settings)
@@ -113,27 +117,22 @@ class Session:
             try:
                 data = os.read(self.master, CHUNK)
             except OSError:  # The shell has ended.
-                return websocket.NORMAL
-            self.writer.write(websocket.frame(websocket.BINARY, data))
+                return WSCloseCode.OK
+            await self.page.send_bytes(data)
             await self.drawn.wait()  # Else ^C comes after all that a fast program has said.
             self.drawn.clear()
 
     async def from_page(self):
-        while True:
-            kind, data = await websocket.receive(self.reader)
-            if kind == websocket.CLOSE:
-                return websocket.NORMAL
-            if kind == websocket.BINARY:
-                if self.typed.full():
-                    raise websocket.Wrong(websocket.POLICY, 'the shell does not read')
-                self.typed.put_nowait(data)
-            elif kind == websocket.TEXT and data == b'drawn':
+        async for kind, data, _ in self.page:
+            if kind == WSMsgType.TEXT and data == 'drawn':
                 self.drawn.set()
-            elif kind == websocket.PING:
-                self.writer.write(websocket.frame(websocket.PONG, data))
-                await self.writer.drain()
-            elif kind != websocket.PONG:
-                raise websocket.Wrong(websocket.UNSUPPORTED, 'no such message')
+            elif kind != WSMsgType.BINARY:
+                return WSCloseCode.UNSUPPORTED_DATA
+            elif self.typed.full():
+                return WSCloseCode.POLICY_VIOLATION
+            else:
+                self.typed.put_nowait(data)
+        return WSCloseCode.OK
 
     async def to_shell(self):
         while True:
@@ -143,114 +142,130 @@ class Session:
                 data = data[os.write(self.master, data):]
 
     async def run(self):
+        """Returns why it has ended, in the number that the page is told."""
         tasks = [asyncio.create_task(work())
                  for work in (self.to_page, self.from_page, self.to_shell)]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            reason = done.pop().result()
-        except websocket.Wrong as wrong:
-            reason = wrong.args[0]
+            return done.pop().result()
+        except OSError:  # The page has gone.
+            return WSCloseCode.GOING_AWAY
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             end_shell(self.master)
-        self.writer.write(websocket.frame(websocket.CLOSE, struct.pack('!H', reason)))
 
 
 # ---- The server ---------------------------------------------------------------
 
-class Server:
+class Connection(web.RequestHandler):
+    """One that is cut off if it is slow or asks for too much: aiohttp has no such limits."""
+
+    def __init__(self, server):
+        self.loop = asyncio.get_running_loop()
+        super().__init__(server, loop=self.loop, access_log=None, lingering_time=0)
+        self.server, self.timer = server, None
+        self.head = b''  # Of the request; None once it is whole.
+
+    def connection_made(self, transport):
+        super().connection_made(transport)
+        self.timer = self.loop.call_later(TIMEOUT_SECONDS, self.end)
+        if len(self.server.connections) > CONNECTIONS:
+            transport.abort()
+
+    def connection_lost(self, exc):
+        self.timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data):
+        if self.head is not None:
+            self.head += data
+            if len(self.head) > HEAD:
+                self.refuse(431)
+                return
+            if b'\r\n\r\n' not in self.head:
+                return
+            data, self.head = self.head, None
+        super().data_received(data)
+
+    def end(self):
+        if self.head is None:
+            self.transport.abort()  # An answer that nobody reads.
+        else:
+            self.refuse(408)
+
+    def refuse(self, status):
+        """Before aiohttp has a request to answer."""
+        self.transport.write(f'HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\n'
+                             'Connection: close\r\n\r\n'.encode())
+        self.transport.close()
+
+    def handle_error(self, request, status=500, exc=None, message=None):
+        if status != 400:
+            return super().handle_error(request, status, exc, message)
+        self.refuse(status)  # It is no request, and aiohttp would log each.
+        return answer(status)
+
+
+class Server(web.Server):
+    """Refuses whom a request is not from. Its secret and its address are those of one start."""
+
     def __init__(self, settings):
-        self.settings, self.token = settings, secrets.token_urlsafe(24)
-        self.connections, self.busy = 0, False
+        super().__init__(self.serve)
+        self.settings, self.token, self.busy = settings, secrets.token_urlsafe(24), False
         self.address = self.page = None
 
     async def listen(self):
-        server = await asyncio.start_server(self.connected, LOOPBACK, 0, limit=HEAD)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self), LOOPBACK, 0)
         self.address = f'{LOOPBACK}:{server.sockets[0].getsockname()[1]}'
-        self.page = deck.page(deck.read(), (f'ws://{self.address}', COLUMNS, ROWS)).encode()
+        self.page = deck.page(deck.read(), (f'ws://{self.address}', COLUMNS, ROWS))
         return server
 
-    async def connected(self, reader, writer):
-        self.connections += 1
-        try:
-            if self.connections <= CONNECTIONS:
-                await self.serve(reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # It has gone.
-        finally:
-            self.connections -= 1
-            writer.close()
+    async def serve(self, request):
+        path = request.raw_path.partition('?')[0]
+        wants_shell = same(path, f'/{self.token}/shell')
+        origins = request.headers.getall('Origin', [])
+        if request.headers.getall('Host', []) != [self.address] or \
+                origins != [f'http://{self.address}'] and (origins or wants_shell):
+            return answer(403)
+        if not wants_shell and not same(path, f'/{self.token}/'):
+            return answer(404)
+        if request.method != 'GET':
+            return answer(405)
+        return await self.open_shell(request) if wants_shell else answer(200, self.page)
 
-    async def serve(self, reader, writer):
-        try:
-            head = await asyncio.wait_for(reader.readuntil(b'\r\n\r\n'), TIMEOUT_SECONDS)
-            wants_shell, headers = self.check(head)
-            if wants_shell:
-                await self.open_shell(reader, writer, headers)
-            else:
-                await answer(writer, 200, self.page)
-        except asyncio.TimeoutError:
-            await answer(writer, 408)
-        except asyncio.LimitOverrunError:
-            await answer(writer, 431)
-        except Refused as refused:
-            await answer(writer, refused.args[0])
-
-    def check(self, head):
-        """Whether a request is for the shell, and its headers. Refuses whom it is not from."""
-        try:
-            line, _, rest = head.decode('latin-1').partition('\r\n')
-            method, target, _ = line.split(' ')
-            headers = http.client.parse_headers(io.BytesIO(rest.encode('latin-1')))
-        except (ValueError, http.client.HTTPException) as error:
-            raise Refused(400) from error
-        path = target.partition('?')[0]
-        shell = same(path, f'/{self.token}/shell')
-        origins = headers.get_all('Origin', [])
-        ours = [f'http://{self.address}']
-        if headers.get_all('Host') != [self.address] or \
-                not (origins == ours or not origins and not shell):
-            raise Refused(403)
-        if not shell and not same(path, f'/{self.token}/'):
-            raise Refused(404)
-        if method != 'GET':
-            raise Refused(405)
-        return shell, headers
-
-    async def open_shell(self, reader, writer, headers):
-        key = websocket.accept(headers)
-        if key is None:
-            raise Refused(400)
+    async def open_shell(self, request):
+        page = web.WebSocketResponse(timeout=GRACE, autoclose=False, compress=False,
+                                     max_msg_size=MESSAGE)
+        if not page.can_prepare(request) or request.headers['Sec-WebSocket-Version'] != '13':
+            return answer(400)
         if self.busy:
-            raise Refused(409)
+            return answer(409)
         self.busy = True
         try:
-            writer.write(b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n'
-                         b'Connection: Upgrade\r\nSec-WebSocket-Accept: ' + key.encode() +
-                         b'\r\n\r\n')
-            await Session(reader, writer, self.settings).run()
+            await page.prepare(request)
+            request.protocol.timer.cancel()
+            reason = await Session(page, self.settings).run()
         finally:
             self.busy = False
+        await page.close(code=reason)
+        return page
 
 
 def same(path, wanted):
     """Without telling by the time it takes how much of it was right."""
-    return hmac.compare_digest(path.encode('latin-1'), wanted.encode())
+    return hmac.compare_digest(path.encode(errors='surrogateescape'), wanted.encode())
 
 
-async def answer(writer, status, page=None):
-    """An answer, which ends the connection. Nobody may keep it, or frame it."""
-    body = page or f'{status} {REASONS[status]}\n'.encode()
-    writer.write((f'HTTP/1.1 {status} {REASONS.get(status, "OK")}\r\n'
-                  f'Content-Type: text/{"html" if page else "plain"}; charset=utf-8\r\n'
-                  f'Content-Length: {len(body)}\r\nConnection: close\r\nCache-Control: no-store\r\n'
-                  'Referrer-Policy: no-referrer\r\nX-Frame-Options: SAMEORIGIN\r\n'
-                  'X-Content-Type-Options: nosniff\r\n'
-                  'Cross-Origin-Resource-Policy: same-origin\r\n\r\n').encode() + body)
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(writer.drain(), TIMEOUT_SECONDS)
+def answer(status, page=None):
+    """An answer, which ends the connection."""
+    response = web.Response(status=status, headers=HEADERS,
+                            text=page or f'{status} {http.HTTPStatus(status).phrase}\n',
+                            content_type='text/html' if page else 'text/plain')
+    response.force_close()
+    return response
 
 
 async def serve(settings):
