@@ -145,7 +145,9 @@ class DeferSigterm:
             sys.exit(143)
 
 
-Cell = collections.namedtuple('Cell', 'who step attack verdict tried answer saw notes')
+# not_decided: why this host cannot decide it, if so.
+Cell = collections.namedtuple('Cell', 'who step attack verdict tried answer saw notes not_decided',
+                              defaults=[None])
 
 
 class Host:

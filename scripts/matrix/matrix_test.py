@@ -51,6 +51,17 @@ class Matrix(testing.OnAHost):
         self.assertEqual(result.status, 1)
         self.assertIn('expected: its own, but\nmemory in 07, as root: refused\n', result.out)
 
+    def test_a_cell_that_this_host_cannot_decide_is_told_and_not_compared(self):
+        tools = self.scratch()
+        self.must(f"printf '#!/bin/sh\necho it is forbidden >&2; exit 1\n' >{tools}/unshare; "
+                  f'chmod 755 {tools}/unshare')
+        result = matrix('--compare steps --who user --step 05 --probe chroot2',
+                        f'STEP_05=build/04-uts PATH={tools}:$PATH')
+        self.assertEqual((result.status, result.out), (0, (
+            'not compared: chroot2 in 05, as an ordinary user: hits the host; an ordinary user may '
+            'make no user namespace here: it is forbidden\n'
+            '0 cells as expected, 0 not, 1 not compared\n')))
+
     def test_a_wall_that_is_not_there_is_noticed(self):
         result = matrix('--compare steps --who root --step 05 --probe chroot2',
                         'STEP_05=build/04-uts')

@@ -143,7 +143,7 @@ def run_matrix(place, options, report):
                     reason = (ROWS[attack].lacks(who, step[:2]) or
                               (USERS if who == 'user' else None))
                     cell = run_cell(place, who, step, attack)
-                    report.write(json.dumps([cell, reason]) + '\n')
+                    report.write(json.dumps(cell._replace(not_decided=reason)) + '\n')
                     report.flush()
     finally:
         remove_cgroups(first)
@@ -208,8 +208,7 @@ def run_all(options):
         os.close(report)
         with os.fdopen(result, encoding='utf-8') as file:
             for line in file:
-                cell, reason = json.loads(line)
-                cells.append((Cell(*cell), reason))
+                cells.append(Cell(*json.loads(line)))
                 if sys.stderr.isatty():
                     print(f'\r{len(cells)} cells', end='\r', file=sys.stderr)
         if os.waitpid(guard, 0)[1] != 0:

@@ -12,6 +12,7 @@ from texts import palette, sources
 
 LAYERS = ['chroot', 'pid', 'user', 'uts', 'mount', 'net', 'memory', 'all']
 WHO = {'root': 'as root', 'user': 'as an ordinary user'}
+TRIES = 'what a program in the container tries'
 STARTED_BY = {who: f'{person} starts the container'
               for who, person in (('root', 'root'), ('user', 'an ordinary user'))}
 
@@ -48,7 +49,7 @@ def made(verdicts, directory):
 
 def markdown_table(rows, who):
     steps = steps_for(who, STEPS)
-    lines = ['| ' + ' | '.join(['what a program in the container tries'] + steps) + ' |',
+    lines = ['| ' + ' | '.join([TRIES] + steps) + ' |',
              '|---|' + '---|' * len(steps)]
     for row in rows:
         lines.append('| ' + ' | '.join([told(row)] + [
@@ -68,9 +69,9 @@ def markdown(rows):
 
 <!-- Made by `scripts/matrix/matrix --out steps`; a test compares. -->
 
-Each row is an attack that a program in the container tries, in each of the eight steps. The probe in
-each step's folder attacks, and then `make matrix` looks from the host at what has changed. A cell is
-one of three answers:
+Each row is an attack that a program in the container tries, in each of the eight steps. The probe
+in each step's folder attacks, and then `make matrix` looks from the host at what has changed. A
+cell is one of three answers:
 
 - **{HITS}**: the attack changed the host, or got what only the host knows.
 - {REFUSED}: the kernel refused the attack.
@@ -141,7 +142,35 @@ def turns(rows, step):
                                    break_on_hyphens=False) for line in lines)
 
 
-BLOCKS = {'matrix': turns}
+def stopped_by(row, step, who):
+    """A link to the first later step in which an attack that hits the host does so no more."""
+    later = next((one for one in STEPS
+                  if one[:2] > step and row[who].get(one[:2], HITS) != HITS), None)
+    return f'[{later[:2]}](../{later}/README.md)' if later else 'none'
+
+
+def still_open(rows, step):
+    """A table of a step's README.md: the attacks that hit the host there, and which step stops
+    them, for whom."""
+    lines = []
+    for row in rows:
+        by = {who: stopped_by(row, step, who) for who in WHO if row[who].get(step) == HITS}
+        if not by:
+            continue
+        who, stops = next(iter(by.items()))
+        tries = told(row)
+        if len(by) < sum(step in row[one] for one in WHO):
+            tries += f', if {STARTED_BY[who]}'
+        if set(by.values()) != {stops}:
+            stops = ', '.join(f'{link}, if {STARTED_BY[one]}' for one, link in by.items()
+                              if link != 'none')
+        lines.append((stops, f'| {tries} | {stops} |'))
+    lines.sort(key=lambda line: line[0].partition(']')[0])
+    return '\n'.join([f'| {TRIES} | step that stops it |', '|---|---|'] + [
+        line for _, line in lines])
+
+
+BLOCKS = {'open': still_open, 'matrix': turns}
 
 
 def with_blocks(text, rows, step):
@@ -212,23 +241,23 @@ def print_table(cells, options):
         for attack in options.probe:
             line = f'{ROWS[attack].label}'.ljust(45)
             for step in steps:
-                cell, reason = cells[who, step, attack]
-                word = (words[cell.verdict] + ('*' if reason else '')).ljust(9)
+                cell = cells[who, step, attack]
+                word = (words[cell.verdict] + ('*' if cell.not_decided else '')).ljust(9)
                 colour = colours[cell.verdict]
                 line += f'\033[{colour}m{word}\033[0m' if sys.stdout.isatty() else word
             print(line.rstrip())
     print('\nhits     the attack changed the host, or got what only the host knows\n'
           'refused  the kernel refused the attack\n'
           'own      the kernel permitted the attack, and it reached only the container')
-    for reason in sorted({reason for _, reason in cells.values() if reason}):
+    for reason in sorted({cell.not_decided for cell in cells.values()} - {None}):
         print(f'*        not decided on this host: {reason}')
 
 
-def explain(cell, reason):
+def explain(cell):
     print(f'{cell.attack} in {cell.step}, {WHO[cell.who]}: {cell.verdict}')
     print(f'  tried     {ROWS[cell.attack].label}\n  ran       {cell.tried}')
     print(f'  answered  {cell.answer}\n  host saw  {cell.saw}')
     for line in cell.notes.splitlines():
         print(f'  stderr    {line}')
-    if reason:
-        print(f'  but       {reason}')
+    if cell.not_decided:
+        print(f'  but       {cell.not_decided}')

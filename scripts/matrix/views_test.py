@@ -2,6 +2,7 @@
 """Tests of what is made of steps/matrix.json. Ends with a line that sums all."""
 
 import os
+import re
 import sys
 import unittest
 
@@ -11,6 +12,12 @@ from host import testing
 from matrix import views
 from matrix.attacked import HITS, OWN
 from matrix.attacks import ROWS, STEPS
+
+
+def open_in(step):
+    """The table of what is still open in a step."""
+    text = testing.contents(f'steps/{step}/README.md')
+    return text.partition('<!-- open -->')[2].partition('<!-- end of open -->')[0]
 
 
 class Views(unittest.TestCase):
@@ -39,6 +46,30 @@ class Views(unittest.TestCase):
                     for name in ('matrix.json', 'matrix.md', 'matrix.svg',
                                  next(one for one in STEPS if one[:2] == step) + '/README.md'):
                         self.assertNotEqual(testing.contents('steps/' + name), changed[name], name)
+
+    def test_a_lesson_says_what_hits_the_host_in_its_step_and_nothing_else(self):
+        for step in STEPS:
+            with self.subTest(step):
+                table = open_in(step)
+                self.assertEqual(sorted(re.findall(r'\(`(\w+)`\)', table)), sorted({
+                    attack for (_, number, attack), verdict in self.verdicts.items()
+                    if number == step[:2] and verdict == HITS}))
+
+    def test_a_lesson_says_which_step_stops_what_is_open_and_for_whom(self):
+        for step, line in (
+                ('01-chroot', 'leaves by a second chroot (`chroot2`) | '
+                              '[05](../05-mountns/README.md)'),
+                ('01-chroot', "signals the caller's process group (`group`) | "
+                              '[03](../03-userns/README.md)'),
+                ('03-userns', "signals the caller's process group (`group`), if an ordinary user "
+                              'starts the container | [08](../08-all/README.md)'),
+                ('06-netns-veth', 'eats 256 MiB of memory (`memory`) | '
+                                  '[07](../07-cgroup-memory/README.md), if root starts the '
+                                  'container'),
+                ('07-cgroup-memory', 'eats 256 MiB of memory (`memory`), if an ordinary user '
+                                     'starts the container | none')):
+            with self.subTest(step):
+                self.assertIn(f'| {line} |\n', open_in(step))
 
     def test_a_lesson_without_a_place_for_its_rows_is_told(self):
         text = testing.contents('steps/05-mountns/README.md')
