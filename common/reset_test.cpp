@@ -517,19 +517,20 @@ TEST_AS_ROOT("what a program of ours holds stays, wherever that runs") {
 
 TEST_CASE("each program that reset tidies up after marks and holds its own") {
   CHECK(shell("grep -l 'flock -s 9' scripts/lab/boot scripts/ci/mutants; "
-              "grep -rlI 'fcntl.flock(os.open(.*LOCK_SH)' scripts | sort")
+              "grep -rlI 'fcntl.flock(.*LOCK_SH)' scripts | sort; "
+              "grep -rlI 'with leftovers.held_directory' scripts | sort")
             .out ==
-        "scripts/lab/boot\nscripts/ci/mutants\nscripts/host/host\n"
-        "scripts/matrix/run.py\n"
-        "scripts/texts/sandbox.py\n");
+        "scripts/lab/boot\nscripts/ci/mutants\nscripts/host/leftovers.py\n"
+        "scripts/matrix/run.py\nscripts/host/host\n"
+        "scripts/host/leftovers_test.py\nscripts/texts/sandbox.py\n");
   CHECK(
       shell(
           "grep -rlI --exclude='*.md' '[.]box-leftover' scripts steps/08-all | "
           "LC_ALL=C sort")
           .out ==
-      "scripts/ci/mutants\nscripts/host/host\n"
-      "scripts/lab/boot\nscripts/matrix/run.py\nscripts/reset\n"
-      "scripts/texts/sandbox.py\nsteps/08-all/container.sh\n");
+      "scripts/ci/mutants\nscripts/host/leftovers.py\n"
+      "scripts/host/leftovers_test.py\nscripts/lab/boot\n"
+      "scripts/matrix/run.py\nscripts/reset\nsteps/08-all/container.sh\n");
 }
 
 TEST_SUITE_END();

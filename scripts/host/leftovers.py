@@ -1,136 +1,183 @@
-"""What a text leaves on its host: nothing, if it cleans up. See scripts/texts/sandbox.py."""
+"""What can be left behind on a host, in one list, and what is other than before. Also what marks a
+directory as ours, and the high numbers of our processes, for what has a place on the machine."""
 
-import collections
 import contextlib
-import glob
+import fcntl
 import os
+import random
 import re
 import shutil
-import socket
-import stat
 import subprocess
+import tempfile
 import time
 
-from texts import sandbox, sources
+from host import namespaces
+from host.limits import GRACE, read, write
 
-OWN = ['/tmp', '/var/tmp', '/run', '/home', '/root', '/dev/shm', '/etc', f'{sandbox.SCRATCH}/rootfs-*']
-BUILT = {'.git', 'build', '__pycache__'}  # Somebody may build meanwhile.
-TOOLS = {'mount /run/netns', 'file /run/netns', 'file /run/runc'}  # Theirs, and empty by then.
-
-
-def files(top, without=()):
-    """All that is below a directory, up to the next mount point."""
-    for place, directories, others in os.walk(top):
-        directories[:] = [name for name in directories if name not in without]
-        yield from (os.path.join(place, name) for name in directories + others)
-        directories[:] = [name for name in directories
-                          if not os.path.ismount(os.path.join(place, name))]
+OWN = re.compile(r'(msg|sem|shm|domainname$)')  # In /proc/sys/kernel, what a host has for itself.
+COUNTERS = re.compile(r'_count$')  # They change by themselves.
 
 
-def own_files():
-    """Those that nobody else has to do with; what has changed is another one."""
-    for top in (top for pattern in OWN for top in glob.glob(pattern)):
-        for path in files(top):
-            with contextlib.suppress(FileNotFoundError):
-                if path.startswith(('/etc/', sandbox.SCRATCH)):
-                    about = os.lstat(path)
-                    size = f', {about.st_size} bytes' if stat.S_ISREG(about.st_mode) else ''
-                    path += f' ({stat.filemode(about.st_mode)}, user {about.st_uid}{size})'
-                yield path
+# ---- The list ------------------------------------------------------------------
+
+def ipc():
+    """System V's, and message queues: ipcs(1), mq_overview(7)."""
+    for kind in ('msg', 'sem', 'shm'):
+        with contextlib.suppress(FileNotFoundError):
+            for line in read(f'/proc/sysvipc/{kind}').splitlines()[1:]:
+                yield ' '.join([kind, *line.split()[:2]])
+    for mount in namespaces.mounts():
+        if mount.kind == 'mqueue':
+            yield from ('queue ' + name for name in os.listdir(mount.point))
+
+
+def printed(command, typed=None):
+    """Lines of a program. Where there is no such program, nobody has used it either."""
+    if shutil.which(command.split()[0]):
+        out = subprocess.run(command.split(), input=typed, stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL, text=True, check=False).stdout
+        yield from (' '.join(line.split()) for line in out.splitlines())
+
+
+def links():
+    """Interfaces of the network."""
+    return (line.split(':')[0].strip() for line in read('/proc/net/dev').splitlines()[2:])
+
+
+def routes():
+    """And addresses; and which table of routes is asked."""
+    for family in '46':
+        yield from printed(f'ip -o -{family} -batch -', 'address\nroute show table all\nrule\n')
 
 
 def mounts():
-    """The mount point, the type and the options of each."""
-    for line in sources.read('/proc/self/mounts').splitlines():
-        yield line.split()[1:4]
-
-
-def cgroups(words):
-    """Of ours, those that go by one of these words, or by a number as our programs give it. On v1
-    there is a tree per controller."""
-    for top in (point for point, kind, _ in mounts() if kind in ('cgroup', 'cgroup2')):
-        for place, _, _ in os.walk(top):
-            name = os.path.basename(place)
-            if name in words or (name.startswith('box-') and sandbox.Numbers.has(name[4:])):
-                yield place
+    """By their numbers, because the same place might be mounted twice."""
+    return (f'{mount.number} {mount.point} ({mount.options})' for mount in namespaces.mounts())
 
 
 def processes():
-    """Those that have not ended."""
-    for pid in filter(str.isdigit, os.listdir('/proc')):
-        try:
-            state = sources.read(f'/proc/{pid}/stat').rpartition(') ')[2][0]
-            command = sources.read(f'/proc/{pid}/cmdline').replace('\0', ' ').strip()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if state not in 'ZX':
-            yield command
-
-
-def printed(command):
-    if shutil.which(command.split()[0]):
-        yield from subprocess.run(command.split(), stdout=subprocess.PIPE, text=True, check=False,
-                                  stderr=subprocess.DEVNULL).stdout.splitlines()
-
-
-def shared():
-    """Of System V: shared memory, message queues, semaphores."""
-    for kind in ('shm', 'msg', 'sem'):
-        for line in sources.read(f'/proc/sysvipc/{kind}').splitlines()[1:]:
-            yield f'{kind} {line.split()[1]}'
+    """Those that have not ended, but for PID 1."""
+    for pid in os.listdir('/proc'):
+        with contextlib.suppress(OSError):
+            if pid.isdigit() and pid != '1' and \
+                    read(f'/proc/{pid}/stat').rpartition(') ')[2][0] not in 'ZX':
+                yield f'{pid} ' + read(f'/proc/{pid}/cmdline').replace('\0', ' ').strip()
 
 
 def settings():
-    for name in ('kernel/hostname', 'kernel/domainname', 'net/ipv4/ip_forward'):
-        yield f'{name} = ' + sources.read(f'/proc/sys/{name}').strip()
+    """Of sysctl(8), those that a host has for itself."""
+    for top in ('net', 'user', 'fs/mqueue', 'kernel'):
+        for path, _, names in os.walk('/proc/sys/' + top):
+            for name in names:
+                if COUNTERS.search(name) or (top == 'kernel' and not OWN.match(name)):
+                    continue
+                with contextlib.suppress(OSError, UnicodeError):
+                    yield f'{path}/{name} = {read(f"{path}/{name}").strip()}'
 
 
-def traces(words, with_cgroups):
-    """What is on this host, each with its kind, and how often. Of the trees that are others',
-    too, only what goes by one of these words, or by a name that our programs give."""
-    def ours(path):
-        name = os.path.basename(path)
-        return name.startswith('box-') or name in words
-    kinds = {
-        'file': [*own_files(), *filter(ours, files(sandbox.PLACE, BUILT))],
-        'cgroup': cgroups(words if with_cgroups else ()),
-        'process': processes(),
-        'mount': (f'{point} ({options})' if point in OWN else point for point, _, options in mounts()),
-        'interface': (name for _, name in socket.if_nameindex()),
-        'address': printed('ip -o addr'),
-        'route': printed('ip route show table all'),
-        'rule': [*printed('ip rule'), *printed('nft list ruleset')],
-        'System V': shared(),
-        'setting': settings(),
-    }
-    every = (f'{kind} {name}' for kind, names in kinds.items() for name in names)
-    return collections.Counter(trace for trace in every if trace not in TOOLS)
+KINDS = {'IPC': ipc, 'a link': links, 'a mount': mounts, 'a process': processes,
+         'a route': routes, 'a rule': lambda: printed('nft list ruleset'), 'a setting': settings,
+         'the name': lambda: [os.uname().nodename]}
 
 
-def remove_cgroups(found):
-    """Or else who runs the text again would find them."""
-    places = [trace.partition(' ')[2] for trace in found if trace.startswith('cgroup ')]
-    for place in sorted(places, reverse=True):
-        with contextlib.suppress(OSError):
-            os.rmdir(place)
+# ---- Then and now --------------------------------------------------------------
 
+class Look:
+    """What is on a host at a moment, and what has changed since. Which files and cgroups are looked
+    at, the host says: `find_files` and `find_cgroups`."""
+
+    def __init__(self, find_files, find_cgroups):
+        self.kinds = {'a file': find_files, 'a cgroup': find_cgroups, **KINDS}
+        self.before = self.now()
+
+    def now(self):
+        """For each kind, what there is."""
+        return {kind: set(find()) for kind, find in self.kinds.items()}
+
+    def changes(self, seconds=GRACE, meanwhile=lambda: None):
+        """Lines: what was left behind, and what was taken away. The kernel needs a moment to end a
+        process, and a link ends with its namespace; so something that changes back within these
+        seconds is no change."""
+        give_up = time.monotonic() + seconds
+        while True:
+            now = self.now()
+            left, gone = list(only_in(now, self.before)), list(only_in(self.before, now))
+            if not left + gone or time.monotonic() > give_up:
+                return left, gone
+            meanwhile()
+            time.sleep(0.02)
+
+
+def only_in(some, others):
+    """What is in the first of two looks only, a line each."""
+    for kind, found in some.items():
+        names = {name_of(one) for one in others[kind]}
+        for one in sorted(found - others[kind]):
+            if kind in ('a mount', 'a process'):
+                one = one.partition(' ')[2]
+            # A module of the kernel that is loaded brings settings of its own.
+            if kind != 'a setting' or name_of(one) in names:
+                yield f'{kind}, {printable(one)}'
+
+
+def name_of(setting):
+    """Without its value."""
+    return setting.partition(' = ')[0]
+
+
+def printable(text, most=200):
+    """What programs call themselves might be anything: none of it moves the cursor."""
+    return ''.join(letter if letter.isprintable() else '?' for letter in text[:most])
+
+
+# ---- On the machine ------------------------------------------------------------
 
 @contextlib.contextmanager
-def watched(script):
-    """Puts into a list what the commands have left and taken away, a line for each."""
-    words = set(re.findall(r'[\w.-]+', '\n'.join(
-        line for command in script.commands for line in command.typed)))
-    with_cgroups = sandbox.uses_cgroups(script)
-    before, found, ended = traces(words, with_cgroups), [], False
-    try:
-        yield found
-        ended = True
-    finally:
-        for _ in range(100 if ended else 10):  # Who is on a terminal that closes takes a moment to end.
-            now = traces(words, with_cgroups)
-            if now == before:
-                break
-            time.sleep(0.05)
-        remove_cgroups(now - before)
-        found += [f'leaves a trace: {trace}' for trace in sorted(now - before)]
-        found += [f'takes away: {trace}' for trace in sorted(before - now)]
+def held_directory(prefix, place=None):
+    """A new directory, removed in the end. A mark in it tells scripts/reset that it is ours, and a
+    lock that it is in use."""
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=place) as directory:
+        with open(directory + '/.box-leftover', 'x', encoding='ascii',
+                  opener=lambda path, flags: os.open(path, flags, 0o600)) as mark:
+            mark.write(os.path.basename(directory) + '\n')
+        held = os.open(directory, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_SH)
+        try:
+            yield directory
+        finally:
+            os.close(held)
+
+
+class Numbers:
+    """Those of the processes in a PID namespace of ours. A container's cgroup is named after one,
+    and stands in the machine's tree: so ours are high, and others' are hardly ever the same."""
+    PATH = '/proc/sys/kernel/ns_last_pid'
+    first = 0
+
+    @classmethod
+    def take(cls):
+        """From now on."""
+        most = int(read('/proc/sys/kernel/pid_max'))
+        with contextlib.suppress(OSError):  # A kernel without it gives small ones.
+            first = random.randrange(most // 2, most // 4 * 3)
+            write(cls.PATH, str(first))
+            cls.first = first
+
+    @classmethod
+    def has(cls, number):
+        """Whether a process of ours might have had this number."""
+        if not cls.first:
+            return True
+        # The second cgroup for a number has 1 << 22 more in its name.
+        return number.isdigit() and cls.first <= int(number) % (1 << 22) <= int(read(cls.PATH))
+
+    @classmethod
+    def cgroups(cls, words=()):
+        """The cgroups of our containers, and those with one of these names. On v1 there is a tree
+        for each controller."""
+        for mount in namespaces.mounts():
+            if mount.kind in ('cgroup', 'cgroup2'):
+                for path, _, _ in os.walk(mount.point):
+                    name = os.path.basename(path)
+                    if name in words or name.startswith('box-') and cls.has(name[4:]):
+                        yield path

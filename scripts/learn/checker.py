@@ -6,16 +6,15 @@ import contextlib
 import functools
 import json
 import os
-import queue
 import re
 import secrets
 import subprocess
 import xml.etree.ElementTree as xml
 
-from learn.files import BUILD, STEPS, program, read, tree_of
+from learn.files import BUILD, STEPS, program, read
 from learn.task import wanted
-from learn.throwaway import (GIVE_UP, LEFT, MOST_OUTPUT, TIMEOUT_SECONDS, Root, renew_rootfs, run,
-                             short)
+from learn.throwaway import (GIVE_UP, LEFT, MOST_OUTPUT, TIMEOUT_SECONDS, Root, renew_rootfs,
+                             rootfs, run, short)
 from learn.wording import PROMISES_OF_EARLIER_STEPS, in_words
 
 Promise = collections.namedtuple('Promise', 'name verdict saw said')
@@ -49,26 +48,25 @@ def cases(suite):
     return [line for line in out.splitlines() if line.endswith((' (root)', ' (user)'))]
 
 
-def run_case(step, suite, name, place, number):
+def run_case(step, suite, name):
     if name.endswith(' (root)') and not Root.find():
         return Promise(name, UNCHECKED, 'it takes root, and there is no sudo here', [])
-    log = f'{place}/{secrets.token_hex(4)}.xml'
     environment = {f'STEP_{step}': program(step), 'SHOW_ERRORS': '1',
                    'ONLY_STEP': STEPS[step],  # In place of all.
-                   'TEST_ROOTFS': tree_of(number)}
+                   'TEST_ROOTFS': rootfs()}
     if suite[:2] in STEPS:  # Whose promise it keeps, too.
         environment[f'STEP_{suite[:2]}'] = program(step)
     outcome = run(  # In names, a comma would end a pattern.
         [f'{BUILD}/tests', f'--test-suite={suite}', '--test-case=' + name.replace(',', '?'),
-         '--reporters=xml', f'--out={log}'], root=name.endswith(' (root)'), **environment)
-    status, _, err, left = outcome
+         '--reporters=xml'], root=name.endswith(' (root)'), **environment)
+    status, log, err, left = outcome
     said = own_lines(err, STEPS[step])
     if status is None:
         return Promise(name, BROKEN, no_end(outcome, TIMEOUT_SECONDS), said)
     try:
-        tree = xml.fromstring(re.sub('[\x00-\x08\x0b-\x1f]', '?', read(log)))
+        tree = xml.fromstring(re.sub('[\x00-\x08\x0b-\x1f]', '?', log))
         case = next(one for one in tree.iter('TestCase') if one.get('skipped') != 'true')
-    except (OSError, xml.ParseError, StopIteration):
+    except (xml.ParseError, StopIteration):
         return Promise(name, BROKEN, f'the test ended without a result, with status {status}: ' +
                        short(err), said)
     passed = case.find('OverallResultsAsserts').get('test_case_success') == 'true'
@@ -102,7 +100,7 @@ def runs_at_all(step):
             continue  # Tried by the tests, which play one.
         outcome = run(
             [program(step)] + (options.get(step, []) if who == 'user' else []) +
-            [tree_of(0), 'echo', word], root=who == 'root', timeout=FIRST_TIMEOUT_SECONDS)
+            [rootfs(), 'echo', word], root=who == 'root', timeout=FIRST_TIMEOUT_SECONDS)
         status, out, err, left = outcome
         if status is None:
             yield Promise(name, BROKEN, no_end(outcome, FIRST_TIMEOUT_SECONDS),
@@ -136,23 +134,13 @@ def tests(step):
             yield 'contract', name
 
 
-def run_tests(step, wanted_ones, place, jobs):
-    """Each one's name, and how to wait for its promise. Several run at a time, each with a
-    rootfs of its own."""
-    free = queue.SimpleQueue()
-    for number in range(jobs):
-        renew_rootfs(number)
-        free.put(number)
-
+def run_tests(step, wanted_ones, jobs):
+    """Each one's name, and how to wait for its promise. Several run at a time."""
     def run_one(suite, name):
-        number = free.get()
-        try:
-            promise = run_case(step, suite, name, place, number)
-            if promise.verdict == BROKEN:
-                renew_rootfs(number)
-            return promise
-        finally:
-            free.put(number)
+        promise = run_case(step, suite, name)
+        if promise.verdict == BROKEN:
+            renew_rootfs()
+        return promise
 
     pool = concurrent.futures.ThreadPoolExecutor(jobs)
     try:
@@ -238,9 +226,9 @@ def attack_name(key, row):
     return f'attack {key[1]}: {row.label}: {how} ({key[0]})'
 
 
-def promises(step, only, topics, place, jobs, waits):
+def promises(step, only, topics, jobs, waits):
     """All of a step that --only means. `waits` is told what is waited for."""
-    renew_rootfs(0)
+    renew_rootfs()
     first = list(runs_at_all(step))
     yield from first
     if any(promise.verdict == BROKEN for promise in first):
@@ -249,7 +237,7 @@ def promises(step, only, topics, place, jobs, waits):
         return
     endless = 0
     chosen = [(suite, name) for suite, name in tests(step) if wanted(name, only, topics)]
-    for name, result in run_tests(step, chosen, place, jobs):
+    for name, result in run_tests(step, chosen, jobs):
         waits(name)
         promise = result()
         yield promise

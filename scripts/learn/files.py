@@ -40,5 +40,5 @@ def program(step):
     return os.path.abspath(f'{BUILD}/{MY}/{STEPS[step]}')
 
 
-def tree_of(number):
-    return os.path.abspath(f'{BUILD}/{MY}/rootfs-{number}')
+def own_rootfs():
+    return os.path.abspath(f'{BUILD}/{MY}/rootfs')

@@ -10,7 +10,6 @@ import glob
 import os
 import re
 import shutil
-import signal
 import sys
 import tempfile
 
@@ -212,40 +211,6 @@ int main(int argc, char** argv) {
         out = self.fails('check 03')
         self.assertIn('- does not hold  it runs a command (root)\n', out)
         self.assertIn('\n0 hold, 1 do not, 1 not checked\n', out)
-
-
-@testing.needs_root
-class ThrowAwayHost(testing.OnAHost):
-    """scripts/host/host, on which the checker runs what is checked."""
-
-    def test_whatever_is_left_on_that_host_is_told_and_gone_with_it(self):
-        result = testing.shell(
-            "scripts/host/host sh -c '"
-            'mkdir $(dirname $(find /sys/fs/cgroup -name cgroup.procs | head -n1))/x;'
-            'hostname x; mount -t tmpfs x /mnt; touch /tmp/x; sleep 1000 &'
-            "ip link add x type veth; exit 3'")
-        self.assertEqual(result.status, 3)
-        self.assertEqual(len(result.err.splitlines()), 7, result.err)  # A cable has two ends.
-        for what in ('a cgroup, /sys/fs/cgroup/', 'a file, /tmp/x', 'a link, x', 'a mount, /mnt',
-                     'a process, ', 'the name, x'):
-            self.assertIn('host: left behind: ' + what, result.err)
-
-    def test_what_umount_makes_for_itself_is_not_left_by_anybody(self):
-        result = testing.shell(
-            "unshare --mount sh -c 'mount -t tmpfs none /run; "
-            'scripts/host/host sh -c "mount -t tmpfs none /mnt; umount /mnt"\'')
-        self.assertEqual((result.status, result.err), (0, ''))
-
-    def test_a_signal_ends_that_host(self):
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            with self.subTest(number):
-                throwaway = self.running('scripts/host/host sleep 1000')
-                self.assertTrue(testing.comes_to_run(throwaway.pid, 'sleep'))
-                group = f'find /sys/fs/cgroup -name throwaway-{throwaway.pid}'
-                self.assertNotEqual(testing.shell(group).out, '')
-                throwaway.send_signal(number)
-                self.assertEqual(testing.finish(throwaway), 128 + number)
-                self.assertEqual(testing.shell(group).out, '')
 
 
 class Tasks(Learner):

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-from learn.files import BUILD, MY, read, tree_of
+from learn.files import BUILD, own_rootfs, read
 
 TIMEOUT_SECONDS = 90  # For one test, on a slow machine too.
 MOST_OUTPUT = 1 << 24  # Bytes of output that anybody may wait for.
@@ -64,7 +64,7 @@ def on_a_host(root):
         return []
     return Root.command + ['scripts/host/host'] + (
         [] if root or os.geteuid() == 0 else ['--as', f'{os.geteuid()}:{os.getegid()}']) + [
-            '--write', f'{BUILD}/{MY}']
+            '--copy', f'{BUILD}/rootfs']
 
 
 def run(command, root=False, timeout=TIMEOUT_SECONDS, **environment):
@@ -124,10 +124,14 @@ def end_orphans():
             os.waitpid(int(pid), 0)
 
 
-def renew_rootfs(number):
-    """A rootfs to be spoilt: a step that is not finished may do that."""
-    tree = tree_of(number)
-    if os.path.exists(tree):
-        subprocess.run((Root.command if Root.find() else []) +
-                       ['rm', '-rf', '--one-file-system', tree], check=True)
-    subprocess.run(['cp', '-ax', f'{BUILD}/rootfs', tree], check=True)  # No /proc that a 02 left.
+def rootfs():
+    """One to be spoilt, because a step that is not finished might do that. A throw-away host has a
+    copy at this path."""
+    return os.path.abspath(f'{BUILD}/rootfs') if Root.find() else own_rootfs()
+
+
+def renew_rootfs():
+    """Makes the copy where there is no such host."""
+    if not Root.find():
+        subprocess.run(['rm', '-rf', '--one-file-system', own_rootfs()], check=True)
+        subprocess.run(['cp', '-ax', f'{BUILD}/rootfs', own_rootfs()], check=True)

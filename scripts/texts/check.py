@@ -9,7 +9,7 @@ is compared with the source that it was cut from, links are followed, see
 scripts/texts/sources.py, and diagrams are drawn once more, see scripts/texts/draw-diagrams.
 The "host" of a text has processes, a network, a host name and home directories of its own, and nothing
 that a text does outlives it: that takes root. What a text leaves there is an error all the
-same, see scripts/host/leftovers.py. Which commands could be run on this machine goes to
+same, see watched() in scripts/texts/sandbox.py. Which commands could be run on this machine goes to
 build/docs.ran, and `ran` takes such files of several machines. Ends with a line that sums
 all.
 """
@@ -23,7 +23,7 @@ import subprocess
 import sys
 
 from ci import results
-from host import leftovers, parallel
+from host import parallel
 from texts import sandbox, sources, transcript
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -84,7 +84,7 @@ def check_commands(path, scratch, total):
     for line, condition in transcript.unsaid(sources.read(path)):
         total.add(f'{path}:{line}', f'the sentence above does not say that it is for {condition}')
     ran, left_out = [], collections.Counter()
-    with sandbox.cgroups_for(script), leftovers.watched(script) as found:
+    with sandbox.cgroups_for(script), sandbox.watched(script) as found:
         for command, printed, why in sandbox.run_commands(script, scratch):
             if printed is None and not why:
                 left_out[command.condition] += 1

@@ -10,12 +10,11 @@ import sys
 import tempfile
 import time
 import unittest
-from unittest import mock
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ci import summed
-from texts import sandbox, sources
+from texts import sources
 
 
 def below(pid):
@@ -32,15 +31,6 @@ def contents(path):
         return sources.read(path)
     except (FileNotFoundError, ProcessLookupError):
         return ''
-
-
-class Numbers(unittest.TestCase):
-    def test_a_number_of_ours_is_one_also_in_the_name_of_a_second_cgroup(self):
-        with mock.patch.object(sandbox.Numbers, 'first', 100), \
-                mock.patch.object(sources, 'read', return_value='200\n'):
-            ours = [number for number in ('99', '100', '200', '201', str((1 << 22) + 150),
-                                          str((1 << 22) + 201), 'x') if sandbox.Numbers.has(number)]
-        self.assertEqual(ours, ['100', '200', str((1 << 22) + 150)])
 
 
 @unittest.skipUnless(os.geteuid() == 0, 'texts are run as root')
@@ -112,20 +102,20 @@ class WholeTexts(unittest.TestCase):
         group = next(line.split()[1] for line in sources.read('/proc/self/mounts').splitlines()
                      if line.split()[2].startswith('cgroup')) + '/left4711'
         traces = {
-            'file /dev/shm/left': 'touch /dev/shm/left', 'file /root/left': 'touch /root/left',
-            'file /etc/hosts (': 'echo >>/etc/hosts', 'mount /mnt': 'mount --bind /mnt /mnt',
-            'interface left': 'ip link add left type veth peer name right',
-            'route blackhole 10.9.9.9': 'ip route add blackhole 10.9.9.9',
-            'process sleep 4711': 'setsid sleep 4711 &', 'System V msg': 'ipcmk -Q >/dev/null',
-            'setting kernel/hostname = left': 'hostname left', f'cgroup {group}': f'mkdir {group}',
-            'file /run/host/rootfs-0/root/left (': 'touch build/rootfs/root/left'}
+            'a file, /dev/shm/left': 'touch /dev/shm/left', 'a file, /root/left': 'touch /root/left',
+            'a file, /etc/hosts (': 'echo >>/etc/hosts', 'a mount, /mnt (': 'mount --bind /mnt /mnt',
+            'a link, left': 'ip link add left type veth peer name right',
+            'a route, blackhole 10.9.9.9': 'ip route add blackhole 10.9.9.9',
+            'a process, sleep 4711': 'setsid sleep 4711 &', 'IPC, msg': 'ipcmk -Q >/dev/null',
+            'the name, left': 'hostname left', f'a cgroup, {group}': f'mkdir {group}',
+            'a file, /run/host/rootfs-0/root/left (': 'touch build/rootfs/root/left'}
         status, said, _ = self.check('```console', *(f'host# ({typed})' for typed in traces.values()),
                                      'host$ touch build/rootfs/mine', '```')
         self.assertEqual(status, 1)
         for trace in traces:
             self.assertIn(f'README.md: leaves a trace: {trace}', said)
-        self.assertIn('README.md: leaves a trace: file /run/host/rootfs-1000/mine (', said)
-        self.assertIn('README.md: takes away: setting kernel/hostname = host', said)
+        self.assertIn('README.md: leaves a trace: a file, /run/host/rootfs-1000/mine (', said)
+        self.assertIn('README.md: takes away: the name, host', said)
         self.assertFalse(os.path.exists(group))
 
     def test_what_nobody_gave_to_the_text_cannot_be_written_to(self):

@@ -4,17 +4,17 @@ and files of its own. What is done to it is gone with it. It takes root.
 
 import contextlib
 import fcntl
+import glob
 import os
-import random
 import re
 import shutil
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 
+from host import leftovers, namespaces
 from texts import shells, sources, transcript
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -27,6 +27,8 @@ INSIDE = 'DOCS_SCRATCH'  # Set in the environment of who is on that host.
 SCRATCH = '/run/host'  # What that is called in there.
 # Directories that are empty on that host, each with its mode.
 COVERED = {'/tmp': '1777', '/var/tmp': '1777', '/dev/shm': '1777', '/home': '755', '/root': '700'}
+WATCHED = [*COVERED, '/run', '/etc', f'{SCRATCH}/rootfs-*']  # Nobody else writes there.
+BUILT = {'.git', 'build', '__pycache__'}  # Somebody may build meanwhile.
 
 
 def outside(path):
@@ -60,7 +62,7 @@ def make_etc(scratch):
         write(f'{scratch}/etc/{name}', ''.join(others) + line)
     for name in ('subuid', 'subgid'):  # Ids for the ordinary user's containers.
         write(f'{scratch}/etc/{name}', f'you:{FIRST_ID}:65536\n')
-    run('mount', '--bind', f'{scratch}/etc', '/etc')
+    namespaces.bind(f'{scratch}/etc', '/etc')
 
 
 def open_tun(scratch):
@@ -69,7 +71,7 @@ def open_tun(scratch):
         node = f'{scratch}/tun'
         os.mknod(node, stat.S_IFCHR, os.stat('/dev/net/tun').st_rdev)
         os.chmod(node, 0o666)
-        run('mount', '--bind', node, '/dev/net/tun')
+        namespaces.bind(node, '/dev/net/tun')
 
 
 def bind(source, path):
@@ -78,7 +80,7 @@ def bind(source, path):
         os.makedirs(path if os.path.isdir(source) else os.path.dirname(path), exist_ok=True)
         if not os.path.isdir(source):
             write(path, '')
-    run('mount', '--bind', source, path)
+    namespaces.bind(source, path)
 
 
 def lent(text):
@@ -89,46 +91,23 @@ def lent(text):
     return text if place == '/' or any(hides) else place
 
 
-class Numbers:
-    """Those of the processes on that host. A container's cgroup is named after one, and it is in
-    the machine's tree: so ours are high, and others' hardly ever the same."""
-    PATH = '/proc/sys/kernel/ns_last_pid'
-    first = 0
-
-    @classmethod
-    def take(cls):
-        most = int(sources.read('/proc/sys/kernel/pid_max'))
-        with contextlib.suppress(OSError):  # A kernel without it gives small ones.
-            first = random.randrange(most // 2, most // 4 * 3)
-            write(cls.PATH, str(first))
-            cls.first = first
-
-    @classmethod
-    def has(cls, number):
-        if not cls.first:
-            return True
-        # The second cgroup for a number has 1 << 22 more in its name.
-        return number.isdigit() and \
-            cls.first <= int(number) % (1 << 22) <= int(sources.read(cls.PATH))
-
-
 def forget_mounts_of_others(kept):
     """Those in the directories that this host will have of its own: an ip-netns(8) name, say. If
     the machine removes the file below it, the mount goes here, too, and seems to be taken away."""
-    for line in reversed(sources.read('/proc/self/mounts').splitlines()):
-        point = line.split()[1].encode().decode('unicode_escape')
+    for point in reversed([mount.point for mount in namespaces.mounts()]):
         covered = any(point.startswith(f'{place}/') for place in (*COVERED, '/run'))
         if covered and not any(f'{path}/'.startswith(f'{point}/') for path in kept):
-            subprocess.run(['umount', '-l', point], stderr=subprocess.DEVNULL, check=False)
+            with contextlib.suppress(OSError):  # It is covered itself.
+                namespaces.unmount(point)
 
 
 def make_host(scratch, texts=()):
     """Makes one, in namespaces of our own: its name, its network, its files."""
     texts = list(texts)
-    Numbers.take()
+    leftovers.Numbers.take()
     forget_mounts_of_others([TOP, scratch, *texts])
     if facts()['Linux 6.6']:  # For speed. An older tmpfs cannot have an image on it.
-        run('mount', '-t', 'tmpfs', '-o', 'mode=755', 'scratch', scratch)
+        namespaces.mount('scratch', scratch, 'tmpfs', 0, 'mode=755')
     run('hostname', 'host')
     run('ip', 'link', 'set', 'lo', 'up')
     for owner in (0, USER):
@@ -142,30 +121,23 @@ def make_host(scratch, texts=()):
     guests = sorted({lent(text) for text in texts})
     for number, path in enumerate(guests):
         bind(path, f'{scratch}/lent/{number}')
-    run('mount', '-t', 'tmpfs', '-o', 'mode=755', 'run', '/run')  # For ip-netns(8), runc.
-    os.makedirs(SCRATCH)
-    run('mount', '--rbind', scratch, SCRATCH)
+    namespaces.mount('run', '/run', 'tmpfs', 0, 'mode=755')  # For ip-netns(8), runc.
+    for place in ('/run/mount', '/run/netns', '/run/runc', SCRATCH):  # Programs leave the others.
+        os.makedirs(place)
+    namespaces.bind('/run/netns', '/run/netns')
+    namespaces.bind(scratch, SCRATCH, namespaces.MS_REC)
     for path, mode in COVERED.items():
-        run('mount', '-t', 'tmpfs', '-o', f'mode={mode}', 'files', path)
+        namespaces.mount('files', path, 'tmpfs', 0, f'mode={mode}')
     if not os.path.exists(TOP):  # It lies below one of those, and our own scripts look there.
         bind(f'{SCRATCH}/top', TOP)
     for number, path in enumerate(guests):  # Also to be written to: / will be read-only.
         bind(f'{SCRATCH}/lent/{number}', path)
     os.makedirs(PLACE, exist_ok=True)
     os.chown(HOME, USER, USER)
-    run('mount', '--bind', f'{SCRATCH}/top', PLACE)
-    run('mount', '--bind', f'{SCRATCH}/rootfs-0', f'{PLACE}/build/rootfs')
-    run('mount', '--make-rshared', '/')  # As systemd does; but with nobody outside.
-    run('mount', '-o', 'remount,bind,ro', '/')  # What is not made above is the machine's.
-
-
-def hold(directory):
-    """Marks what mkdtemp() has made, so scripts/reset knows it as ours. As long as we live, it
-    sees that the directory is in use."""
-    with open(directory + '/.box-leftover', 'x', encoding='ascii',
-              opener=lambda path, flags: os.open(path, flags, 0o600)) as mark:
-        mark.write(os.path.basename(directory) + '\n')
-    fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_SH)
+    namespaces.bind(f'{SCRATCH}/top', PLACE)
+    namespaces.bind(f'{SCRATCH}/rootfs-0', f'{PLACE}/build/rootfs')
+    namespaces.spread_mounts(namespaces.MS_SHARED)  # As systemd does; but with nobody outside.
+    namespaces.make_read_only('/')  # What is not made above is the machine's.
 
 
 def users_path(path):
@@ -191,9 +163,8 @@ def shell_words(scratch, sign, by_hand=False):
 
 def facts():
     """What a block can be for."""
-    mounts = sources.read('/proc/self/mounts').splitlines()
-    on_v1 = any(line.split()[2] == 'cgroup' and 'memory' in line.split()[3].split(',')
-                for line in mounts)
+    on_v1 = any(mount.kind == 'cgroup' and 'memory' in mount.super_options.split(',')
+                for mount in namespaces.mounts())
     tools = {name: shutil.which(name) for name in
              ('newuidmap', 'pasta', 'runc', 'skopeo', 'slirp4netns', 'umoci')}
     kernel = tuple(map(int, re.findall(r'\d+', os.uname().release)[:2]))
@@ -242,10 +213,8 @@ def entered(texts=()):
         yield SCRATCH
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, ending())
-    scratch = tempfile.mkdtemp(prefix='docs.')
-    hold(scratch)
-    os.chmod(scratch, 0o755)
-    try:
+    with leftovers.held_directory('docs.') as scratch:
+        os.chmod(scratch, 0o755)
         with subprocess.Popen(
                 ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork',
                  '--kill-child', '--mount-proc', '--propagation', 'private', sys.executable,
@@ -255,8 +224,6 @@ def entered(texts=()):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ending())
             status = inner.wait()
             signal.pthread_sigmask(signal.SIG_BLOCK, ending())
-    finally:
-        shutil.rmtree(scratch)
     sys.exit(status)
 
 
@@ -334,3 +301,54 @@ def run_commands(script, scratch):
                 yield command, printed, same.lines(expected, printed)
     finally:
         terminals.close()
+
+
+# ---- What a text leaves ----------------------------------------------------------
+
+def files(top, without=()):
+    """All that is below a directory, up to the next mount point."""
+    for place, directories, others in os.walk(top):
+        directories[:] = [name for name in directories if name not in without]
+        yield from (os.path.join(place, name) for name in directories + others)
+        directories[:] = [name for name in directories
+                          if not os.path.ismount(os.path.join(place, name))]
+
+
+def watched_files(words):
+    """Those that nobody else has to do with; where there were files before, one that has changed is
+    another one. In the project, which others write to, those with one of these names, or with a name
+    that our programs give."""
+    for top in (top for pattern in WATCHED for top in glob.glob(pattern)):
+        for path in files(top):
+            with contextlib.suppress(FileNotFoundError):
+                if path.startswith(('/etc/', SCRATCH)):
+                    about = os.lstat(path)
+                    size = f', {about.st_size} bytes' if stat.S_ISREG(about.st_mode) else ''
+                    path += f' ({stat.filemode(about.st_mode)}, user {about.st_uid}{size})'
+                yield path
+    for path in files(PLACE, BUILT):
+        if os.path.basename(path).startswith('box-') or os.path.basename(path) in words:
+            yield path
+
+
+@contextlib.contextmanager
+def watched(script):
+    """Puts into a list what the commands have left and taken away, a line for each."""
+    words = set(re.findall(r'[\w.-]+', '\n'.join(
+        line for command in script.commands for line in command.typed)))
+    names_of_cgroups = words if uses_cgroups(script) else ()
+
+    def find_cgroups():
+        return leftovers.Numbers.cgroups(names_of_cgroups)
+    look = leftovers.Look(lambda: watched_files(words), find_cgroups)
+    found, seconds = [], 0.5
+    try:
+        yield found
+        seconds = leftovers.GRACE
+    finally:
+        left, gone = look.changes(seconds)
+        for place in sorted(set(find_cgroups()) - look.before['a cgroup'], reverse=True):
+            with contextlib.suppress(OSError):  # Or else who runs the text again would find it.
+                os.rmdir(place)
+        found += [f'leaves a trace: {trace}' for trace in left]
+        found += [f'takes away: {trace}' for trace in gone]

@@ -1,0 +1,93 @@
+#!/usr/bin/python3
+"""Tests of the throw-away host. Ends with a line that sums all.
+
+  needs   root, else all are skipped
+"""
+
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from host import testing
+
+HOST = 'scripts/host/host'
+
+
+@testing.needs_root
+class ThrowAwayHost(testing.OnAHost):
+    def left_by(self, commands):
+        """What is told of a shell's commands."""
+        result = testing.shell(f"{HOST} sh -c '{commands}'")
+        self.assertEqual(result.status, 0, result.err)
+        return result.err.splitlines()
+
+    def test_whatever_is_left_on_that_host_is_told_and_gone_with_it(self):
+        result = testing.shell(
+            "scripts/host/host sh -c '"
+            'mkdir $(dirname $(find /sys/fs/cgroup -name cgroup.procs | head -n1))/x;'
+            'hostname x; mount -t tmpfs x /mnt; touch /tmp/x; sleep 1000 &'
+            "ip link add x type veth; exit 3'")
+        self.assertEqual(result.status, 3)
+        self.assertEqual(len(result.err.splitlines()), 7, result.err)  # A cable has two ends.
+        for what in ('a cgroup, /sys/fs/cgroup/', 'a file, /tmp/x', 'a link, x', 'a mount, /mnt',
+                     'a process, sleep 1000', 'the name, x'):
+            self.assertIn('host: left behind: ' + what, result.err)
+
+    def test_files_are_told_wherever_they_are_and_what_was_removed_too(self):
+        self.must('mount -t tmpfs none /mnt; touch /mnt/old')
+        self.addCleanup(testing.shell, 'umount /mnt')
+        self.assertEqual(
+            self.left_by('mkdir /var/lib/x; rm /mnt/old; touch /mnt/new /root/x; '
+                         'touch /var/cache/x; rm /var/cache/x'),
+            [f'host: left behind: a file, {name}'
+             for name in ('/mnt/new', '/mnt/old', '/root/x', '/var/lib/x/')])
+        self.assertEqual(os.listdir('/mnt'), ['old'])
+
+    def test_a_file_that_is_mounted_is_not_written_to(self):
+        place = self.scratch()
+        self.must(f'echo mine >{place}/hosts; mount --bind {place}/hosts /etc/hosts')
+        self.addCleanup(testing.shell, 'umount /etc/hosts')
+        self.assertEqual(self.left_by('! echo other >/etc/hosts'),
+                         ['sh: 1: cannot create /etc/hosts: Read-only file system'])
+        self.assertEqual(testing.contents('/etc/hosts'), 'mine\n')
+
+    def test_a_copy_of_a_directory_is_spoilt_and_the_project_is_not(self):
+        self.must('mkdir -p build/host-test/below; echo mine >build/host-test/file')
+        self.addCleanup(testing.shell, 'rm -r build/host-test')
+        result = testing.shell(
+            f"{HOST} --copy build/host-test sh -c 'cat build/host-test/file; "
+            "rmdir build/host-test/below; echo other >build/host-test/file; touch build/other'")
+        self.assertEqual(result.out, 'mine\n')
+        self.assertEqual(result.err, "touch: cannot touch 'build/other': Read-only file system\n")
+        self.assertEqual(testing.contents('build/host-test/file'), 'mine\n')
+        self.assertTrue(os.path.isdir('build/host-test/below'))
+
+    def test_only_a_directory_of_the_project_is_copied(self):
+        for path in ('/etc', 'Makefile', 'nosuch', '.'):
+            with self.subTest(path):
+                result = testing.shell(f'{HOST} --copy {path} true')
+                self.assertEqual((result.status, result.out), (2, ''))
+                self.assertTrue(result.err.endswith(f'{path} is no directory in this project\n'))
+
+    def test_what_umount_makes_for_itself_is_not_left_by_anybody(self):
+        result = testing.shell(
+            "unshare --mount sh -c 'mount -t tmpfs none /run; "
+            'scripts/host/host sh -c "mount -t tmpfs none /mnt; umount /mnt"\'')
+        self.assertEqual((result.status, result.err), (0, ''))
+
+    def test_a_signal_ends_that_host(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(number):
+                throwaway = self.running('scripts/host/host sleep 1000')
+                self.assertTrue(testing.comes_to_run(throwaway.pid, 'sleep'))
+                group = f'find /sys/fs/cgroup -name throwaway-{throwaway.pid}'
+                self.assertNotEqual(testing.shell(group).out, '')
+                throwaway.send_signal(number)
+                self.assertEqual(testing.finish(throwaway), 128 + number)
+                self.assertEqual(testing.shell(group).out, '')
+
+
+if __name__ == '__main__':
+    testing.main()

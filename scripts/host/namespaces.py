@@ -1,0 +1,74 @@
+"""The system calls that make a host out of a process: namespaces(7), mounts, and a process that
+ends with its parent."""
+
+import collections
+import ctypes
+import os
+import re
+import signal
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
+CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
+MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC = 1, 32, 0x1000, 0x4000
+MS_PRIVATE, MS_SHARED = 1 << 18, 1 << 20
+# Flags of a mount that have the same number in statvfs(3).
+KEPT = os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_NODIRATIME
+MNT_DETACH, PR_SET_PDEATHSIG = 2, 1
+Mount = collections.namedtuple('Mount', 'number root point options kind source super_options')
+
+
+def call(name, *arguments):
+    """Calls a function of the C library that sets errno; OSError if it fails."""
+    result = getattr(LIBC, name)(*arguments)
+    if result == -1:
+        errno = ctypes.get_errno()
+        raise OSError(errno, f'{name}: {os.strerror(errno)}')
+    return result
+
+
+def unshare(flags):
+    """unshare(2)."""
+    call('unshare', flags)
+
+
+def mount(source, target, kind, flags, options=None):
+    """mount(2)."""
+    words = [word and os.fsencode(word) for word in (source, target, kind)]
+    call('mount', *words, ctypes.c_ulong(flags), options and os.fsencode(options))
+
+
+def bind(source, target, flags=0):
+    """Shows a file or a directory at another path, too."""
+    mount(source, target, None, MS_BIND | flags)
+
+
+def make_read_only(point):
+    """A mount, not its file system: it stays writable elsewhere. Its other flags stay."""
+    mount(None, point, None,
+          MS_REMOUNT | MS_BIND | MS_RDONLY | os.statvfs(point).f_flag & KEPT)
+
+
+def unmount(point):
+    """Takes a mount away, also if a process uses it."""
+    call('umount2', os.fsencode(point), MNT_DETACH)
+
+
+def spread_mounts(how):
+    """How all mounts spread to other namespaces from now on: MS_PRIVATE or MS_SHARED."""
+    mount(None, '/', None, MS_REC | how)
+
+
+def die_with_parent():
+    """The kernel kills this process when its parent ends."""
+    call('prctl', PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def mounts():
+    """Those of this process: see proc_pid_mountinfo(5)."""
+    def unescaped(path):
+        return re.sub(r'\\([0-7]{3})', lambda found: chr(int(found[1], 8)), path)
+    with open('/proc/self/mountinfo', encoding='utf-8', errors='surrogateescape') as file:
+        for line in file:
+            before, after = [part.split(' ') for part in line.rstrip('\n').split(' - ', 1)]
+            yield Mount(before[0], unescaped(before[3]), unescaped(before[4]), before[5], *after)
