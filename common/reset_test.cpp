@@ -521,8 +521,8 @@ TEST_CASE("each program that reset tidies up after marks and holds its own") {
               "grep -rlI 'with leftovers.held_directory' scripts | sort")
             .out ==
         "scripts/lab/boot\nscripts/ci/mutants\nscripts/host/leftovers.py\n"
-        "scripts/matrix/run.py\nscripts/host/host\n"
-        "scripts/host/leftovers_test.py\nscripts/texts/sandbox.py\n");
+        "scripts/host/host\nscripts/host/leftovers_test.py\n"
+        "scripts/matrix/run.py\nscripts/texts/sandbox.py\n");
   CHECK(
       shell(
           "grep -rlI --exclude='*.md' '[.]box-leftover' scripts steps/08-all | "
@@ -530,7 +530,7 @@ TEST_CASE("each program that reset tidies up after marks and holds its own") {
           .out ==
       "scripts/ci/mutants\nscripts/host/leftovers.py\n"
       "scripts/host/leftovers_test.py\nscripts/lab/boot\n"
-      "scripts/matrix/run.py\nscripts/reset\nsteps/08-all/container.sh\n");
+      "scripts/reset\nsteps/08-all/container.sh\n");
 }
 
 TEST_SUITE_END();

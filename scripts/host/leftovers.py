@@ -175,9 +175,9 @@ class Numbers:
     def cgroups(cls, words=()):
         """The cgroups of our containers, and those with one of these names. On v1 there is a tree
         for each controller."""
-        for mount in namespaces.mounts():
-            if mount.kind in ('cgroup', 'cgroup2'):
-                for path, _, _ in os.walk(mount.point):
-                    name = os.path.basename(path)
-                    if name in words or name.startswith('box-') and cls.has(name[4:]):
-                        yield path
+        for point in {mount.point for mount in namespaces.mounts()
+                      if mount.kind in ('cgroup', 'cgroup2')}:
+            for path, _, _ in os.walk(point):
+                name = os.path.basename(path)
+                if name in words or name.startswith('box-') and cls.has(name[4:]):
+                    yield path

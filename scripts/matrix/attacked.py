@@ -18,33 +18,12 @@ import sys
 import tempfile
 import threading
 
+from host.namespaces import LIBC, call, die_with_parent
+
 USER = 54321  # An id that nobody has.
 # A file of the host's. Not below /tmp, where what a step mounts would hide it.
 SECRET = '/mnt/secret'
 HITS, REFUSED, OWN, BROKEN = 'hits the host', 'refused', 'its own', 'broken'
-LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def call(name, *arguments):
-    """A function of the C library's that sets errno, checked."""
-    result = getattr(LIBC, name)(*arguments)
-    if result == -1:
-        errno = ctypes.get_errno()
-        raise OSError(errno, f'{name}: {os.strerror(errno)}')
-    return result
-
-
-CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x4000000, 0x8000000
-CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
-MS_REC, MS_PRIVATE, MS_SHARED = 0x4000, 1 << 18, 1 << 20
-
-
-def share_mounts(how):
-    call('mount', None, b'/', None, ctypes.c_ulong(MS_REC | how), None)
-
-
-def die_with_parent():
-    call('prctl', 1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def make_disk(path, text):

@@ -1,26 +1,23 @@
 """Runs the attacks: makes a host for each cell, has it attacked there, and tidies up."""
 
 import contextlib
-import ctypes
-import fcntl
-import glob
 import json
 import os
-import random
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import traceback
 
+from host import leftovers
+from host.namespaces import (
+    CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, MS_PRIVATE, MS_SHARED,
+    die_with_parent, mount, spread_mounts, unshare)
 from matrix import attacks
 from matrix.attacked import (
-    BROKEN, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, MS_PRIVATE,
-    MS_SHARED, SECRET, USER, Cell, DeferSigterm, Host, add_key, call, die_with_parent, make_disk,
-    read, share_mounts)
+    BROKEN, SECRET, USER, Cell, DeferSigterm, Host, add_key, make_disk, read)
 from matrix.attacks import ROWS, STEPS
 
 TIMEOUT_SECONDS = 30  # For one attack, on a slow machine too.
@@ -35,9 +32,9 @@ def play(place, who, step, attack):
     def give_up(*_):
         raise TimeoutError(f'no answer in {TIMEOUT_SECONDS} seconds')
     signal.signal(signal.SIGALRM, give_up)
-    call('unshare', CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET)
-    share_mounts(MS_PRIVATE)
-    share_mounts(MS_SHARED)  # As systemd does, so that one that spreads is seen.
+    unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET)
+    spread_mounts(MS_PRIVATE)
+    spread_mounts(MS_SHARED)  # As systemd does, so that one that spreads is seen.
     socket.sethostname('host')
     signal.alarm(TIMEOUT_SECONDS)
     try:
@@ -90,45 +87,23 @@ def run_cell(place, who, step, attack):
     return Cell(*json.loads(text))
 
 
-LAST_PID = '/proc/sys/kernel/ns_last_pid'
-
-
-def take_high_numbers():
-    """Our processes are not to have the numbers of others' outside: the name of a
-    container's cgroup is made of one. Returns the first."""
-    most = int(read('/proc/sys/kernel/pid_max'))
-    first = random.randrange(most // 2, most - 6000)
-    try:
-        with open(LAST_PID, 'w', encoding='ascii') as file:
-            file.write(str(first))
-    except OSError:
-        return None
-    return first
-
-
-def remove_cgroups(first):
+def remove_cgroups():
     """Those that a step has left, if it was killed or is wrong."""
-    if first is None:
-        return
-    numbers = range(first, int(read(LAST_PID)) + 1)
-    for group in glob.glob('/sys/fs/cgroup/**/box-*', recursive=True):
-        number = group.rpartition('-')[2]
-        # The second group for a number has 1 << 22 more in its name.
-        if number.isdigit() and int(number) % (1 << 22) in numbers:
+    if leftovers.Numbers.first:
+        for group in sorted(leftovers.Numbers.cgroups(), reverse=True):
             print(f'matrix: a step has left {group}', file=sys.stderr)
             with contextlib.suppress(OSError):
                 os.rmdir(group)
 
 
 def run_matrix(place, options, report):
-    """PID 1 of the host's PID namespace."""
-    share_mounts(MS_PRIVATE)
-    call('mount', b'proc', b'/proc', b'proc', ctypes.c_ulong(0), None)
-    call('mount', b'secret', os.path.dirname(SECRET).encode(), b'tmpfs', ctypes.c_ulong(0),
-         b'mode=755')
+    """Makes what all cells have in common, and runs one after the other."""
+    spread_mounts(MS_PRIVATE)
+    mount('proc', '/proc', 'proc', 0)
+    mount('secret', os.path.dirname(SECRET), 'tmpfs', 0, 'mode=755')
     with open(SECRET, 'w', encoding='ascii') as file:
         file.write('secret-' + secrets.token_hex(8))
-    first = take_high_numbers()
+    leftovers.Numbers.take()
     attacks.DISK = make_disk(place + '/disk', read(SECRET))
     try:
         add_key('probe', 'x')
@@ -146,7 +121,7 @@ def run_matrix(place, options, report):
                     report.write(json.dumps(cell._replace(not_decided=reason)) + '\n')
                     report.flush()
     finally:
-        remove_cgroups(first)
+        remove_cgroups()
 
 
 # Why an ordinary user can have no user namespace here.
@@ -190,64 +165,46 @@ def run_all(options):
     USERS = lacks_users()
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    place = tempfile.mkdtemp(prefix=f'matrix.{os.getpid()}.', dir='/tmp')
-    # So scripts/reset knows it as ours, and sees that it is in use.
-    with open(place + '/.box-leftover', 'x', encoding='ascii',
-              opener=lambda path, flags: os.open(path, flags, 0o600)) as mark:
-        mark.write(os.path.basename(place) + '\n')
-    fcntl.flock(os.open(place, os.O_RDONLY), fcntl.LOCK_SH)
     cells = []
-    guard = None
-    try:
-        furnish(place, options.build)
-        result, report = os.pipe()
-        guard = os.fork()
-        if guard == 0:
-            os.close(result)
-            run_guard(place, options, report)
-        os.close(report)
-        with os.fdopen(result, encoding='utf-8') as file:
-            for line in file:
-                cells.append(Cell(*json.loads(line)))
-                if sys.stderr.isatty():
-                    print(f'\r{len(cells)} cells', end='\r', file=sys.stderr)
-        if os.waitpid(guard, 0)[1] != 0:
-            sys.exit('matrix: the host could not be made, or ended')
-        guard = None
-    finally:
-        if guard:
-            with contextlib.suppress(ProcessLookupError, ChildProcessError):
-                os.kill(guard, signal.SIGTERM)
-                os.waitpid(guard, 0)
-        shutil.rmtree(place)
+    first = None
+    with leftovers.held_directory(f'matrix.{os.getpid()}.', '/tmp') as place:
+        try:
+            furnish(place, options.build)
+            result, report = os.pipe()
+            unshare(CLONE_NEWPID)
+            first = os.fork()
+            if first == 0:
+                os.close(result)
+                be_first(place, options, report)
+            os.close(report)
+            with os.fdopen(result, encoding='utf-8') as file:
+                for line in file:
+                    cells.append(Cell(*json.loads(line)))
+                    if sys.stderr.isatty():
+                        print(f'\r{len(cells)} cells', end='\r', file=sys.stderr)
+            ended = os.waitpid(first, 0)[1]
+            first = None
+            if ended != 0:
+                sys.exit('matrix: the host could not be made, or ended')
+        finally:
+            if first:
+                with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                    os.kill(first, signal.SIGTERM)
+                    os.waitpid(first, 0)
     return cells
 
 
-def run_guard(place, options, report):
-    """The parent of PID 1: itself still in the PID namespace outside."""
+def be_first(place, options, report):
+    """PID 1 of the host's PID namespace."""
     status = 1
     try:
         os.setsid()  # A ^C is for who tidies up, and that one passes it on.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         die_with_parent()
-        call('unshare', CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET)
-        first = os.fork()
-        if first == 0:
-            die_with_parent()
-            with os.fdopen(report, 'w', encoding='utf-8') as file:
-                run_matrix(place, options, file)
-            status = 0
-            os._exit(status)
-        os.close(report)
-
-        def pass_on(*_):
-            os.kill(first, signal.SIGTERM)
-        signal.signal(signal.SIGTERM, pass_on)
-        ended = os.waitpid(first, 0)[1]
-        if os.WIFSIGNALED(ended):
-            print(f'matrix: the host was killed by signal {os.WTERMSIG(ended)}',
-                  file=sys.stderr)
-        status = 0 if ended == 0 else 1
+        unshare(CLONE_NEWNS | CLONE_NEWNET)
+        with os.fdopen(report, 'w', encoding='utf-8') as file:
+            run_matrix(place, options, file)
+        status = 0
     except Exception:  # pylint: disable=broad-except
         traceback.print_exc()
     finally:
