@@ -43,7 +43,7 @@ def own_lines(text, name):
 @functools.cache
 def cases(suite):
     out = subprocess.run(
-        [f'{BUILD}/tests', '--no-skip', '--list-test-cases', f'--test-suite={suite}'],
+        [f'{BUILD}/step-tests', '--no-skip', '--list-test-cases', f'--test-suite={suite}'],
         stdout=subprocess.PIPE, text=True, check=True).stdout
     return [line for line in out.splitlines() if line.endswith((' (root)', ' (user)'))]
 
@@ -57,7 +57,7 @@ def run_case(step, suite, name):
     if suite[:2] in STEPS:  # Whose promise it keeps, too.
         environment[f'STEP_{suite[:2]}'] = program(step)
     outcome = run(  # In names, a comma would end a pattern.
-        [f'{BUILD}/tests', f'--test-suite={suite}', '--test-case=' + name.replace(',', '?'),
+        [f'{BUILD}/step-tests', f'--test-suite={suite}', '--test-case=' + name.replace(',', '?'),
          '--reporters=xml'], root=name.endswith(' (root)'), **environment)
     status, log, err, left = outcome
     said = own_lines(err, STEPS[step])
