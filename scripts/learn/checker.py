@@ -11,13 +11,14 @@ import secrets
 import subprocess
 import xml.etree.ElementTree as xml
 
-from learn.files import BUILD, STEPS, program, read
+from learn.files import BUILD, STEPS, STEP_TESTS, program, read
 from learn.task import wanted
 from learn.throwaway import (GIVE_UP, LEFT, MOST_OUTPUT, TIMEOUT_SECONDS, Root, renew_rootfs,
                              rootfs, run, short)
-from learn.wording import PROMISES_OF_EARLIER_STEPS, in_words
 
-Promise = collections.namedtuple('Promise', 'name verdict saw said')
+# One of a test has that test's pieces of the task, and its sentence for when it is broken.
+Promise = collections.namedtuple('Promise', 'name verdict saw said pieces fails',
+                                 defaults=[[], ''])
 
 FIRST_TIMEOUT_SECONDS = int(os.environ.get('LEARN_TIMEOUT') or 30)  # For an echo.
 MOST_WITHOUT_END = 3  # Tests that have no end: nobody waits for more.
@@ -41,46 +42,64 @@ def own_lines(text, name):
 
 
 @functools.cache
-def cases(suite):
-    out = subprocess.run(
-        [f'{BUILD}/step-tests', '--no-skip', '--list-test-cases', f'--test-suite={suite}'],
-        stdout=subprocess.PIPE, text=True, check=True).stdout
-    return [line for line in out.splitlines() if line.endswith((' (root)', ' (user)'))]
+def all_tests():
+    """What each test of the steps says of itself: see Promise in steps/tests/host.hpp."""
+    return json.loads(subprocess.run([STEP_TESTS, '--promises'], stdout=subprocess.PIPE,
+                                     check=True).stdout)
 
 
-def run_case(step, suite, name):
+def keeps(step, kept):
+    """Whether a step is one of "03-06 08", for example."""
+    ranges = [part.partition('-') for part in kept.split()]
+    return any(first <= step <= (last or first) for first, _, last in ranges)
+
+
+def run_test(step, test):
+    """Its promise."""
+    name, suite = test['name'], test['suite']
+
+    def promise(verdict, saw, said):
+        return Promise(name, verdict, saw, said, test['pieces'], test['fails'])
+
     if name.endswith(' (root)') and not Root.find():
-        return Promise(name, UNCHECKED, 'it takes root, and there is no sudo here', [])
+        return promise(UNCHECKED, 'it takes root, and there is no sudo here', [])
     environment = {f'STEP_{step}': program(step), 'SHOW_ERRORS': '1',
                    'ONLY_STEP': STEPS[step],  # In place of all.
                    'TEST_ROOTFS': rootfs()}
     if suite[:2] in STEPS:  # Whose promise it keeps, too.
         environment[f'STEP_{suite[:2]}'] = program(step)
     outcome = run(  # In names, a comma would end a pattern.
-        [f'{BUILD}/step-tests', f'--test-suite={suite}', '--test-case=' + name.replace(',', '?'),
+        [STEP_TESTS, f'--test-suite={suite}', '--test-case=' + name.replace(',', '?'),
          '--reporters=xml'], root=name.endswith(' (root)'), **environment)
     status, log, err, left = outcome
     said = own_lines(err, STEPS[step])
     if status is None:
-        return Promise(name, BROKEN, no_end(outcome, TIMEOUT_SECONDS), said)
+        return promise(BROKEN, no_end(outcome, TIMEOUT_SECONDS), said)
     try:
         tree = xml.fromstring(re.sub('[\x00-\x08\x0b-\x1f]', '?', log))
-        case = next(one for one in tree.iter('TestCase') if one.get('skipped') != 'true')
+        case = next(one for one in tree.iter('TestCase') if one.get('name') == name)
     except (xml.ParseError, StopIteration):
-        return Promise(name, BROKEN, f'the test ended without a result, with status {status}: ' +
+        return promise(BROKEN, f'the test ended without a result, with status {status}: ' +
                        short(err), said)
+    if case.get('skipped') == 'true':
+        return promise(UNCHECKED, 'it cannot be tried on this host', said)
     passed = case.find('OverallResultsAsserts').get('test_case_success') == 'true'
     if status == 0 and passed and not left:
-        return Promise(name, HOLDS, '', said)
-    saws = [' '.join([in_words(one.findtext('Original', ''), one.findtext('Expanded', ''))] +
-                     [f'({short(info.text or "").replace(" := ", ": ")})'
-                      for info in one.iter('Info')])
-            for one in case.iter('Expression') if one.get('success') == 'false']
+        return promise(HOLDS, '', said)
+    saws = [failed_check(one) for one in case.iter('Expression') if one.get('success') == 'false']
     saws += [short(one.findtext('Text', '')) for one in case.iter('Message')
              if one.get('type') != 'WARNING']
     saws += ['the test broke off: ' + short(one.text or '') for one in case.iter('Exception')]
     saws += told_left(left)
-    return Promise(name, BROKEN, '\n'.join(list(dict.fromkeys(saws))[:3]) or 'it failed', said)
+    return promise(BROKEN, '\n'.join(list(dict.fromkeys(saws))[:3]) or 'it failed', said)
+
+
+def failed_check(expression):
+    """What it says of itself, what was found and expected, and where it stands."""
+    words = [info.text or '' for info in expression.iter('Info')]
+    words.append(expression.findtext('Expanded', ''))
+    return (f'{"; ".join(map(short, words))} '
+            f'[{expression.get("filename")}:{expression.get("line")}]')
 
 
 def told_left(left):
@@ -122,31 +141,23 @@ def runs_at_all(step):
 
 
 def tests(step):
-    """Suite and name: its own, those of earlier steps, and what all programs promise."""
-    for name in cases(STEPS[step]):
-        yield STEPS[step], name
-    for suite, steps, begin in PROMISES_OF_EARLIER_STEPS:
-        for name in cases(suite) if step in steps.split() else []:
-            if name in (begin, begin + ' (root)', begin + ' (user)'):
-                yield suite, name
-    for name in cases('contract'):
-        if step >= '03' or name.endswith(' (root)'):
-            yield 'contract', name
+    """Those of the promises that a step keeps: first its own."""
+    return sorted((test for test in all_tests() if keeps(step, test['kept'])),
+                  key=lambda test: test['suite'] != STEPS[step])
 
 
 def run_tests(step, wanted_ones, jobs):
     """Each one's name, and how to wait for its promise. Several run at a time."""
-    def run_one(suite, name):
-        promise = run_case(step, suite, name)
+    def run_one(test):
+        promise = run_test(step, test)
         if promise.verdict == BROKEN:
             renew_rootfs()
         return promise
 
     pool = concurrent.futures.ThreadPoolExecutor(jobs)
     try:
-        for name, done in [(name, pool.submit(run_one, suite, name))
-                           for suite, name in wanted_ones]:
-            yield name, done.result
+        for test, done in [(test, pool.submit(run_one, test)) for test in wanted_ones]:
+            yield test['name'], done.result
     finally:
         GIVE_UP.set()
         pool.shutdown(cancel_futures=True)
@@ -175,7 +186,7 @@ OTHERWISE = {
 def attacks(step, only, topics):
     """The probes: all that attack the course's own step in vain."""
     rows = {key: row for key, row in expected(step).items()
-            if row.verdict != 'hits the host' and wanted(attack_name(key, row), only, topics)}
+            if row.verdict != 'hits the host' and wanted(attack_name(key, row), [], only, topics)}
     if not rows:
         return
     if not Root.find():
@@ -214,11 +225,13 @@ def attacks(step, only, topics):
                   '\n'.join(told_left(left)), [])
 
 
-def all_names(step):
+def is_any_wanted(step, only, topics):
+    """Whether --only means any promise of a step."""
     always = [f'{words} ({who})' for words in (RUNS, LEAVES_NOTHING) for who in ('root', 'user')]
-    return always + [AFTERWARDS] + [name for _, name in tests(step)] + [
-        attack_name(key, row) for key, row in expected(step).items()
-        if row.verdict != 'hits the host']
+    attacked = [attack_name(key, row) for key, row in expected(step).items()
+                if row.verdict != 'hits the host']
+    return (any(wanted(name, [], only, topics) for name in [*always, AFTERWARDS, *attacked]) or
+            any(wanted(test['name'], test['pieces'], only, topics) for test in tests(step)))
 
 
 def attack_name(key, row):
@@ -236,7 +249,7 @@ def promises(step, only, topics, jobs, waits):
                       'nothing', [])
         return
     endless = 0
-    chosen = [(suite, name) for suite, name in tests(step) if wanted(name, only, topics)]
+    chosen = [test for test in tests(step) if wanted(test['name'], test['pieces'], only, topics)]
     for name, result in run_tests(step, chosen, jobs):
         waits(name)
         promise = result()

@@ -8,6 +8,7 @@ STEPS = {os.path.basename(os.path.dirname(path))[:2]: os.path.basename(os.path.d
          for path in sorted(glob.glob(glob.escape(TOP) + '/steps/*/main.cpp'))}
 MY = os.environ.get('MY', 'my')
 BUILD = 'build'
+STEP_TESTS = BUILD + '/step-tests'
 # What start says, too, before anything is written.
 BLANK = len((TOP + MY).split()) > 1 and \
     f'the tests take {TOP} for two words: move it to a path without a blank'

@@ -6,6 +6,7 @@ sums all.
   needs   root, else most are skipped; make build test-programs rootfs
 """
 
+import collections
 import glob
 import os
 import re
@@ -16,6 +17,8 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from host import testing
+from learn import checker
+from learn.task import task, wanted
 
 STEPS = {os.path.basename(path)[:2]: path
          for path in sorted(glob.glob(glob.escape(testing.TOP) + '/steps/0*'))}
@@ -73,7 +76,9 @@ class Checks(Learner):
         self.assertEqual(self.learn('start 01').status, 0)
         self.assertTrue(testing.contents(self.mine('01')).startswith('// Step 01: your task.\n'))
         out = self.fails('check 01 --only rootfs')
-        self.assertIn('- does not hold  / is the rootfs (root)\n', out)
+        self.assertIn('- does not hold  / is the rootfs (root)\n'
+                      '                   We list / in the container and expect', out)
+        self.assertRegex(out, r'\n {19}\S.* == .* \[steps/01-chroot/test\.cpp:\d+\]\n')
         self.assertIn('Next: Another /. make hint-01 helps.\n', out)
 
     def test_the_courses_own_solution_holds_and_progress_shows_it(self):
@@ -128,8 +133,9 @@ class Checks(Learner):
         self.spoil('07', 'tell_of_kills(groups);', 'if (status != 0) std::quick_exit(status);')
         out = self.fails("check 07 --only 'exit status'")
         self.assertIn('+ holds          it leaves nothing on the host (root)\n', out)
-        self.assertIn("- does not hold  the exit status is the command's own (root)\n"
-                      '                   a cgroup is left on the host\n', out)
+        self.assertRegex(out, "\n- does not hold  the exit status is the command's own \\(root\\)\n"
+                              r'( {19}.*\n)+? {19}a cgroup is left on the host; \+ /.*/box-')
+        self.assertIn('look at: The group\n', out)
 
     @testing.asks_no_kernel
     def test_what_ends_all_processes_ends_those_of_a_host_made_for_it(self):
@@ -213,6 +219,48 @@ int main(int argc, char** argv) {
         self.assertIn('\n0 hold, 1 do not, 1 not checked\n', out)
 
 
+class Promises(testing.OnAHost):
+    """What the tests of the steps say of themselves."""
+
+    def setUp(self):
+        self.pieces = {step: [topic.name for topic in task(step)[2]] for step in STEPS}
+
+    @testing.asks_no_kernel
+    def test_each_has_a_name_of_its_own_and_a_sentence(self):
+        names = collections.Counter(test['name'] for test in checker.all_tests())
+        self.assertEqual({name for name, number in names.items() if number > 1}, set())
+        for test in checker.all_tests():
+            with self.subTest(test['name']):
+                self.assertRegex(test['name'], r' \((root|user)\)$')
+                self.assertRegex(test['fails'], r'^[A-Z].* expect.*\.$')
+
+    @testing.asks_no_kernel
+    def test_a_step_keeps_its_own_promises_and_a_piece_of_its_task_makes_them_hold(self):
+        for test in checker.all_tests():
+            with self.subTest(test['name']):
+                kept = [step for step in STEPS if checker.keeps(step, test['kept'])]
+                self.assertNotEqual(kept, [])
+                if test['suite'] != 'contract':
+                    self.assertEqual(os.path.basename(STEPS[kept[0]]), test['suite'])
+                    self.assertNotEqual(set(test['pieces']) & set(self.pieces[kept[0]]), set())
+
+    @testing.asks_no_kernel
+    def test_each_piece_is_one_of_a_task_and_each_of_a_task_has_a_promise(self):
+        of_tasks = collections.Counter(name for names in self.pieces.values() for name in names)
+        self.assertEqual(set(of_tasks.values()), {1})  # No two have one name.
+        self.assertEqual({name for test in checker.all_tests() for name in test['pieces']},
+                         set(of_tasks))
+
+    def test_the_steps_that_keep_a_promise_are_ranges_and_single_ones(self):
+        self.assertEqual([step for step in STEPS if checker.keeps(step, '03-05 08')],
+                         ['03', '04', '05', '08'])
+
+    def test_a_promise_of_two_pieces_is_one_of_the_last(self):
+        topics, pieces = task('02')[2], self.pieces['02'][:2]
+        self.assertEqual([name for name in self.pieces['02'] if
+                          wanted('any (root)', pieces, name, topics)], pieces[1:])
+
+
 class Tasks(Learner):
     @testing.asks_no_kernel
     def test_each_step_has_a_task_and_hints_of_four_rungs(self):
@@ -244,7 +292,7 @@ class Tasks(Learner):
     def test_where_nothing_could_be_checked_there_are_all_hints_in_turn(self):
         self.assertEqual(self.learn('start 02').status, 0)
         testing.write(self.memory(), '''{"hints": {}, "checks": {"02": {
-            "of": "", "broken": [], "seen": [], "needs_root": 27}}}''')
+            "of": "", "broken": [], "seen": {}, "needs_root": 27}}}''')
         for topic in ('Numbers of its own', 'A /proc that matches', 'The mount that stays'):
             for rung in '1234':
                 out = self.learn('hint 02').out

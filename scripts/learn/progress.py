@@ -17,7 +17,8 @@ def recall():
         memory = json.loads(read(MEMORY))
         return {'hints': dict(memory['hints']),
                 'checks': {step: check for step, check in memory['checks'].items()
-                           if {'of', 'broken', 'seen', 'needs_root'} <= check.keys()}}
+                           if {'of', 'broken', 'seen', 'needs_root'} <= check.keys() and
+                           isinstance(check['seen'], dict)}}
     return {'checks': {}, 'hints': {}}
 
 
@@ -30,7 +31,8 @@ def fingerprint(step):
 
 
 def as_remembered(promise):
-    return {'name': promise.name, 'saw': promise.saw, 'said': '\n'.join(promise.said)}
+    return {'name': promise.name, 'saw': promise.saw, 'said': '\n'.join(promise.said),
+            'pieces': promise.pieces}
 
 
 def brought_up_to_date(earlier, some):
@@ -41,7 +43,7 @@ def brought_up_to_date(earlier, some):
     broken = [one for one in earlier['broken'] if one['name'] not in some['seen']]
     same = earlier['of'] == some['of']
     return dict(earlier if same else some, of=some['of'] if same else '',
-                broken=broken + some['broken'], seen=sorted({*earlier['seen'], *some['seen']}))
+                broken=broken + some['broken'], seen={**earlier['seen'], **some['seen']})
 
 
 def progress():

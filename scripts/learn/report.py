@@ -1,11 +1,12 @@
 """Prints promises, and says what to do next."""
 
 import sys
+import textwrap
 
 from learn.checker import BROKEN, HOLDS, UNCHECKED
 from learn.files import STEPS
 from learn.progress import as_remembered
-from learn.task import next_topic, topic_of
+from learn.task import next_topic, piece_of_earlier_step, topic_of
 
 COLOURS = {HOLDS: '32', BROKEN: '31;1', UNCHECKED: '33'}
 
@@ -16,13 +17,17 @@ def printable(text):
 
 
 def tell(promise, topics, told):
-    """A reason for not checking, or a line that the program said, is told once: `told` has
-    those of earlier promises."""
+    """A reason for not checking, the sentence of a test, or a line that the program said, is
+    told once: `told` has those of earlier promises."""
     sign = {HOLDS: '+', BROKEN: '-', UNCHECKED: '?'}[promise.verdict]
     verdict = f'{sign} {promise.verdict:<14}'
     if sys.stdout.isatty():
         verdict = f'\033[{COLOURS[promise.verdict]}m{verdict}\033[0m'
     print(f'{verdict} {promise.name}')
+    if promise.verdict == BROKEN and promise.fails not in told:
+        for line in textwrap.wrap(promise.fails, 80):
+            print(f'                   {line}')
+        told.add(promise.fails)
     if promise.verdict == BROKEN or promise.saw not in told:
         for line in promise.saw.splitlines():
             print(f'                   {printable(line)}')
@@ -33,8 +38,9 @@ def tell(promise, topics, told):
                 print(f'                   it said: {printable(line)}')
         told.update(promise.said)
         topic = topic_of(as_remembered(promise), topics)
-        if topic:
-            print(f'                   look at: {topic.name}')
+        place = topic.name if topic else piece_of_earlier_step(promise)
+        if place:
+            print(f'                   look at: {place}')
     sys.stdout.flush()
 
 

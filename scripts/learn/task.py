@@ -10,8 +10,15 @@ import sys
 from learn.files import BLANK, STEPS, before, course, mine, read, write
 from learn.progress import recall, remember
 
-# A piece of work in a step: four hints, and which promises it makes hold.
-Topic = collections.namedtuple('Topic', 'name promises also hints')
+# A piece of work in a step: four hints, and what they help with beside the tests that name it:
+# attacks, or what is left behind, and words in what the program says.
+Topic = collections.namedtuple('Topic', 'name helps_with says hints')
+
+
+def marked(text, key):
+    """The words in a comment as <!-- for: attack kill | attack mount -->."""
+    found = re.search(f'^<!-- {key}: (.*?) -->$', text, re.M | re.S)
+    return re.split(r'\s+\|\s+', found[1]) if found else []
 
 
 def task(step):
@@ -22,32 +29,43 @@ def task(step):
     words = re.sub(r'^```cpp\n.*?^```\n|^# [^\n]*\n', '', head, flags=re.M | re.S)
     topics = []
     for part in rest:
-        promises = re.search(r'^<!-- for: (.*?) -->$', part, re.M | re.S).group(1)
-        also = re.search(r'^<!-- also: (.*?) -->$', part, re.M | re.S)  # Of several pieces.
         hints = re.findall(r'^\d\. (.*?)(?=^\d\. |\Z)', part, re.M | re.S)
-        topics.append(Topic(part.split('\n', 1)[0],
-                            re.split(r'\s+\|\s+', promises),
-                            re.split(r'\s+\|\s+', also.group(1)) if also else [],
+        topics.append(Topic(part.split('\n', 1)[0], marked(part, 'for'), marked(part, 'says'),
                             [hint.strip().replace('\n   ', '\n') for hint in hints]))
     return words.strip(), start.group(1) if start else None, topics
 
 
+def first_in(text, topics, key):
+    """The topics that have words in a text: at most one, whose words come first."""
+    found = [(text.index(words), number) for number, topic in enumerate(topics)
+             for words in getattr(topic, key) if words in text]
+    return [topics[min(found)[1]]] if found else []
+
+
+def topics_of(name, pieces, topics):
+    """A test says its pieces; an attack is in the task."""
+    return [topic for topic in topics if topic.name in pieces] if pieces else \
+        first_in(name, topics, 'helps_with')
+
+
 def topic_of(promise, topics):
-    """By the promise's name; but what the program itself complains of comes first."""
-    for text in (promise['said'], promise['name'], promise['saw']):
-        found = [(text.index(words), number) for number, topic in enumerate(topics)
-                 for words in topic.promises if words in text]
-        if found:
-            return topics[min(found)[1]]
-    return None
+    """Where there is help; but what the program itself complains of comes first."""
+    return next(iter([*first_in(promise['said'], topics, 'says'),
+                      *topics_of(promise['name'], promise['pieces'], topics),
+                      *first_in(promise['saw'], topics, 'helps_with')]), None)
 
 
-def wanted(name, only, topics):
-    """Whether --only means this promise: by its line, or by its piece of work."""
-    piece = topic_of({'said': '', 'name': name, 'saw': ''}, topics)
+def wanted(name, pieces, only, topics):
+    """Whether --only means this promise: by its line, or by the last of its pieces of work,
+    without which it cannot hold."""
     return only in name or any(
-        only in topic.name and (topic == piece or any(words in name for words in topic.also))
-        for topic in topics)
+        only in topic.name for topic in topics_of(name, pieces, topics)[-1:])
+
+
+def piece_of_earlier_step(promise):
+    """As in "The maps, of step 03"; None if the task of no step has a piece of this promise."""
+    return next((f'{topic.name}, of step {step}' for step in STEPS for topic in task(step)[2]
+                 if topic.name in promise.pieces), None)
 
 
 # ---- Starting ----
@@ -133,7 +151,8 @@ def topic_to_hint_at(step, topics, memory):
         return next((topic for topic in topics
                      if given.get(topic.name, 0) < len(topic.hints)), None)
     if not check['broken'] and not check['of']:
-        seen = [topic_of({'said': '', 'name': name, 'saw': ''}, topics) for name in check['seen']]
+        seen = [topic for name, pieces in check['seen'].items()
+                for topic in topics_of(name, pieces, topics)]
         return next((topic for topic in topics if topic not in seen), None)
     return next_topic(check['broken'], topics)
 

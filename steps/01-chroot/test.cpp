@@ -4,18 +4,26 @@
 
 #include <csignal>
 
-using host::Caller, host::shell, host::step;
+using host::Caller, host::Fails, host::Kept, host::Pieces, host::shell,
+    host::step;
 
 TEST_SUITE_BEGIN("01-chroot");
 
-TEST_AS_ROOT("/ is the rootfs") {
+PROMISE_AS_ROOT(
+    "/ is the rootfs", Kept{"01-08"}, Pieces{"Another /"},
+    Fails{"We list / in the container and expect the files of the rootfs, and "
+          "no way up by .., because a path to the host is a way out."}) {
   const auto inside = shell(step(Caller::kRoot, "01-chroot") + "ls /");
   CHECK(inside.out == shell("ls " + host::rootfs(Caller::kRoot)).out);
   CHECK(shell(step(Caller::kRoot, "01-chroot") + "pwd").out == "/\n");
   CHECK(shell(step(Caller::kRoot, "01-chroot") + "ls -d /..").out == "/..\n");
 }
 
-TEST_AS_ROOT("a file made outside is seen inside, and the other way round") {
+PROMISE_AS_ROOT(
+    "a file made outside is seen inside, and the other way round",
+    Kept{"01-04"}, Pieces{"Another /"},
+    Fails{"We make a file on the host and one in the container, and expect "
+          "each side to see both, because they share the directory."}) {
   const auto tree = host::scratch("two-ways");
   shell("cp -a " + host::rootfs(Caller::kRoot) + "/. " + tree);
   shell("echo from-outside >" + tree + "/tmp/one");
@@ -25,7 +33,11 @@ TEST_AS_ROOT("a file made outside is seen inside, and the other way round") {
   CHECK(host::contents(tree + "/tmp/two") == "from-inside\n");
 }
 
-TEST_AS_ROOT("its process numbers are the host's") {
+PROMISE_AS_ROOT("its process numbers are the host's", Kept{"01"},
+                Pieces{"Another /"},
+                Fails{"We compare the PID that the command knows with its PID "
+                      "on the host, and expect the same number, because this "
+                      "step changes only the root directory."}) {
   host::Running box{step(Caller::kRoot, "01-chroot") +
                     "sh -c 'echo $$; read wait'"};
   const auto number = box.hear();
@@ -33,14 +45,22 @@ TEST_AS_ROOT("its process numbers are the host's") {
   box.finish();
 }
 
-TEST_AS_ROOT("still open: it kills a process of the host") {
+PROMISE_AS_ROOT(
+    "still open: it kills a process of the host", Kept{"01"},
+    Pieces{"Another /"},
+    Fails{"We kill a process of the host from the container and expect it to "
+          "end, because this step separates no processes yet."}) {
   host::Running victim{"sleep 1000"};
   const auto number = std::to_string(victim.pid());
   shell(step(Caller::kRoot, "01-chroot") + "kill -TERM " + number);
   CHECK(victim.finish() == 128 + SIGTERM);
 }
 
-TEST_AS_USER("chroot takes root, and the program says so") {
+PROMISE_AS_USER("chroot takes root, and the program says so", Kept{"01"},
+                Pieces{"Another /"},
+                Fails{"We run the step as an ordinary user and expect status "
+                      "125 and the error of chroot(2), because a call that is "
+                      "not checked leaves the command on the host."}) {
   const auto result = shell(step(Caller::kUser, "01-chroot") + "true");
   CHECK(result.status == 125);
   CHECK(

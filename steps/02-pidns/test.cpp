@@ -6,7 +6,8 @@
 #include <csignal>
 #include <filesystem>
 
-using host::Caller, host::shell, host::step;
+using host::Caller, host::Fails, host::Kept, host::Pieces, host::shell,
+    host::step;
 namespace fs = std::filesystem;
 
 TEST_SUITE_BEGIN("02-pidns");
@@ -19,19 +20,31 @@ bool has_child(pid_t pid) {
 
 }  // namespace
 
-TEST_AS_ROOT("the command is PID 1, and has another number outside") {
+PROMISE_AS_ROOT(
+    "the command is PID 1, and has another number outside", Kept{"02-07"},
+    Pieces{"Numbers of its own"},
+    Fails{"We ask the command for its PID and expect 1, and another number on "
+          "the host, because the container has a new table of PIDs."}) {
   host::Running box{step(Caller::kRoot, "02-pidns") +
                     "sh -c 'echo $$; read wait'"};
   CHECK(box.hear() == "1");
   CHECK(box.child() > 1);
   const auto status =
       host::contents("/proc/" + std::to_string(box.child()) + "/status");
-  CHECK(status.find("NSpid:\t" + std::to_string(box.child()) + "\t1\n") !=
-        std::string::npos);
+  CHECK_MESSAGE(
+      status.find("NSpid:\t" + std::to_string(box.child()) + "\t1\n") !=
+          std::string::npos,
+      "the command has not PID 1 in one more PID namespace than the host's");
   box.finish();
 }
 
-TEST_AS_ROOT("its PID namespace is another one than the host's") {
+PROMISE_AS_ROOT("its PID namespace is another one than the host's",
+                Kept{"02 05-08"},
+                Pieces{"Numbers of its own", "A /proc that matches",
+                       "/proc and /dev"},
+                Fails{"We read /proc/self/ns/pid on both sides and expect two "
+                      "different namespaces, because processes in one "
+                      "namespace can signal each other."}) {
   const auto inside =
       shell(step(Caller::kRoot, "02-pidns") + "readlink /proc/self/ns/pid");
   CHECK(inside.out.starts_with("pid:["));
@@ -43,26 +56,43 @@ TEST_AS_ROOT("its PID namespace is another one than the host's") {
   shell("umount " + host::rootfs(Caller::kRoot) + "/proc");
 }
 
-TEST_AS_ROOT("ps sees only the container's processes") {
+PROMISE_AS_ROOT(
+    "ps sees only the container's processes", Kept{"02 05-07"},
+    Pieces{"A /proc that matches", "/proc and /dev"},
+    Fails{"We list the numbers in the container's /proc and expect only 1, "
+          "because a procfs must show the PID namespace of the container."}) {
   CHECK(shell(step(Caller::kRoot, "02-pidns") + "sh -c 'echo /proc/[0-9]*'")
             .out == "/proc/1\n");
 }
 
-TEST_AS_ROOT("it cannot name a process of the host, so cannot kill it") {
+PROMISE_AS_ROOT(
+    "it cannot name a process of the host, so cannot kill it", Kept{"02-08"},
+    Pieces{"Numbers of its own"},
+    Fails{"We kill a PID of the host from the container and expect an error, "
+          "because that number must mean nothing in the container."}) {
   host::Running victim{"sleep 1000"};
   const auto number = std::to_string(victim.pid());
   CHECK(shell(step(Caller::kRoot, "02-pidns") + "kill -9 " + number).status ==
         1);
-  CHECK(host::is_alive(victim.pid()));
+  CHECK_MESSAGE(host::is_alive(victim.pid()),
+                "the process of the host was killed");
 }
 
-TEST_AS_ROOT("PID 1 shrugs off its own SIGKILL") {
+PROMISE_AS_ROOT("PID 1 shrugs off its own SIGKILL", Kept{"02-07"},
+                Pieces{"Numbers of its own"},
+                Fails{"PID 1 kills itself and we expect it to go on, because "
+                      "the kernel protects the first process of a PID "
+                      "namespace from its own signals."}) {
   CHECK(
       shell(step(Caller::kRoot, "02-pidns") + "sh -c 'kill -9 $$; echo alive'")
           .out == "alive\n");
 }
 
-TEST_AS_ROOT("the end of PID 1 ends all") {
+PROMISE_AS_ROOT("the end of PID 1 ends all", Kept{"02-08"},
+                Pieces{"Numbers of its own"},
+                Fails{"We kill PID 1 from the host and expect its children to "
+                      "end too, because the end of a container must be the end "
+                      "of all its processes."}) {
   host::Running box{step(Caller::kRoot, "02-pidns") +
                     "sh -c 'sleep 1000 & echo ready; read wait'"};
   CHECK(box.hear() == "ready");
@@ -70,10 +100,15 @@ TEST_AS_ROOT("the end of PID 1 ends all") {
   const auto sleeper = testing::first(host::children(box.child()));
   ::kill(box.child(), SIGKILL);
   CHECK(box.finish() == 128 + SIGKILL);
-  CHECK(!host::is_alive(sleeper));
+  CHECK_MESSAGE(!host::is_alive(sleeper), "a child of PID 1 still runs");
 }
 
-TEST_AS_ROOT("still open: the host's mount table shows its /proc meanwhile") {
+PROMISE_AS_ROOT(
+    "still open: the host's mount table shows its /proc meanwhile", Kept{"02"},
+    Pieces{"A /proc that matches"},
+    Fails{
+        "We look for ROOTFS/proc in the host's mount table and expect it there "
+        "while the container runs, because this step shares that table."}) {
   host::Running box{step(Caller::kRoot, "02-pidns") +
                     "sh -c 'echo ready; read wait'"};
   CHECK(box.hear() == "ready");
@@ -82,7 +117,11 @@ TEST_AS_ROOT("still open: the host's mount table shows its /proc meanwhile") {
   box.finish();
 }
 
-TEST_AS_ROOT("/proc may not be a link, nor be missing") {
+PROMISE_AS_ROOT("/proc may not be a link, nor be missing", Kept{"02"},
+                Pieces{"The mount that stays"},
+                Fails{"We run a rootfs without proc, and one where proc is a "
+                      "link, and expect status 125 and one line, because "
+                      "mount(2) would follow the link."}) {
   const auto tree = host::scratch("linked-proc");
   shell("cp -a '" + host::rootfs(Caller::kRoot) + "/bin' " + tree);
   const auto run = host::step_in(tree, Caller::kRoot, "02-pidns") + "true";

@@ -2,7 +2,8 @@
 
 #include "steps/tests/host.hpp"
 
-using host::Caller, host::must, host::shell, host::step;
+using host::Caller, host::Fails, host::Kept, host::Pieces, host::must,
+    host::shell, host::step;
 
 TEST_SUITE_BEGIN("03-userns");
 
@@ -22,18 +23,30 @@ std::string field(pid_t pid, const std::string& name) {
 
 }  // namespace
 
-TEST_AS_BOTH("inside it is root, outside it is not") {
+PROMISE_AS_BOTH(
+    "inside it is root, outside it is not", Kept{"03-08", "03-06 08"},
+    Pieces{"Waiting for them, and becoming root"},
+    Fails{"We compare the user on both sides and expect 0 with capabilities in "
+          "the container, and an id without rights on the host."}) {
   host::Running box{step(caller, "03-userns") +
                     "sh -c 'id -u; id -g; read wait' 2>/dev/null"};
   CHECK(box.hear() == "0");
   CHECK(box.hear() == "0");
   const auto id = outside_id(caller);
-  CHECK(field(box.child(), "Uid:\t").starts_with(id + "\t" + id + "\t" + id));
-  CHECK(field(box.child(), "CapEff:\t") != "0000000000000000");
+  CHECK_MESSAGE(
+      field(box.child(), "Uid:\t").starts_with(id + "\t" + id + "\t" + id),
+      "on the host the command has other ids than "
+          << id << ": " << field(box.child(), "Uid:\t"));
+  CHECK_MESSAGE(field(box.child(), "CapEff:\t") != "0000000000000000",
+                "the command has no capabilities");
   box.finish();
 }
 
-TEST_AS_ROOT("65536 ids are mapped for root, and no group of the caller's") {
+PROMISE_AS_ROOT("65536 ids are mapped for root, and no group of the caller's",
+                Kept{"03-08"}, Pieces{"The maps"},
+                Fails{"We read the id maps and the groups of root's container "
+                      "and expect 65536 ids from 100000 on and no group, "
+                      "because both give access to files of the host."}) {
   host::Running box{"setpriv --groups 4,24 " +
                     step(Caller::kRoot, "03-userns") +
                     "sh -c 'echo ready; read wait' 2>/dev/null"};
@@ -44,12 +57,18 @@ TEST_AS_ROOT("65536 ids are mapped for root, and no group of the caller's") {
     const auto map = host::contents(proc + name);
     CHECK(map == "         0     100000      65536\n");
   }
-  CHECK(field(box.child(), "Groups:\t").find_first_of("0123456789") ==
-        std::string::npos);
+  const auto groups = field(box.child(), "Groups:\t");
+  CHECK_MESSAGE(groups.find_first_of("0123456789") == std::string::npos,
+                "the command still has groups of the caller: " << groups);
   box.finish();
 }
 
-TEST_AS_USER("an ordinary user maps one id, and has given up setgroups") {
+PROMISE_AS_USER(
+    "an ordinary user maps one id, and has given up setgroups",
+    Kept{"03-06 08"}, Pieces{"The maps"},
+    Fails{
+        "We read the id map of an ordinary user and expect one id and "
+        "setgroups denied, because a group can also deny access to a file."}) {
   host::Running box{step(Caller::kUser, "03-userns") +
                     "sh -c 'echo ready; read wait' 2>/dev/null"};
   CHECK(box.hear() == "ready");
@@ -59,7 +78,12 @@ TEST_AS_USER("an ordinary user maps one id, and has given up setgroups") {
   box.finish();
 }
 
-TEST_AS_ROOT("a file of the host's root stays closed to it") {
+PROMISE_AS_ROOT(
+    "a file of the host's root stays closed to it", Kept{"03-07"},
+    Pieces{"Waiting for them, and becoming root"},
+    Fails{
+        "We read a file with mode 600 of the host's root in the container and "
+        "expect an error, because root in the container is another user."}) {
   const auto tree = host::scratch("secret");
   must("cp -a " + host::rootfs(Caller::kRoot) + "/. " + tree +
        "; echo secret >" + tree + "/etc/secret; chmod 600 " + tree +
@@ -73,7 +97,11 @@ TEST_AS_ROOT("a file of the host's root stays closed to it") {
   CHECK(now.out.empty());
 }
 
-TEST_AS_BOTH("it may not mount, and is told why") {
+PROMISE_AS_BOTH("it may not mount, and is told why", Kept{"03", "03-04"},
+                Pieces{"Its own user namespace"},
+                Fails{"We mount in the container and expect an error, and a "
+                      "note that /proc is missing, because the mount table "
+                      "belongs to the host's user namespace."}) {
   const auto result = shell(step(caller, "03-userns") + "ls /proc");
   CHECK(result.status == 0);
   CHECK(result.out.empty());
@@ -83,19 +111,32 @@ TEST_AS_BOTH("it may not mount, and is told why") {
         0);
 }
 
-TEST_AS_BOTH("it may not change the host's name") {
+PROMISE_AS_BOTH("it may not change the host's name", Kept{"03 08"},
+                Pieces{"Its own user namespace"},
+                Fails{"We change the host name in the container and expect an "
+                      "error, and the old name on the host, because root in "
+                      "the container must not have that right."}) {
   const auto before = shell("uname -n").out;
   CHECK(shell(step(caller, "03-userns") + "hostname gotcha").status == 1);
   CHECK(shell("uname -n").out == before);
 }
 
-TEST_AS_BOTH("a process of the host is out of its reach") {
+PROMISE_AS_BOTH(
+    "a process of the host is out of its reach", Kept{"03-08"},
+    Pieces{"Waiting for them, and becoming root"},
+    Fails{"We kill a process of the host from the container and expect it to "
+          "live, because its PID and its user are not the container's."}) {
   host::Running victim{"sleep 1000"};
   shell(step(caller, "03-userns") + "kill -9 " + std::to_string(victim.pid()));
-  CHECK(host::is_alive(victim.pid()));
+  CHECK_MESSAGE(host::is_alive(victim.pid()),
+                "the process of the host was killed");
 }
 
-TEST_AS_ROOT("a rootfs below a private directory will do") {
+PROMISE_AS_ROOT("a rootfs below a private directory will do", Kept{"03-08"},
+                Pieces{"Waiting for them, and becoming root", "The overlay"},
+                Fails{"We run a rootfs below a directory with mode 700 and "
+                      "expect the command to run, because root enters the "
+                      "rootfs before the child gives up its rights."}) {
   const auto parent = host::scratch("private");
   must("chmod 700 " + parent + "; cp -a " + host::rootfs(Caller::kRoot) + " " +
        parent + "/rootfs");

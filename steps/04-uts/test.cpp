@@ -2,11 +2,15 @@
 
 #include "steps/tests/host.hpp"
 
-using host::shell, host::step;
+using host::Fails, host::Kept, host::Pieces, host::shell, host::step;
 
 TEST_SUITE_BEGIN("04-uts");
 
-TEST_AS_BOTH("it is called box, or as it is told") {
+PROMISE_AS_BOTH(
+    "it is called box, or as it is told", Kept{"04-08", "04-06 08"},
+    Pieces{"Setting it"},
+    Fails{"We ask the container for its host name and expect box, or the NAME "
+          "of --hostname, because programs introduce themselves by it."}) {
   CHECK(shell(step(caller, "04-uts") + "hostname").out == "box\n");
   CHECK(shell(step(caller, "04-uts", "--hostname crate.example") + "hostname")
             .out == "crate.example\n");
@@ -14,7 +18,11 @@ TEST_AS_BOTH("it is called box, or as it is told") {
         "x\n");
 }
 
-TEST_AS_BOTH("it may change its name, and the host keeps its own") {
+PROMISE_AS_BOTH(
+    "it may change its name, and the host keeps its own",
+    Kept{"04-07", "04-06"}, Pieces{"A name of its own"},
+    Fails{"Root in the container changes the host name, and we expect only the "
+          "container's name to change, because the host must keep its own."}) {
   const auto before = shell("uname -n").out;
   CHECK(
       shell(step(caller, "04-uts") + "sh -c 'hostname new && hostname'").out ==
@@ -22,7 +30,11 @@ TEST_AS_BOTH("it may change its name, and the host keeps its own") {
   CHECK(shell("uname -n").out == before);
 }
 
-TEST_AS_BOTH("a name that is none is refused in one line") {
+PROMISE_AS_BOTH("a name that is none is refused in one line", Kept{"04"},
+                Pieces{"Setting it"},
+                Fails{"We pass words to --hostname that cannot be host names "
+                      "and expect status 125 and one line, because the command "
+                      "must not run with a wrong name."}) {
   const std::string long_name(65, 'a');
   for (const std::string name :
        {"''", "a/b", "-a", "'a b'", long_name.c_str()}) {

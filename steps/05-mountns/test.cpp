@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <filesystem>
 
-using host::Caller, host::must, host::shell, host::step;
+using host::Caller, host::Fails, host::Kept, host::Pieces, host::must,
+    host::shell, host::step;
 namespace fs = std::filesystem;
 
 TEST_SUITE_BEGIN("05-mountns");
@@ -31,19 +32,28 @@ std::string copy_of_rootfs(Caller caller, const std::string& name) {
 
 }  // namespace
 
-TEST_AS_BOTH("a mount made inside is not on the host") {
+PROMISE_AS_BOTH(
+    "a mount made inside is not on the host", Kept{"05-07", "05-06"},
+    Pieces{"A mount table of its own"},
+    Fails{"We mount in the container and expect the host's mount table to stay "
+          "as it was, because the container has a separate table."}) {
   const auto before = host::mounts();
   host::Running box{step(caller, kStep) +
                     "sh -c 'mount -t tmpfs secret /mnt && echo 1 >/mnt/file && "
                     "echo ready; read wait'"};
   CHECK(box.hear() == "ready");
-  CHECK(host::changed_mounts(before) == "");
+  CHECK_MESSAGE(host::changed_mounts(before) == "",
+                "while it runs, the host's mount table is not as before");
   const auto table = "/proc/" + std::to_string(box.child()) + "/mountinfo";
   CHECK(host::contents(table).find(" /mnt ") != std::string::npos);
   box.finish();
 }
 
-TEST_AS_BOTH("nothing of the host's mounts is left inside") {
+PROMISE_AS_BOTH("nothing of the host's mounts is left inside", Kept{"05"},
+                Pieces{"The old root"},
+                Fails{"We read the container's mount table and expect only its "
+                      "own private mounts, because each mount of the host is a "
+                      "way to the host's files."}) {
   const auto mounts = shell(step(caller, kStep) +
                             "sh -c 'cut -d\" \" -f5 /proc/self/mountinfo | "
                             "sort | xargs'");
@@ -57,17 +67,23 @@ TEST_AS_BOTH("nothing of the host's mounts is left inside") {
     return row.find(" / / ") != row.npos;
   });
   const auto root_mount = root == rows.end() ? "" : *root;
-  CHECK(root_mount.find(" / / rw,nodev") != std::string::npos);
-  CHECK(root_mount.find(" - overlay ") != std::string::npos);
+  CHECK_MESSAGE(root_mount.find(" / / rw,nodev") != std::string::npos,
+                "the mount of / is not rw,nodev: " << root_mount);
+  CHECK_MESSAGE(root_mount.find(" - overlay ") != std::string::npos,
+                "the mount of / is no overlay: " << root_mount);
   const auto spreads = shell(step(caller, kStep) +
                              "grep -oE '(shared|master):' /proc/self/mountinfo")
                            .out;
-  CHECK(spreads == "");
+  CHECK_MESSAGE(spreads == "", "mounts are still connected with the host's");
   CHECK(shell(step(caller, kStep) + "ls /..").out ==
         shell(step(caller, kStep) + "ls /").out);
 }
 
-TEST_AS_ROOT("what the host mounts meanwhile is not inside") {
+PROMISE_AS_ROOT("what the host mounts meanwhile is not inside", Kept{"05"},
+                Pieces{"A mount table of its own"},
+                Fails{"The host mounts below the rootfs while the container "
+                      "runs, and we expect the container not to see it, "
+                      "because its mounts are private."}) {
   const auto tree = copy_of_rootfs(Caller::kRoot, "shared");
   // As systemd leaves all mounts.
   must("mount --bind " + tree + " " + tree + "; mount --make-shared " + tree);
@@ -81,22 +97,35 @@ TEST_AS_ROOT("what the host mounts meanwhile is not inside") {
   must("umount -R " + tree);
 }
 
-TEST_AS_BOTH("its mount namespace is its own") {
+PROMISE_AS_BOTH("its mount namespace is its own", Kept{"05-08", "05-06 08"},
+                Pieces{"A mount table of its own"},
+                Fails{"We read /proc/self/ns/mnt on both sides and expect two "
+                      "different namespaces, because a shared mount table lets "
+                      "the container change the host."}) {
   const auto inside = shell(step(caller, kStep) + "readlink /proc/self/ns/mnt");
   CHECK(inside.out.starts_with("mnt:["));
   CHECK(inside.out != shell("readlink /proc/self/ns/mnt").out);
 }
 
-TEST_AS_BOTH("what it writes is gone with it, and the image as it was") {
+PROMISE_AS_BOTH(
+    "what it writes is gone with it, and the image as it was",
+    Kept{"05-08", "05-06 08"}, Pieces{"The overlay"},
+    Fails{"The container writes and removes files, and we expect the image to "
+          "stay as it was, because the next container begins with it."}) {
   const auto before = fingerprint(host::rootfs(caller));
   const auto result = shell(
       step(caller, kStep) +
       "sh -c 'echo new >/file && cat /file; rm -rf /bin /etc 2>/dev/null'");
   CHECK(result.out == "new\n");
-  CHECK(fingerprint(host::rootfs(caller)) == before);
+  CHECK_MESSAGE(fingerprint(host::rootfs(caller)) == before,
+                "the image is not as it was");
 }
 
-TEST_AS_USER("a user's image can be torn apart inside, and is whole outside") {
+PROMISE_AS_USER(
+    "a user's image can be torn apart inside, and is whole outside",
+    Kept{"05-08"}, Pieces{"The overlay"},
+    Fails{"The container of an ordinary user removes /bin and changes /etc, "
+          "and we expect this to work there and to leave the image whole."}) {
   const auto before = fingerprint(host::rootfs(Caller::kUser));
   const auto result =
       shell(step(Caller::kUser, kStep) +
@@ -106,15 +135,24 @@ TEST_AS_USER("a user's image can be torn apart inside, and is whole outside") {
   const std::string left =
       host::has_tmpfs_attributes() ? "" : "/bin is there\n";
   CHECK(result.out == left);
-  CHECK(fingerprint(host::rootfs(Caller::kUser)) == before);
+  CHECK_MESSAGE(fingerprint(host::rootfs(Caller::kUser)) == before,
+                "the image is not as it was");
 }
 
-TEST_AS_BOTH("/proc shows its own processes, ps sees again") {
+PROMISE_AS_BOTH("/proc shows its own processes, ps sees again",
+                Kept{"05-07", "05-06"}, Pieces{"/proc and /dev"},
+                Fails{"We list the numbers in the container's /proc and expect "
+                      "only 1, because ps(1) reads them there."}) {
   CHECK(shell(step(caller, kStep) + "sh -c 'echo /proc/[0-9]*'").out ==
         "/proc/1\n");
 }
 
-TEST_AS_BOTH("/dev has the harmless devices, terminals and memory of its own") {
+PROMISE_AS_BOTH(
+    "/dev has the harmless devices, terminals and memory of its own",
+    Kept{"05-08", "05-06 08"}, Pieces{"/proc and /dev"},
+    Fails{"We use null, zero, full, urandom, pts, shm and the links in /dev "
+          "and expect them to work, and mknod(1) to fail, because a disk is no "
+          "harmless device."}) {
   CHECK(shell(step(caller, kStep) + "sh -c 'head -c3 /dev/zero | wc -c; "
                                     "echo x >/dev/null && echo ok; "
                                     "echo x >/dev/full || echo full; "
@@ -127,7 +165,11 @@ TEST_AS_BOTH("/dev has the harmless devices, terminals and memory of its own") {
   CHECK(shell(step(caller, kStep) + "mknod /dev/disk b 254 0").status == 1);
 }
 
-TEST_AS_BOTH("--read-only forbids writing, but to /tmp and /dev/shm") {
+PROMISE_AS_BOTH("--read-only forbids writing, but to /tmp and /dev/shm",
+                Kept{"05-08", "05-06 08"}, Pieces{"--bind and --read-only"},
+                Fails{"We write to / and /dev with --read-only and expect an "
+                      "error, and to /tmp, /dev/shm and /dev/null and expect "
+                      "success, because programs need these."}) {
   const auto result =
       shell(step(caller, kStep, "--read-only") +
             "sh -c 'for file in /x /dev/x /tmp/x /dev/shm/x; do "
@@ -137,7 +179,11 @@ TEST_AS_BOTH("--read-only forbids writing, but to /tmp and /dev/shm") {
   CHECK(result.err.find("Read-only file system") != std::string::npos);
 }
 
-TEST_AS_BOTH("--bind shows a directory of the host's, :ro only shows it") {
+PROMISE_AS_BOTH("--bind shows a directory of the host's, :ro only shows it",
+                Kept{"05-08", "05-06 08"}, Pieces{"--bind and --read-only"},
+                Fails{"We bind a directory twice and expect the container to "
+                      "read and write it, but only to read it with :ro, "
+                      "because that is what the user permitted."}) {
   const auto shared = host::scratch(
       "shared " + std::string{caller == Caller::kRoot ? "root" : "user"});
   must("echo host >'" + shared + "/file'; chmod 777 '" + shared + "'");
@@ -151,14 +197,21 @@ TEST_AS_BOTH("--bind shows a directory of the host's, :ro only shows it") {
   CHECK(host::contents(shared + "/back") == "box\n");
 }
 
-TEST_AS_BOTH("--bind shows a single file, too") {
+PROMISE_AS_BOTH("--bind shows a single file, too", Kept{"05-08", "05-06 08"},
+                Pieces{"--bind and --read-only"},
+                Fails{"We bind a single file and expect its content in the "
+                      "container, because a bind can be of a file."}) {
   const auto file = host::scratch("files") + "/one";
   must("echo content >" + file);
   CHECK(shell(step(caller, kStep, "--bind " + file + ":/that") + "cat /that")
             .out == "content\n");
 }
 
-TEST_AS_ROOT("--bind reaches below a private directory of the host's") {
+PROMISE_AS_ROOT("--bind reaches below a private directory of the host's",
+                Kept{"05-08"}, Pieces{"--bind and --read-only"},
+                Fails{"We bind a directory below a directory with mode 700 and "
+                      "expect its content in the container, because the caller "
+                      "is root and can open it."}) {
   const auto home = host::scratch("home");
   must("mkdir " + home + "/work; echo mine >" + home +
        "/work/file; chown -R "
@@ -169,7 +222,11 @@ TEST_AS_ROOT("--bind reaches below a private directory of the host's") {
             .out == "mine\n");
 }
 
-TEST_AS_BOTH("a --bind that cannot be is refused in one line") {
+PROMISE_AS_BOTH("a --bind that cannot be is refused in one line",
+                Kept{"05-08", "05"}, Pieces{"--bind and --read-only"},
+                Fails{"We bind what does not exist or to no place, and expect "
+                      "status 125, one line and no command, because the "
+                      "command must not run without its files."}) {
   for (const std::string bind :
        {"/no/such:/mnt", "/etc:mnt", "/etc:/", "/etc://", "/etc:/mnt/../etc",
         "/etc", ":/mnt", "/etc:/no/such/place",
@@ -185,7 +242,11 @@ TEST_AS_BOTH("a --bind that cannot be is refused in one line") {
 
 // CVE-2026-41579 of runc, and its many elder sisters: the image has a link
 // where the runtime mounts.
-TEST_AS_BOTH("an image with links to the host has no hold on it") {
+PROMISE_AS_BOTH(
+    "an image with links to the host has no hold on it",
+    Kept{"05-08", "05-06 08"}, Pieces{"The overlay"},
+    Fails{"The image has a link to the host in the place of a directory where "
+          "we mount, and we expect nothing to be written on the host."}) {
   const auto victim =
       host::scratch(caller == Caller::kRoot ? "victim-root" : "victim-user");
   must("chmod 777 " + victim);
@@ -200,11 +261,16 @@ TEST_AS_BOTH("an image with links to the host has no hold on it") {
         shell(host::step_in(tree, caller, kStep) + "sh -c 'echo x >/" + name +
               "/x; ls -ld /" + name + "'");
     CHECK(result.out.starts_with("d"));
-    CHECK(fs::is_empty(victim));
+    CHECK_MESSAGE(fs::is_empty(victim),
+                  "a file was written on the host, through the link " << name);
   }
 }
 
-TEST_AS_BOTH("a path with blanks, commas and colons is a path") {
+PROMISE_AS_BOTH("a path with blanks, commas and colons is a path",
+                Kept{"05-08", "05-06 08"}, Pieces{"The overlay"},
+                Fails{"We run a rootfs whose path has blanks, commas and "
+                      "colons and expect the command to run, because the "
+                      "options of an overlay are separated by these."}) {
   const auto tree =
       host::scratch(caller == Caller::kRoot ? "a b,c:d" : "e f,g:h") +
       "/upperdir=x";
@@ -213,7 +279,12 @@ TEST_AS_BOTH("a path with blanks, commas and colons is a path") {
         "fine\n");
 }
 
-TEST_AS_BOTH("the umask of the caller shows nowhere") {
+PROMISE_AS_BOTH("the umask of the caller shows nowhere",
+                Kept{"05-08", "05-06 08"},
+                Pieces{"The overlay", "/proc and /dev"},
+                Fails{"We run the step with umask 077 and expect the usual "
+                      "modes of the directories and umask 022, because other "
+                      "users of the container need to read them."}) {
   CHECK(shell("umask 077; " + step(caller, kStep) +
               "stat -c %a / /dev /proc /tmp")
             .out == "755\n755\n555\n1777\n");
@@ -221,7 +292,12 @@ TEST_AS_BOTH("the umask of the caller shows nowhere") {
         "0022\n");
 }
 
-TEST_AS_BOTH("each mount allows no more than it is for") {
+PROMISE_AS_BOTH(
+    "each mount allows no more than it is for", Kept{"05-08", "05"},
+    Pieces{"/proc and /dev", "The old root"},
+    Fails{"We read the flags of the container's mounts and expect nodev, "
+          "nosuid and noexec wherever the mount can do without, because each "
+          "permission is a tool for an attack."}) {
   const auto table = shell(step(caller, kStep) + "cat /proc/self/mounts").out;
   for (const std::string mount :
        {"/ overlay rw,nodev", "/proc proc rw,nosuid,nodev,noexec",
@@ -229,11 +305,17 @@ TEST_AS_BOTH("each mount allows no more than it is for") {
         "/dev/shm tmpfs rw,nosuid,nodev", "/tmp tmpfs rw,nosuid,nodev"})
     CHECK_MESSAGE(table.find(" " + mount) != table.npos,
                   "the table of mounts has no " << mount);
-  CHECK(table.find("mode=620,ptmxmode=666") != table.npos);
+  CHECK_MESSAGE(table.find("mode=620,ptmxmode=666") != table.npos,
+                "/dev/pts has not mode=0620 and ptmxmode=0666");
 }
 
 // steps/tests/streams_test.cpp has the rest.
-TEST_AS_BOTH("no standard stream is a file of the host's") {
+PROMISE_AS_BOTH(
+    "no standard stream is a file of the host's", Kept{"05"},
+    Pieces{"The standard streams"},
+    Fails{
+        "The container changes the mode of its standard streams and writes to "
+        "them, and we expect the files of the host to stay as they were."}) {
   const auto directory = host::scratch("streams");
   must("cd " + directory + " && echo kept | tee in out err && chmod 666 *" +
        (caller == Caller::kUser && ::geteuid() == 0 ? "; chown 54321 *" : ""));

@@ -12,7 +12,8 @@
 #include <memory>
 #include <set>
 
-using host::Caller, host::must, host::shell, host::step;
+using host::Caller, host::Fails, host::Kept, host::Pieces, host::must,
+    host::shell, host::step;
 
 TEST_SUITE_BEGIN("06-netns-veth");
 
@@ -98,6 +99,9 @@ std::string arrived(pid_t pid) {
           .out);
 }
 
+const char* const kWhatArrived =
+    "so many echo requests, TCP segments and UDP datagrams came in";
+
 // Tries to reach an address in three ways; `as` is the sender of the first.
 std::string knock(const std::string& address, const std::string& as) {
   return "bash -c 'busybox ping -qc1 -W1 -I " + as + " " + address +
@@ -115,7 +119,10 @@ std::string pretend(const std::string& name, const std::string& script) {
 
 }  // namespace
 
-TEST_AS_ROOT("ping answers both ways") {
+PROMISE_AS_ROOT(
+    "ping answers both ways", Kept{"06-08"}, Pieces{"The cable"},
+    Fails{"We ping from the container to the host's end and back, and expect "
+          "both to answer, because the cable connects both sides."}) {
   host::Running box{step(Caller::kRoot, kStep) + "sh -c '" + kAddress +
                     "; ping -qc1 -W5 " + kGateway +
                     " >/dev/null && echo pong; "
@@ -127,7 +134,11 @@ TEST_AS_ROOT("ping answers both ways") {
   box.finish();
 }
 
-TEST_AS_ROOT("it has lo and eth0, both up, and no route past the host's end") {
+PROMISE_AS_ROOT("it has lo and eth0, both up, and no route past the host's end",
+                Kept{"06-08"}, Pieces{"The cable", "/sys and the way out"},
+                Fails{"We list the interfaces and routes of the container and "
+                      "expect lo, eth0 and one route to one address, because "
+                      "it must reach only the host's end."}) {
   const auto result =
       shell(step(Caller::kRoot, kStep) +
             "sh -c 'ls /sys/class/net; ping -qc1 127.0.0.1 >/dev/null && echo "
@@ -135,37 +146,48 @@ TEST_AS_ROOT("it has lo and eth0, both up, and no route past the host's end") {
   CHECK(result.out == "eth0\nlo\nlo\n1\n");
   // To one address, no more: else it believes its neighbours to be on its
   // cable. A route to several has a / behind the first of them.
-  CHECK(shell(step(Caller::kRoot, kStep) + "ip route").out.find('/') ==
-        std::string::npos);
+  const auto routes = shell(step(Caller::kRoot, kStep) + "ip route").out;
+  CHECK_MESSAGE(routes.find('/') == std::string::npos,
+                "a route leads to more than one address: " << routes);
 }
 
 // CVE-2020-13401 of Docker: what is inside advertises itself as the host's
 // IPv6 router.
-TEST_AS_ROOT("the host takes no routes from it, and forwards nothing of it") {
+PROMISE_AS_ROOT(
+    "the host takes no routes from it, and forwards nothing of it",
+    Kept{"06-08"}, Pieces{"Nothing new comes in"},
+    Fails{
+        "We ping from one container to another through the host and expect no "
+        "answer, because the host must not trust the container as a router."}) {
   const Forwarding forwarding;
   host::Running other{step(Caller::kRoot, kStep) + "sh -c '" + kAddress +
                       "; read wait'"};
   const auto address = other.hear();
   CHECK(shell("busybox ping -qc1 -W5 " + address).status == 0);
   const std::string ping = "ping -qc1 -W1 ";
-  {
-    INFO("ping to another container");
-    CHECK(shell(step(Caller::kRoot, kStep) + ping + address).status == 1);
-  }
-  CHECK(shell("ip -6 addr show | grep -A1 box | grep -c inet6").out == "0\n");
+  CHECK_MESSAGE(shell(step(Caller::kRoot, kStep) + ping + address).status == 1,
+                "one container can ping another one");
+  CHECK_MESSAGE(
+      shell("ip -6 addr show | grep -A1 box | grep -c inet6").out == "0\n",
+      "the host's end of the cable has IPv6: see disable_ipv6");
   // The second one's link may be going at this moment.
   const auto rp_filter =
       shell("cat /proc/sys/net/ipv4/conf/box*/rp_filter | sort -u").out;
-  CHECK(rp_filter == "1\n");
-  {
-    INFO("ping to another container, with --net nat");
-    CHECK(shell(step(Caller::kRoot, kStep, "--net nat") + ping + address)
-              .status == 1);
-  }
+  CHECK_MESSAGE(rp_filter == "1\n",
+                "rp_filter of the host's end of the cable is not 1");
+  CHECK_MESSAGE(
+      shell(step(Caller::kRoot, kStep, "--net nat") + ping + address).status ==
+          1,
+      "with --net nat, one container can ping another one");
   other.finish();
 }
 
-TEST_AS_ROOT("the cable's end is on the host meanwhile, and gone afterwards") {
+PROMISE_AS_ROOT(
+    "the cable's end is on the host meanwhile, and gone afterwards",
+    Kept{"06-08"}, Pieces{"The cable"},
+    Fails{
+        "We list the links of the host and expect one boxN while the container "
+        "runs, and none afterwards, because the container owns the cable."}) {
   const std::string links = "ip -o link show type veth | wc -l";
   const auto are_gone = [&](pid_t) { return shell(links).out == "0\n"; };
   CHECK(host::eventually(are_gone, 0));  // Those of the test before, too.
@@ -177,27 +199,44 @@ TEST_AS_ROOT("the cable's end is on the host meanwhile, and gone afterwards") {
   CHECK(host::eventually(are_gone, 0));
 }
 
-TEST_AS_BOTH("its network namespace is its own") {
+PROMISE_AS_BOTH("its network namespace is its own", Kept{"06-08", "06 08"},
+                Pieces{"Interfaces of its own"},
+                Fails{"We read /proc/self/ns/net on both sides and expect two "
+                      "different namespaces, because a shared one lets the "
+                      "container see all traffic of the host."}) {
   const auto inside = shell(step(caller, kStep) + "readlink /proc/self/ns/net");
   CHECK(inside.out.starts_with("net:["));
   CHECK(inside.out != shell("readlink /proc/self/ns/net").out);
 }
 
-TEST_AS_BOTH("--net none has lo, and that is up") {
+PROMISE_AS_BOTH(
+    "--net none has lo, and that is up", Kept{"06-08", "06 08"},
+    Pieces{"Interfaces of its own", "/sys and the way out"},
+    Fails{
+        "We run the step with --net none and expect only lo, without a route, "
+        "and a ping to 127.0.0.1 that answers, because programs need lo."}) {
   CHECK(shell(step(caller, kStep, "--net none") +
               "sh -c 'ls /sys/class/net; ping -qc1 127.0.0.1 >/dev/null && "
               "echo up; ip route | wc -l'")
             .out == "lo\nup\n0\n");
 }
 
-TEST_AS_BOTH("--net host is the host's network, and no /sys") {
+PROMISE_AS_BOTH("--net host is the host's network, and no /sys",
+                Kept{"06-08", "06 08"}, Pieces{"Interfaces of its own"},
+                Fails{"We run the step with --net host and expect the host's "
+                      "network namespace and an empty /sys, because a sysfs of "
+                      "the host tells too much."}) {
   const auto result =
       shell(step(caller, kStep, "--net host") +
             "sh -c 'readlink /proc/self/ns/net; ls /sys | wc -l'");
   CHECK(result.out == shell("readlink /proc/self/ns/net").out + "0\n");
 }
 
-TEST_AS_BOTH("all groups of the container may ping without a capability") {
+PROMISE_AS_BOTH(
+    "all groups of the container may ping without a capability", Kept{"06"},
+    Pieces{"Nothing new comes in"},
+    Fails{"We read ping_group_range and expect all groups that the container "
+          "has, because ping(8) then needs no capability."}) {
   const std::string file = "/proc/sys/net/ipv4/ping_group_range";
   const std::string net = "--net none";
   CHECK(shell(step(caller, kStep, net) + "cat " + file).out == "0\t0\n");
@@ -205,7 +244,11 @@ TEST_AS_BOTH("all groups of the container may ping without a capability") {
     CHECK(shell(step(caller, kStep) + "cat " + file).out == "0\t65535\n");
 }
 
-TEST_AS_USER("an ordinary user gets lo, and is told why") {
+PROMISE_AS_USER(
+    "an ordinary user gets lo, and is told why", Kept{"06"},
+    Pieces{"Interfaces of its own", "/sys and the way out"},
+    Fails{"An ordinary user runs the step without --net, and we expect only lo "
+          "and a note, because only root can plug a cable into the host."}) {
   const auto result = shell(step(Caller::kUser, kStep) + "ls /sys/class/net");
   CHECK(result.out == "lo\n");
   CHECK(result.err ==
@@ -213,7 +256,11 @@ TEST_AS_USER("an ordinary user gets lo, and is told why") {
         "the host (sudo)\n");
 }
 
-TEST_AS_USER("what an ordinary user asks for and cannot have is an error") {
+PROMISE_AS_USER("what an ordinary user asks for and cannot have is an error",
+                Kept{"06-07"}, Pieces{"Interfaces of its own"},
+                Fails{"An ordinary user asks for --net veth and --net nat, and "
+                      "we expect status 125 and one line, because the command "
+                      "must not run without its network."}) {
   for (const std::string net : {"veth", "nat"}) {
     const auto result =
         shell(step(Caller::kUser, kStep, "--net " + net) + "echo ran");
@@ -224,7 +271,12 @@ TEST_AS_USER("what an ordinary user asks for and cannot have is an error") {
   CHECK(shell(step(Caller::kUser, kStep, "--net lan") + "true").status == 125);
 }
 
-TEST_AS_ROOT("/sys shows its own interfaces, not the host's") {
+PROMISE_AS_ROOT(
+    "/sys shows its own interfaces, not the host's", Kept{"06-08"},
+    Pieces{"/sys and the way out"},
+    Fails{
+        "We list /sys/class/net in the container and expect its own interfaces "
+        "on a read-only sysfs, because a sysfs of the host tells too much."}) {
   must("ip link add a-bridge type bridge");
   CHECK(shell(step(Caller::kRoot, kStep) + "ls /sys/class/net").out ==
         "eth0\nlo\n");
@@ -234,7 +286,11 @@ TEST_AS_ROOT("/sys shows its own interfaces, not the host's") {
         std::string::npos);
 }
 
-TEST_AS_ROOT("a hundred at once have a hundred addresses") {
+PROMISE_AS_ROOT("a hundred at once have a hundred addresses", Kept{"06-08"},
+                Pieces{"The cable"},
+                Fails{"We start a hundred containers at once and expect a "
+                      "hundred different addresses, because two containers can "
+                      "choose the same number at the same time."}) {
   std::vector<std::unique_ptr<host::Running>> boxes;
   std::set<std::string> addresses;
   for (int i = 0; i < 100; ++i)
@@ -242,11 +298,15 @@ TEST_AS_ROOT("a hundred at once have a hundred addresses") {
         step(Caller::kRoot, kStep) + "sh -c '" + kAddress + "; read wait'"));
   for (const auto& box : boxes) addresses.insert(box->hear());
   CHECK(addresses.size() == 100);
-  CHECK(addresses.count("") == 0);
+  CHECK_MESSAGE(addresses.count("") == 0, "a container has no address");
   for (const auto& box : boxes) CHECK(box->finish() == 1);
 }
 
-TEST_AS_ROOT("a block that the host has a route to is left alone") {
+PROMISE_AS_ROOT("a block that the host has a route to is left alone",
+                Kept{"06-08"}, Pieces{"The cable"},
+                Fails{"We give the host a route to a block of addresses and "
+                      "expect the container to use the next block, because the "
+                      "host must still reach its own networks."}) {
   const auto net = [] {
     return first_word(
         shell(step(Caller::kRoot, kStep) + "sh -c '" + kAddress + "'").out);
@@ -271,7 +331,12 @@ TEST_AS_ROOT("a block that the host has a route to is left alone") {
 
 // The number of a container goes by its PID, and the next PIDs are little
 // higher.
-TEST_AS_ROOT("a subnet that a neighbour has is left alone, and only that one") {
+PROMISE_AS_ROOT(
+    "a subnet that a neighbour has is left alone, and only that one",
+    Kept{"06"}, Pieces{"The cable"},
+    Fails{"We give the host routes to some subnets of a block and expect the "
+          "container to use another one, because the host must still reach its "
+          "own networks."}) {
   constexpr int kNumbers = 4096;
   const auto net = [] {
     return first_word(
@@ -304,7 +369,12 @@ TEST_AS_ROOT("a subnet that a neighbour has is left alone, and only that one") {
   all("del", last - 400);
 }
 
-TEST_AS_ROOT("--net nat lets it out, under the host's address, and undoes it") {
+PROMISE_AS_ROOT(
+    "--net nat lets it out, under the host's address, and undoes it",
+    Kept{"06-08"}, Pieces{"/sys and the way out"},
+    Fails{"We ping a neighbour of the host and expect an answer only with "
+          "--net nat, and no rule of it afterwards, because the neighbour "
+          "knows only the host's address."}) {
   // The neighbour has no route to the container here, as the world has none.
   const Forwarding forwarding;
   const Neighbour neighbour;
@@ -322,7 +392,12 @@ TEST_AS_ROOT("--net nat lets it out, under the host's address, and undoes it") {
         std::string::npos);
 }
 
-TEST_AS_ROOT("nothing that is new comes in, from whoever has a route to it") {
+PROMISE_AS_ROOT(
+    "nothing that is new comes in, from whoever has a route to it",
+    Kept{"06-08"}, Pieces{"Nothing new comes in"},
+    Fails{
+        "A neighbour of the host sends packets to the container and we expect "
+        "none to arrive, because the container did not ask for them."}) {
   const Forwarding forwarding;
   const Neighbour neighbour;
   const std::string rp_filter = "/proc/sys/net/ipv4/conf/all/rp_filter";
@@ -344,7 +419,7 @@ TEST_AS_ROOT("nothing that is new comes in, from whoever has a route to it") {
     };
     const auto end = beside(-1);
     const auto pid = box.child();
-    CHECK(arrived(pid) == "0 0 0");
+    CHECK_MESSAGE(arrived(pid) == "0 0 0", kWhatArrived);
     // Under its own address and as others: another one of its, those of the
     // cable's ends, and the two beside them. With rp_filter 1 the host would
     // drop the last four.
@@ -352,13 +427,13 @@ TEST_AS_ROOT("nothing that is new comes in, from whoever has a route to it") {
       CAPTURE(value);
       must("echo " + value + " | tee " + rp_filter + " " + of_link);
       shell(neighbour.runs(knock(address, "198.51.100.2")));
-      CHECK(arrived(pid) == "0 0 0");
+      CHECK_MESSAGE(arrived(pid) == "0 0 0", kWhatArrived);
       must(neighbour.runs(
           "sh -c 'for as in 203.0.113.7 " + beside(-2) + " " + end + " " +
           address + " " + beside(1) +
           "; do ip addr add $as/32 dev lo; busybox ping -qc1 -W1 -I $as " +
           address + " & done; wait; ip addr flush dev lo'"));
-      CHECK(arrived(pid) == "0 0 0");
+      CHECK_MESSAGE(arrived(pid) == "0 0 0", kWhatArrived);
     }
     // From the host itself it does, so it would have been counted.
     shell(knock(address, end));
@@ -372,7 +447,11 @@ TEST_AS_ROOT("nothing that is new comes in, from whoever has a route to it") {
 // A rule that asks only for the source address would let a neighbour send as
 // the container: then the host's end is the sender for other containers, which
 // trust it, and their answers come to the container as if it had asked.
-TEST_AS_ROOT("--net nat trusts the cable, and not the source of a packet") {
+PROMISE_AS_ROOT("--net nat trusts the cable, and not the source of a packet",
+                Kept{"06"}, Pieces{"/sys and the way out"},
+                Fails{"A neighbour sends packets with the address of the "
+                      "container, and the container with a neighbour's, and we "
+                      "expect the host to forward none of them."}) {
   const Forwarding forwarding;
   const std::string rp_filter = "/proc/sys/net/ipv4/conf/all/rp_filter";
   const sys::Defer restore{[&, before = host::contents(rp_filter)] {
@@ -429,7 +508,11 @@ TEST_AS_ROOT("--net nat trusts the cable, and not the source of a packet") {
   }
 }
 
-TEST_AS_ROOT("what the host's root publishes does come in, with --net nat") {
+PROMISE_AS_ROOT(
+    "what the host's root publishes does come in, with --net nat",
+    Kept{"06-08"}, Pieces{"/sys and the way out"},
+    Fails{"Root on the host redirects a port to the container and we expect a "
+          "neighbour to reach it there, because root has published it."}) {
   const Forwarding forwarding;
   const Neighbour neighbour;
   host::Running box{step(Caller::kRoot, kStep, "--net nat") + "sh -c '" +
@@ -451,7 +534,12 @@ TEST_AS_ROOT("what the host's root publishes does come in, with --net nat") {
   box.finish();
 }
 
-TEST_AS_ROOT("each rule is undone, whenever TERM comes, and whichever fails") {
+PROMISE_AS_ROOT(
+    "each rule is undone, whenever TERM comes, and whichever fails", Kept{"06"},
+    Pieces{"/sys and the way out"},
+    Fails{
+        "We end or break nft(8) while it works and expect no rule to be left, "
+        "because a rule that is left changes the network of the host."}) {
   const Forwarding forwarding;
   const std::string tables = "nft list tables | grep -c box";
   const auto nft = first_line(shell("command -v nft").out);
@@ -485,7 +573,11 @@ TEST_AS_ROOT("each rule is undone, whenever TERM comes, and whichever fails") {
   }
 }
 
-TEST_AS_ROOT("without nft five rules of iptables, the last one undone first") {
+PROMISE_AS_ROOT("without nft five rules of iptables, the last one undone first",
+                Kept{"06"}, Pieces{"/sys and the way out"},
+                Fails{"We run --net nat with iptables(8) alone, which fails at "
+                      "each rule once, and expect each rule that was added to "
+                      "be removed, the last one first."}) {
   const Forwarding forwarding;
   const auto log = host::scratch("iptables") + "/log";
   constexpr int kRules = 5;

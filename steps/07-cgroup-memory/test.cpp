@@ -5,7 +5,8 @@
 
 #include "common/cgroup.hpp"
 
-using host::Caller, host::must, host::shell, host::step;
+using host::Caller, host::Fails, host::Kept, host::Pieces, host::must,
+    host::shell, host::step;
 
 TEST_SUITE_BEGIN("07-cgroup-memory");
 
@@ -31,7 +32,11 @@ const std::string kHog = "tail /dev/zero";
 
 }  // namespace
 
-TEST_AS_ROOT("who takes too much is killed, and that is said") {
+PROMISE_AS_ROOT("who takes too much is killed, and that is said", Kept{"07"},
+                Pieces{"In it, and what is told"},
+                Fails{"The command needs more memory than its limit, and we "
+                      "expect status 137 and a line that says why, because a "
+                      "kill without a reason is hard to find."}) {
   const auto result = shell(step(Caller::kRoot, kStep, "--memory 16M") + kHog);
   CHECK(result.status == 137);
   CHECK(result.err ==
@@ -39,13 +44,21 @@ TEST_AS_ROOT("who takes too much is killed, and that is said") {
         "memory limit\n");
 }
 
-TEST_AS_ROOT("so is who takes it by writing files to memory") {
+PROMISE_AS_ROOT(
+    "so is who takes it by writing files to memory", Kept{"07-08"},
+    Pieces{"In it, and what is told"},
+    Fails{"The command writes more to /tmp than its memory limit and we expect "
+          "status 137, because the files of a tmpfs are in memory."}) {
   const auto result = shell(step(Caller::kRoot, kStep, "--memory 16M") +
                             "dd if=/dev/zero of=/tmp/file bs=1M count=64");
   CHECK(result.status == 137);
 }
 
-TEST_AS_ROOT("who takes less is not, and a shell may go on") {
+PROMISE_AS_ROOT(
+    "who takes less is not, and a shell may go on", Kept{"07-08"},
+    Pieces{"In it, and what is told"},
+    Fails{"The command needs less memory than its limit and we expect it to "
+          "run, and a shell to go on when only its child was killed."}) {
   CHECK(shell(step(Caller::kRoot, kStep, "--memory 64M") +
               "dd if=/dev/zero of=/tmp/file bs=1M count=32")
             .status == 0);
@@ -56,7 +69,11 @@ TEST_AS_ROOT("who takes less is not, and a shell may go on") {
   CHECK(result.err.find("a process was killed") != std::string::npos);
 }
 
-TEST_AS_ROOT("the limit is 64M, or what is asked for, from the start") {
+PROMISE_AS_ROOT("the limit is 64M, or what is asked for, from the start",
+                Kept{"07"}, Pieces{"The limit", "In it, and what is told"},
+                Fails{"We read the limit of the container's cgroup and expect "
+                      "64M or the SIZE of --memory, and the command in it, "
+                      "because the limit counts only what is in the cgroup."}) {
   {
     host::Running box{step(Caller::kRoot, kStep) + "sh -c 'echo; read wait'"};
     CHECK(box.hear().empty());
@@ -72,25 +89,38 @@ TEST_AS_ROOT("the limit is 64M, or what is asked for, from the start") {
   box.finish();
 }
 
-TEST_AS_ROOT("it does not swap instead") {
+PROMISE_AS_ROOT("it does not swap instead", Kept{"07-08"}, Pieces{"The limit"},
+                Fails{"We read the limit of swap and expect none to be left "
+                      "for the container, because a process that swaps is not "
+                      "killed but slows down the host."}) {
   host::Running box{step(Caller::kRoot, kStep) + "sh -c 'echo; read wait'"};
   CHECK(box.hear().empty());
   const auto group = group_of(box);
   const auto swap = host::contents(
       group.directory + (group.version == 2 ? "/memory.swap.max"
                                             : "/memory.memsw.limit_in_bytes"));
-  if (!swap.empty()) CHECK(swap == (group.version == 2 ? "0\n" : "67108864\n"));
+  const std::string wanted = group.version == 2 ? "0\n" : "67108864\n";
+  if (!swap.empty())
+    CHECK_MESSAGE(swap == wanted, "the limit of swap of the cgroup");
   box.finish();
 }
 
-TEST_AS_ROOT("--memory none is no limit, and no cgroup") {
+PROMISE_AS_ROOT(
+    "--memory none is no limit, and no cgroup", Kept{"07"}, Pieces{"The group"},
+    Fails{
+        "We run the step with --memory none and expect the command in the "
+        "caller's cgroup, because without a limit there is nothing to make."}) {
   const auto own = host::contents("/proc/self/cgroup");
   CHECK(shell(step(Caller::kRoot, kStep, "--memory none") +
               "cat /proc/self/cgroup")
             .out == own);
 }
 
-TEST_WITHOUT_CGROUP("a limit that cannot be set stops the program") {
+PROMISE_WITHOUT_CGROUP("a limit that cannot be set stops the program",
+                       Kept{"07"}, Pieces{"The group"},
+                       Fails{"An ordinary user without a cgroup runs the step "
+                             "and we expect status 125 and a hint, because the "
+                             "command must not run without its limit."}) {
   const auto result = shell(step(Caller::kUser, kStep) + "echo ran");
   CHECK(result.status == 125);
   CHECK(result.out.empty());
@@ -99,7 +129,11 @@ TEST_WITHOUT_CGROUP("a limit that cannot be set stops the program") {
         "ran\n");
 }
 
-TEST_AS_ROOT("an ordinary user's limit holds in a delegated cgroup") {
+PROMISE_AS_ROOT(
+    "an ordinary user's limit holds in a delegated cgroup", Kept{"07"},
+    Pieces{"The group", "The limit", "In it, and what is told"},
+    Fails{"An ordinary user runs the step in a cgroup that root has delegated, "
+          "and we expect the limit to hold there, as it does for root."}) {
   const auto parent = testing::first(sys::find_cgroup_parents({"memory"}));
   for (const auto& name : parent.missing)
     must("echo +" + name + " >" + parent.directory + "/cgroup.subtree_control");
@@ -118,7 +152,11 @@ TEST_AS_ROOT("an ordinary user's limit holds in a delegated cgroup") {
   must("rmdir " + mine);
 }
 
-TEST_AS_BOTH("a size that is none is refused in one line") {
+PROMISE_AS_BOTH("a size that is none is refused in one line", Kept{"07"},
+                Pieces{"The group"},
+                Fails{"We pass words to --memory that are no sizes and expect "
+                      "status 125, one line and no command, because the "
+                      "command must not run with a wrong limit."}) {
   for (const std::string size :
        {"0", "-1", "abc", "1.5G", "99999999T", "''", "M", "64MB",
         "9223372036854775808", "4k", "1023K"}) {

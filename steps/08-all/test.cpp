@@ -14,7 +14,8 @@
 #include <memory>
 #include <set>
 
-using host::Caller, host::must, host::shell, host::step;
+using host::Caller, host::Fails, host::Kept, host::Pieces, host::must,
+    host::shell, host::step;
 namespace fs = std::filesystem;
 
 TEST_SUITE_BEGIN("08-all");
@@ -44,17 +45,26 @@ std::string enter(Caller caller, pid_t pid) {
 
 // ---- It is pleasant --------------------------------------------------------
 
-TEST_AS_ROOT("it shows the container from within") {
+PROMISE_AS_ROOT("it shows the container from within", Kept{"08"},
+                Pieces{"Nothing inherited from the caller"},
+                Fails{"We run ps, id, hostname, ip and ping in the container "
+                      "and expect each of them to show the container, because "
+                      "the last step still has all layers."}) {
   const auto text = inside(
       Caller::kRoot,
       "ps; id; hostname; ip addr; ip route | (IFS=\"./ \" read a b c d rest; "
       "ping -qc1 -W5 $a.$b.$c.$((d + 1)))");
   for (const std::string part : {"    1 root     init", "uid=0(root)",
                                  "\nbox\n", "eth0", "1 packets received"})
-    CHECK(text.find(part) != std::string::npos);
+    CHECK_MESSAGE(text.find(part) != std::string::npos,
+                  "what the commands printed does not contain: " << part);
 }
 
-TEST_AS_BOTH("its PID 1 passes TERM on to a sleep, and reaps orphans") {
+PROMISE_AS_BOTH("its PID 1 passes TERM on to a sleep, and reaps orphans",
+                Kept{"08"}, Pieces{"Limits and an init"},
+                Fails{"We send TERM to the program and leave orphans in the "
+                      "container, and expect the command to end and no "
+                      "zombies, because PID 1 is an init."}) {
   host::Running sleeper{box(caller) + "sleep 1000"};
   CHECK(host::eventually(
       [](pid_t pid) {
@@ -71,7 +81,11 @@ TEST_AS_BOTH("its PID 1 passes TERM on to a sleep, and reaps orphans") {
 }
 
 // They mean init itself, as in `kill -HUP 1` of packages that replace an init.
-TEST_AS_BOTH("its PID 1 leaves signals from within alone, but for TERM") {
+PROMISE_AS_BOTH(
+    "its PID 1 leaves signals from within alone, but for TERM", Kept{"08"},
+    Pieces{"Limits and an init"},
+    Fails{"The command sends signals to PID 1 and we expect only TERM to end "
+          "the container, because the other signals mean the init itself."}) {
   // TERM is the last of those that would end it to be heard.
   CHECK(shell(box(caller) +
               "sh -c 'trap \"echo survived; exit 3\" TERM; "
@@ -82,7 +96,12 @@ TEST_AS_BOTH("its PID 1 leaves signals from within alone, but for TERM") {
         128 + SIGTERM);
 }
 
-TEST_AS_BOTH("TERM twice says what it waits for, if an enter is stopped") {
+PROMISE_AS_BOTH(
+    "TERM twice says what it waits for, if an enter is stopped", Kept{"08"},
+    Pieces{"Limits and an init"},
+    Fails{
+        "We stop an enter and send TERM twice, and expect the program to name "
+        "the PID that it waits for, because the user cannot see the reason."}) {
   host::Running running{box(caller) + "sh -c 'echo up; read wait' 2>&1"};
   CHECK(running.hear() == "up");
   host::Running joined{"env " + enter(caller, running.pid()) +
@@ -103,7 +122,11 @@ TEST_AS_BOTH("TERM twice says what it waits for, if an enter is stopped") {
   CHECK(joined.finish() == 128 + SIGKILL);
 }
 
-TEST_AS_BOTH("the image is root's own, inside, and untouched outside") {
+PROMISE_AS_BOTH("the image is root's own, inside, and untouched outside",
+                Kept{"08"}, Pieces{"The image, and what is hidden"},
+                Fails{"We look at the owner of the image in the container and "
+                      "expect 0:0, and changes that stay there, because root "
+                      "in the container must be able to change its files."}) {
   CHECK(inside(caller, "stat -c %u:%g /bin /etc/passwd /bin/busybox") ==
         "0:0\n0:0\n0:0\n");
   const auto removed =
@@ -114,7 +137,11 @@ TEST_AS_BOTH("the image is root's own, inside, and untouched outside") {
   CHECK(fs::exists(host::rootfs(caller) + "/bin/sh"));
 }
 
-TEST_AS_ROOT("root may run the image of an ordinary user as its own") {
+PROMISE_AS_ROOT(
+    "root may run the image of an ordinary user as its own", Kept{"08"},
+    Pieces{"The image, and what is hidden"},
+    Fails{"Root runs the image of an ordinary user and we expect 0:0 as the "
+          "owner in the container, because the id-mapped mount shows it so."}) {
   const auto tree = host::rootfs(Caller::kUser);
   CHECK(shell(host::step_in(tree, Caller::kRoot, "08-all", "--net none") +
               "sh -c 'stat -c %u:%g /bin; touch /bin/new && echo made'")
@@ -122,7 +149,11 @@ TEST_AS_ROOT("root may run the image of an ordinary user as its own") {
 }
 
 // Its OverlayFS would refuse a map. setarch(8) has uname(2) say that it is one.
-TEST_AS_ROOT("before Linux 5.19 the image is as it is, and the command runs") {
+PROMISE_AS_ROOT("before Linux 5.19 the image is as it is, and the command runs",
+                Kept{"08"}, Pieces{"The image, and what is hidden"},
+                Fails{"We run the step on a kernel that calls itself 2.6 and "
+                      "expect the image without a map and a note, because an "
+                      "older overlay refuses a map."}) {
   const auto result = shell(
       "setarch --uname-2.6 " + step(Caller::kRoot, "08-all", "-v --net none") +
       "sh -c 'stat -c %u /bin/busybox; echo x >/tmp/new && cat /tmp/new'");
@@ -132,7 +163,12 @@ TEST_AS_ROOT("before Linux 5.19 the image is as it is, and the command runs") {
 
 // An image that is partly root's and partly a user's: "sudo tar" in a directory
 // of one's own, for example. Neither part is nobody's, and each can be changed.
-TEST_AS_ROOT("whoever owns an image, or a part of it, none of it is nobody's") {
+PROMISE_AS_ROOT(
+    "whoever owns an image, or a part of it, none of it is nobody's",
+    Kept{"08"}, Pieces{"The image, and what is hidden"},
+    Fails{"We run images whose files belong to root, to users or to both, and "
+          "expect no file to belong to the user nobody in the container, "
+          "because root there could not change it."}) {
   struct Case {
     std::string name, directory, files, one;  // Owners; that of one file.
     std::string seen_files, seen_one;
@@ -170,7 +206,11 @@ TEST_AS_ROOT("whoever owns an image, or a part of it, none of it is nobody's") {
   }
 }
 
-TEST_AS_BOTH("its environment is its own, and what --env says") {
+PROMISE_AS_BOTH("its environment is its own, and what --env says", Kept{"08"},
+                Pieces{"Nothing inherited from the caller"},
+                Fails{"We list the environment in the container and expect "
+                      "PATH, HOME, TERM and what --env says, because the "
+                      "caller's environment can contain secrets."}) {
   const auto variables =
       "SECRET=x TERM=vt100 " + box(caller, "--env A=1 --env HOME=/tmp") + "env";
   auto result = host::lines(shell(variables).out);
@@ -180,13 +220,21 @@ TEST_AS_BOTH("its environment is its own, and what --env says") {
                                            "TERM=vt100"});
 }
 
-TEST_AS_ROOT("--user runs the command as that user, without capabilities") {
+PROMISE_AS_ROOT("--user runs the command as that user, without capabilities",
+                Kept{"08"}, Pieces{"Limits and an init"},
+                Fails{"We run the command with --user and expect its ids and "
+                      "groups to be that user's and no capabilities, because a "
+                      "service does not need root."}) {
   CHECK(shell(box(Caller::kRoot, "--user 1000:100") +
               "sh -c 'id -u; id -g; id -G; grep CapEff /proc/self/status'")
             .out == "1000\n100\n100\nCapEff:\t0000000000000000\n");
 }
 
-TEST_AS_ROOT("enter joins it: the same namespaces, cgroups and filters") {
+PROMISE_AS_ROOT("enter joins it: the same namespaces, cgroups and filters",
+                Kept{"08"}, Pieces{"Fewer rights for root"},
+                Fails{"We enter the running container and expect the same "
+                      "namespaces, cgroups, capabilities and filter, because a "
+                      "process that enters must not have more rights."}) {
   host::Running running{box(Caller::kRoot) + "sh -c 'echo up; read wait'"};
   CHECK(running.hear() == "up");
   // By the program's number, and by that of PID 1.
@@ -215,7 +263,11 @@ TEST_AS_ROOT("enter joins it: the same namespaces, cgroups and filters") {
   running.finish();
 }
 
-TEST_AS_BOTH("enter passes signals on, with streams or without") {
+PROMISE_AS_BOTH(
+    "enter passes signals on, with streams or without", Kept{"08"},
+    Pieces{"Limits and an init"},
+    Fails{"We send TERM to enter and expect the command in the container to "
+          "get it, because the user ends it that way."}) {
   host::Running running{box(caller) + "sh -c 'echo up; read wait'"};
   CHECK(running.hear() == "up");
   host::Running inside{"env " + enter(caller, running.pid()) +
@@ -229,7 +281,11 @@ TEST_AS_BOTH("enter passes signals on, with streams or without") {
   running.finish();
 }
 
-TEST_AS_ROOT("a FIFO of the host's stays whose it is") {
+PROMISE_AS_ROOT("a FIFO of the host's stays whose it is", Kept{"08"},
+                Pieces{"Nothing inherited from the caller"},
+                Fails{"We pass a FIFO of the host as standard input and expect "
+                      "its owner to stay the same, because the container "
+                      "changes only its own terminal."}) {
   const auto fifo = host::scratch("fifo") + "/fifo";
   must("mkfifo " + fifo);
   CHECK(shell("exec 3<>" + fifo + "; " + box(Caller::kRoot) + "true <&3")
@@ -237,14 +293,23 @@ TEST_AS_ROOT("a FIFO of the host's stays whose it is") {
   CHECK(shell("stat -c %u " + fifo).out == "0\n");
 }
 
-TEST_AS_USER("enter joins an ordinary user's container, too") {
+PROMISE_AS_USER("enter joins an ordinary user's container, too", Kept{"08"},
+                Pieces{"Fewer rights for root"},
+                Fails{
+                    "An ordinary user enters their own container and we expect "
+                    "its host name, because the user owns its namespaces."}) {
   host::Running running{box(Caller::kUser) + "sh -c 'echo up; read wait'"};
   CHECK(running.hear() == "up");
   CHECK(shell(enter(Caller::kUser, running.pid()) + "hostname").out == "box\n");
   running.finish();
 }
 
-TEST_AS_ROOT("root enters an ordinary user's container, too") {
+PROMISE_AS_ROOT(
+    "root enters an ordinary user's container, too", Kept{"08"},
+    Pieces{"Fewer rights for root"},
+    Fails{
+        "Root enters the container of an ordinary user and we expect to be "
+        "root there, because the image and the namespaces are that user's."}) {
   host::Running running{box(Caller::kUser) + "sh -c 'echo up; read wait'"};
   CHECK(running.hear() == "up");
   CHECK(shell(enter(Caller::kRoot, running.pid()) + "id -u").out == "0\n");
@@ -253,7 +318,11 @@ TEST_AS_ROOT("root enters an ordinary user's container, too") {
 
 // ---- It is closed ----------------------------------------------------------
 
-TEST_AS_BOTH("System V memory and message queues of the host are not there") {
+PROMISE_AS_BOTH("System V memory and message queues of the host are not there",
+                Kept{"08"}, Pieces{"Two more namespaces"},
+                Fails{"We make a segment of System V memory on the host and "
+                      "expect the container not to see it, because the "
+                      "container has its own IPC namespace."}) {
   must("ipcmk -M 4096 >/dev/null");
   const std::string segments = "tail -n +2 /proc/sysvipc/shm | wc -l";
   CHECK(shell(segments).out == "1\n");
@@ -266,22 +335,40 @@ TEST_AS_BOTH("System V memory and message queues of the host are not there") {
         shell("readlink /proc/self/ns/ipc").out);
 }
 
-TEST_AS_BOTH("its cgroup is the root of what it sees") {
+PROMISE_AS_BOTH(
+    "its cgroup is the root of what it sees", Kept{"08"},
+    Pieces{"Two more namespaces"},
+    Fails{"We read /proc/self/cgroup in the container and expect / in each "
+          "line, because the path would tell about the host."}) {
   for (const auto& line : host::lines(inside(caller, "cat /proc/self/cgroup")))
     CHECK(line.ends_with(":/"));
 }
 
-TEST_AS_BOTH("it has Docker's fourteen capabilities at most, for good") {
+PROMISE_AS_BOTH("it has Docker's fourteen capabilities at most, for good",
+                Kept{"08"}, Pieces{"Fewer rights for root"},
+                Fails{"We read the capabilities of the command and expect "
+                      "Docker's fourteen, no_new_privs and a filter, because "
+                      "each capability reaches code of the kernel."}) {
   const auto status = inside(caller, "cat /proc/self/status");
   for (const std::string set : {"CapPrm", "CapEff", "CapBnd"})
-    CHECK(status.find(set + ":\t00000000a80425fb\n") != std::string::npos);
+    CHECK_MESSAGE(
+        status.find(set + ":\t00000000a80425fb\n") != std::string::npos,
+        set << " is not 00000000a80425fb");
   for (const std::string set : {"CapInh", "CapAmb"})
-    CHECK(status.find(set + ":\t0000000000000000\n") != std::string::npos);
-  CHECK(status.find("NoNewPrivs:\t1\n") != std::string::npos);
-  CHECK(status.find("Seccomp:\t2\n") != std::string::npos);
+    CHECK_MESSAGE(
+        status.find(set + ":\t0000000000000000\n") != std::string::npos,
+        set << " is not empty");
+  CHECK_MESSAGE(status.find("NoNewPrivs:\t1\n") != std::string::npos,
+                "no_new_privs is not set");
+  CHECK_MESSAGE(status.find("Seccomp:\t2\n") != std::string::npos,
+                "there is no filter of system calls");
 }
 
-TEST_AS_BOTH("it makes no namespaces and no mounts, nor renames itself") {
+PROMISE_AS_BOTH(
+    "it makes no namespaces and no mounts, nor renames itself", Kept{"08"},
+    Pieces{"Fewer rights for root"},
+    Fails{"We unshare, mount, mknod and rename in the container and expect "
+          "each to fail, because no program in the container needs it."}) {
   for (const std::string command :
        {"unshare -U true", "unshare -m true", "unshare -n true",
         "mount -t tmpfs none /mnt", "umount /proc", "hostname other",
@@ -291,7 +378,11 @@ TEST_AS_BOTH("it makes no namespaces and no mounts, nor renames itself") {
   }
 }
 
-TEST_AS_BOTH("what /proc and /sys tell of the host is covered") {
+PROMISE_AS_BOTH("what /proc and /sys tell of the host is covered", Kept{"08"},
+                Pieces{"The image, and what is hidden"},
+                Fails{"We read and write the files of /proc and /sys that "
+                      "belong to no namespace, and expect them covered or "
+                      "read-only, because they are the host's."}) {
   CHECK(inside(caller,
                "cat /proc/kcore /proc/keys /proc/timer_list 2>/dev/null "
                "| wc -c") == "0\n");
@@ -301,7 +392,9 @@ TEST_AS_BOTH("what /proc and /sys tell of the host is covered") {
         "/proc/acpi", "/sys/firmware", "/proc/bus", "/proc/fs", "/proc/irq",
         "/proc/sys", "/proc/sysrq-trigger"}) {
     CAPTURE(path);
-    if (fs::exists(path)) CHECK(table.find(" " + path + " ") != table.npos);
+    if (fs::exists(path))
+      CHECK_MESSAGE(table.find(" " + path + " ") != table.npos,
+                    path << " is not covered");
   }
   for (const std::string path :
        {"/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger",
@@ -310,7 +403,11 @@ TEST_AS_BOTH("what /proc and /sys tell of the host is covered") {
               .status != 0);
 }
 
-TEST_AS_BOTH("PID 1 is a closed book") {
+PROMISE_AS_BOTH("PID 1 is a closed book", Kept{"08"},
+                Pieces{"Limits and an init"},
+                Fails{"We read the files of PID 1 in /proc and expect nothing "
+                      "of the program, and no more rights than the command's, "
+                      "because a command can attack PID 1."}) {
   const auto text =
       inside(caller,
              "cat /proc/1/environ; readlink /proc/1/exe; ls /proc/1/fd; "
@@ -328,10 +425,12 @@ TEST_AS_BOTH("PID 1 is a closed book") {
 // The filter forbids to use the caller's. But who has it, has rights over it.
 // In a container, /proc/keys may be covered. It shows a user the keyrings of
 // that user, so this is one of whom no other process runs.
-TEST_CASE_FIXTURE(host::Unharmed,
-                  "its session keyring is its own (root)" *
-                      doctest::skip(::geteuid() != 0 ||
-                                    host::contents("/proc/keys").empty())) {
+PROMISE_IF(
+    ::geteuid() == 0 && !host::contents("/proc/keys").empty(),
+    "its session keyring is its own (root)", Kept{"08"},
+    Pieces{"Nothing inherited from the caller"},
+    Fails{"We count the session keyrings of a user who starts a container and "
+          "expect one more, because the keys of the caller are secrets."}) {
   const auto id = std::to_string(1'000'000 + ::getpid());
   const auto as_that_user =
       "setpriv --reuid " + id + " --regid " + id + " --clear-groups ";
@@ -351,7 +450,12 @@ TEST_CASE_FIXTURE(host::Unharmed,
   box.finish();
 }
 
-TEST_AS_BOTH("no descriptor of the caller's comes through") {
+PROMISE_AS_BOTH(
+    "no descriptor of the caller's comes through", Kept{"08"},
+    Pieces{"Nothing inherited from the caller"},
+    Fails{
+        "We start the step with open descriptors and expect only 0, 1 and 2 in "
+        "the container, because an open directory of the host is a way out."}) {
   const sys::Fd leak{::open(host::scratch("leak").c_str(), O_RDONLY)};
   const sys::Fd tenth{::fcntl(leak.get(), F_DUPFD, 10)};
   const sys::Fd thousandth{::fcntl(leak.get(), F_DUPFD, 1000)};
@@ -361,7 +465,11 @@ TEST_AS_BOTH("no descriptor of the caller's comes through") {
 }
 
 // As CVE-2024-21626 in runc: a working directory left outside is a way out.
-TEST_AS_BOTH("nobody's working directory or root is outside") {
+PROMISE_AS_BOTH("nobody's working directory or root is outside", Kept{"08"},
+                Pieces{"Nothing inherited from the caller"},
+                Fails{"We start the step in a directory of the host and expect "
+                      "no process of the container to have it, because a "
+                      "working directory is a way out."}) {
   const auto there = host::scratch("cwd");
   must("echo secret >" + there + "/secret; chmod 755 " + there);
   const auto result =
@@ -374,7 +482,11 @@ TEST_AS_BOTH("nobody's working directory or root is outside") {
 
 // CVE-2022-0492: on v1, a release_agent is a program that the kernel runs as
 // the host's root. And a limit that its prisoner can raise is none.
-TEST_AS_ROOT("it can neither leave its cgroup, nor change or nest it") {
+PROMISE_AS_ROOT("it can neither leave its cgroup, nor change or nest it",
+                Kept{"08"}, Pieces{"Two more namespaces"},
+                Fails{"Root in the container writes to the files of its cgroup "
+                      "and makes groups, and we expect each to fail, because a "
+                      "container must not raise its own limit."}) {
   const auto result =
       inside(Caller::kRoot,
              "cd /sys/fs/cgroup && find . -name cgroup.procs | wc -l; "
@@ -388,7 +500,11 @@ TEST_AS_ROOT("it can neither leave its cgroup, nor change or nest it") {
 }
 
 // Step 01 takes root, and so tells whether who runs it came to be root.
-TEST_AS_ROOT("a set-uid file of the image's gives nothing") {
+PROMISE_AS_ROOT("a set-uid file of the image's gives nothing", Kept{"08"},
+                Pieces{"Fewer rights for root"},
+                Fails{"A user in the container runs a set-uid file of the "
+                      "image and we expect it not to become root, because "
+                      "no_new_privs and nosuid forbid it."}) {
   const auto tree = host::scratch("suid") + "/rootfs";
   must("cp -a " + host::rootfs(Caller::kRoot) + " " + tree + " && cp " +
        host::as(Caller::kRoot, "01-chroot") + " " + tree +
@@ -402,7 +518,11 @@ TEST_AS_ROOT("a set-uid file of the image's gives nothing") {
             .status == 125);
 }
 
-TEST_AS_ROOT("POSIX message queues are its own") {
+PROMISE_AS_ROOT(
+    "POSIX message queues are its own", Kept{"08"},
+    Pieces{"Two more namespaces"},
+    Fails{"We make a message queue on each side and expect each side to see "
+          "only its own, because queues belong to an IPC namespace."}) {
   const auto queues = host::scratch("mqueue");
   must("mount -t mqueue none " + queues + " && touch " + queues + "/of-host");
   CHECK(inside(Caller::kRoot,
@@ -415,7 +535,12 @@ TEST_AS_ROOT("POSIX message queues are its own") {
 }
 
 // CVE-2021-30465 of runc: a link that comes between the look and the mount.
-TEST_AS_BOTH("a rootfs that changes while we start has no hold on the host") {
+PROMISE_AS_BOTH(
+    "a rootfs that changes while we start has no hold on the host", Kept{"08"},
+    Pieces{"The image, and what is hidden"},
+    Fails{
+        "Another process swaps directories of the rootfs for links while the "
+        "container starts, and we expect nothing to be written on the host."}) {
   const auto base =
       host::scratch(caller == Caller::kRoot ? "race-root" : "race-user");
   const auto tree = base + "/rootfs";
@@ -431,13 +556,18 @@ TEST_AS_BOTH("a rootfs that changes while we start has no hold on the host") {
     (void)shell(host::step_in(tree, caller, "08-all",
                               "--net none --memory none --bind /etc:/etc") +
                 "sh -c 'echo x >/dev/x; echo x >/tmp/x; echo x >/etc/x'");
-  CHECK(fs::is_empty(base + "/victim"));
+  CHECK_MESSAGE(fs::is_empty(base + "/victim"),
+                "a file was written on the host, through a link");
   ::kill(racer.pid(), SIGKILL);
   racer.finish();
 }
 
 // As CVE-2019-5736 in runc: a script that names the program that runs it.
-TEST_AS_BOTH("the program of the host cannot be run inside, nor by enter") {
+PROMISE_AS_BOTH("the program of the host cannot be run inside, nor by enter",
+                Kept{"08"}, Pieces{"Fewer rights for root"},
+                Fails{"A script names /proc/self/exe as its interpreter and we "
+                      "expect status 126, because the container could "
+                      "overwrite the host's program that way."}) {
   const auto script = host::scratch("script") + "/script";
   must("printf '#!/proc/self/exe\\n' >" + script + "; chmod 755 " + script);
   const auto options = "--bind " + script + ":/script";
@@ -451,7 +581,11 @@ TEST_AS_BOTH("the program of the host cannot be run inside, nor by enter") {
 
 // Until exec has closed a descriptor, its name leads out: so it is closed
 // before.
-TEST_AS_BOTH("no program is run through a descriptor of ours") {
+PROMISE_AS_BOTH(
+    "no program is run through a descriptor of ours", Kept{"08"},
+    Pieces{"Nothing inherited from the caller"},
+    Fails{"We run programs by /proc/self/fd/N and expect none to be found, "
+          "because a descriptor that is still open leads to the host."}) {
   const auto script = host::scratch("through") + "/script";
   for (int number = 3; number < 20; ++number) {
     const auto path = "/proc/self/fd/" + std::to_string(number);
@@ -462,24 +596,40 @@ TEST_AS_BOTH("no program is run through a descriptor of ours") {
   }
 }
 
-TEST_AS_BOTH("it can signal nobody in the caller's process group") {
+PROMISE_AS_BOTH("it can signal nobody in the caller's process group",
+                Kept{"08"}, Pieces{"Nothing inherited from the caller"},
+                Fails{"The command sends KILL to its process group and we "
+                      "expect the caller's shell to go on, because the "
+                      "container has its own session."}) {
   CHECK(shell("setsid -w sh -c '" + box(caller) + "kill -9 0; echo survived'")
             .out == "survived\n");
   CHECK(inside(caller, "ps -o pgid,sid | sed -n 2,3p | grep -c \" 0\"") ==
         "0\n");
 }
 
-TEST_AS_BOTH("the caller's terminal is not in reach by its name") {
+PROMISE_AS_BOTH("the caller's terminal is not in reach by its name", Kept{"08"},
+                Pieces{"Nothing inherited from the caller"},
+                Fails{
+                    "The command opens /dev/tty and we expect an error, "
+                    "because the terminal belongs to the caller's session."}) {
   CHECK(shell(box(caller) + "sh -c 'echo x >/dev/tty'").status != 0);
 }
 
-TEST_AS_BOTH("a directory is no standard input: it would be a way out") {
+PROMISE_AS_BOTH(
+    "a directory is no standard input: it would be a way out", Kept{"08"},
+    Pieces{"Nothing inherited from the caller"},
+    Fails{"We pass a directory of the host as standard input and expect status "
+          "125 and one line, because an open directory is a way out."}) {
   const auto result = shell(box(caller) + "ls /proc/self/fd/0/ </etc");
   CHECK(result.status == 125);
   CHECK(host::lines(result.err).size() == 1);
 }
 
-TEST_AS_ROOT("its standard streams have names that it can open") {
+PROMISE_AS_ROOT(
+    "its standard streams have names that it can open", Kept{"08"},
+    Pieces{"Nothing inherited from the caller"},
+    Fails{"The command opens /dev/stdout and we expect it to work for root and "
+          "for other users, because many programs write their log there."}) {
   for (const std::string options : {"", "--user 1000:100"})
     CHECK(
         shell(box(Caller::kRoot, options) + "sh -c 'echo x >/dev/stdout' | cat")
@@ -497,7 +647,11 @@ std::map<std::string, std::string> answers(const std::string& step_line) {
   return found;
 }
 
-TEST_AS_BOTH("the filter refuses what has been used to attack hosts") {
+PROMISE_AS_BOTH("the filter refuses what has been used to attack hosts",
+                Kept{"08"}, Pieces{"Fewer rights for root"},
+                Fails{"A probe tries system calls that attacks have used, and "
+                      "we expect the filter to refuse each of them, because no "
+                      "program in the container needs them."}) {
   const auto directory = host::scratch("probe");
   must("cp " + (host::build_directory() / "probe-08-all ").string() +
        directory + "/probe");
@@ -514,7 +668,9 @@ TEST_AS_BOTH("the filter refuses what has been used to attack hosts") {
     // A kernel without an entry for 32-bit programs ends whoever tries it.
     if (answer.first == "int 0x80" && in_07.at(answer.first) == "signal 11")
       continue;
-    CHECK(refusals.count(answer.second) == 1);
+    CHECK_MESSAGE(
+        refusals.count(answer.second) == 1,
+        "the filter does not refuse " << answer.first << ": " << answer.second);
   }
   // Without the filter, the kernel itself says yes, or something else.
   for (const std::string attempt :
@@ -527,7 +683,11 @@ TEST_AS_BOTH("the filter refuses what has been used to attack hosts") {
   }
 }
 
-TEST_AS_BOTH("300 processes at once are too many, --pids many are not") {
+PROMISE_AS_BOTH(
+    "300 processes at once are too many, --pids many are not", Kept{"08"},
+    Pieces{"Limits and an init"},
+    Fails{"We start 300 processes and expect fork(2) to fail, and not to fail "
+          "with --pids 400, because a fork bomb must not stop the host."}) {
   const std::string bomb =
       "sh -c 'i=0; while [ $i -lt 300 ]; do sleep 1000 & i=$((i+1)); done; "
       "echo "
@@ -539,7 +699,11 @@ TEST_AS_BOTH("300 processes at once are too many, --pids many are not") {
 
 // Each takes some six processes and threads, and the checker lets a learner's
 // host have 1000.
-TEST_AS_ROOT("a hundred and twenty at once have as many addresses") {
+PROMISE_AS_ROOT("a hundred and twenty at once have as many addresses",
+                Kept{"08"}, Pieces{"Limits and an init"},
+                Fails{"We start 120 containers at once and expect 120 "
+                      "different addresses, because two containers can choose "
+                      "the same number at the same time."}) {
   constexpr std::size_t kNumber = 120;
   std::vector<std::unique_ptr<host::Running>> boxes;
   std::set<std::string> addresses;
@@ -555,7 +719,7 @@ TEST_AS_ROOT("a hundred and twenty at once have as many addresses") {
     addresses.insert(address);
   }
   CHECK(addresses.size() == kNumber);
-  CHECK(addresses.count("") == 0);
+  CHECK_MESSAGE(addresses.count("") == 0, "a container has no address");
   for (const auto& running : boxes) CHECK(running->finish() == 1);
 }
 
@@ -567,7 +731,11 @@ TEST_AS_ROOT("container.sh plugs in its cable beside an eth0 of the host's") {
   CHECK(result.status == 0);
 }
 
-TEST_AS_ROOT("--cpus sets what the kernel grants of each tenth of a second") {
+PROMISE_AS_ROOT(
+    "--cpus sets what the kernel grants of each tenth of a second", Kept{"08"},
+    Pieces{"Limits and an init"},
+    Fails{"We read the CPU quota of the container's cgroup and expect what "
+          "--cpus says of each 100 ms, because that is the limit."}) {
   const std::map<std::string, std::string> quotas{{"0.25", "25000"},
                                                   {"0.29", "29000"},
                                                   {"0.57", "57000"},
@@ -585,8 +753,12 @@ TEST_AS_ROOT("--cpus sets what the kernel grants of each tenth of a second") {
   }
 }
 
-TEST_WITHOUT_CGROUP(
-    "limits that an ordinary user cannot have are told, or refused") {
+PROMISE_WITHOUT_CGROUP(
+    "limits that an ordinary user cannot have are told, or refused", Kept{"08"},
+    Pieces{"Limits and an init"},
+    Fails{"An ordinary user without a cgroup runs the step and we expect a "
+          "note for a default and status 125 for an explicit limit, because "
+          "only the default can be dropped."}) {
   const auto result =
       shell(step(Caller::kUser, "08-all", "--net none") + "true");
   CHECK(result.status == 0);
@@ -596,7 +768,11 @@ TEST_WITHOUT_CGROUP(
               .status == 125);
 }
 
-TEST_AS_ROOT("containers of one PID, in PID namespaces, have a cgroup each") {
+PROMISE_AS_ROOT("containers of one PID, in PID namespaces, have a cgroup each",
+                Kept{"08"}, Pieces{"Limits and an init"},
+                Fails{"We start containers whose programs have one PID in "
+                      "their namespaces, and expect a cgroup with its own "
+                      "limit for each, because the name has the PID in it."}) {
   std::vector<std::unique_ptr<host::Running>> boxes;
   const std::vector<std::string> sizes{"61", "62", "63", "64"};
   boxes.reserve(sizes.size());
@@ -612,7 +788,11 @@ TEST_AS_ROOT("containers of one PID, in PID namespaces, have a cgroup each") {
 }
 
 // While one is made, another is joined, and a third is removed.
-TEST_AS_ROOT("containers of one PID that start and end at once do not meet") {
+PROMISE_AS_ROOT(
+    "containers of one PID that start and end at once do not meet", Kept{"08"},
+    Pieces{"Limits and an init"},
+    Fails{"We start and end containers of one PID at the same time and expect "
+          "no error, because one must not remove the cgroup of another."}) {
   for (const std::string name : {"07-cgroup-memory", "08-all"}) {
     CAPTURE(name);
     const auto result = shell(
@@ -670,8 +850,12 @@ long held_by(const std::string& protocol) {
 
 }  // namespace
 
-TEST_AS_BOTH(
-    "what the kernel counts for a user, a container leaves to others") {
+PROMISE_AS_BOTH(
+    "what the kernel counts for a user, a container leaves to others",
+    Kept{"08"}, Pieces{"Limits and an init"},
+    Fails{"One container takes all inotify instances, timers and queues that "
+          "it can get, and we expect enough for others, because the kernel "
+          "counts them for the user."}) {
   const std::map<std::string, long> wanted{
       {"inotify", 64}, {"watches", 1000}, {"timers", 1000}, {"signals", 1000},
       {"messages", 1}, {"aio", 10},       {"terminals", 10}};
@@ -679,8 +863,11 @@ TEST_AS_BOTH(
     CHECK(left_beside(caller, thing, std::to_string(number)) == number);
 }
 
-TEST_AS_ROOT(
-    "what a container puts into sockets' queues counts as its memory") {
+PROMISE_AS_ROOT(
+    "what a container puts into sockets' queues counts as its memory",
+    Kept{"08"}, Pieces{"Limits and an init"},
+    Fails{"A container fills the queues of its sockets and we expect its "
+          "memory limit to count them, because they are memory of the host."}) {
   constexpr long kWanted = 640;
   const std::map<std::string, std::string> protocols{{"tcp", "TCP"},
                                                      {"udp", "UDP"}};
@@ -694,7 +881,11 @@ TEST_AS_ROOT(
   }
 }
 
-TEST_AS_BOTH("what the kernel would keep for a socket, and charge to nobody") {
+PROMISE_AS_BOTH(
+    "what the kernel would keep for a socket, and charge to nobody", Kept{"08"},
+    Pieces{"Fewer rights for root"},
+    Fails{"A container sets socket options that need memory of the kernel and "
+          "we expect an error, because no limit counts that memory."}) {
   const auto taken = [](const std::string& hog) {
     return shell(hog + "options 16").out;
   };
@@ -702,7 +893,11 @@ TEST_AS_BOTH("what the kernel would keep for a socket, and charge to nobody") {
   CHECK(taken(hog_on_host(caller)) == "16\n");
 }
 
-TEST_AS_BOTH("its own limits are what programs need, and cannot be raised") {
+PROMISE_AS_BOTH(
+    "its own limits are what programs need, and cannot be raised", Kept{"08"},
+    Pieces{"Limits and an init"},
+    Fails{"We read the resource limits of the command and expect low ones that "
+          "it cannot raise, because the kernel counts these for the user."}) {
   const auto limits = inside(caller, "cat /proc/self/limits");
   const auto hard = [&](const std::string& name) {
     const auto at = limits.find(name);

@@ -12,7 +12,8 @@
 #include <filesystem>
 #include <functional>
 
-using host::Caller, host::must, host::shell, host::step, host::step_in;
+using host::Caller, host::Fails, host::Kept, host::Pieces, host::must,
+    host::shell, host::step, host::step_in;
 
 TEST_SUITE_BEGIN("contract");
 
@@ -50,7 +51,11 @@ void for_each(Caller caller, const std::function<void(const Program&)>& test) {
 
 }  // namespace
 
-TEST_AS_BOTH("the exit status is the command's own") {
+PROMISE_AS_BOTH("the exit status is the command's own", Kept{"01-08", "03-08"},
+                Pieces{"The mount that stays"},
+                Fails{
+                    "The command ends with a status and we expect the program "
+                    "to end with the same, because scripts read it."}) {
   for_each(caller, [&](const Program& program) {
     const auto run = step(caller, program.name, program.options);
     CHECK(shell(run + "true").status == 0);
@@ -59,7 +64,10 @@ TEST_AS_BOTH("the exit status is the command's own") {
   });
 }
 
-TEST_AS_BOTH("a command that signal N ends gives 128+N") {
+PROMISE_AS_BOTH("a command that signal N ends gives 128+N",
+                Kept{"01-08", "03-08"}, Pieces{"The mount that stays"},
+                Fails{"A signal ends the command and we expect status 128 plus "
+                      "its number, as a shell reports it."}) {
   for_each(caller, [&](const Program& program) {
     // PID 1 shrugs off its own signals (02 to 07), so let its child die.
     const auto result = shell(step(caller, program.name, program.options) +
@@ -75,7 +83,11 @@ TEST_AS_BOTH("a command that signal N ends gives 128+N") {
 }
 
 // A directory of the host's that is open is a way back to it: see chroot(2).
-TEST_AS_BOTH("the command gets no open file but the caller's") {
+PROMISE_AS_BOTH(
+    "the command gets no open file but the caller's", Kept{"01-08", "03-08"},
+    Pieces{"The mount that stays", "The old root"},
+    Fails{"The command looks for open descriptors and we expect only those of "
+          "the caller, because an open directory of the host is a way out."}) {
   const std::string find =
       "sh -c 'exec 2>/dev/null; for n in $(seq 3 255); do (exec <&$n) && echo "
       "$n; done; true'";
@@ -89,11 +101,15 @@ TEST_AS_BOTH("the command gets no open file but the caller's") {
     for (const auto& open : host::lines(result.out))
       if (std::count(callers.begin(), callers.end(), open) == 0)
         leaked += open + " ";
-    CHECK(leaked == "");
+    CHECK_MESSAGE(leaked == "", "open in the command: descriptor " << leaked);
   });
 }
 
-TEST_AS_BOTH("127 if the command is not found, 126 if it cannot run") {
+PROMISE_AS_BOTH(
+    "127 if the command is not found, 126 if it cannot run",
+    Kept{"01-08", "03-08"}, Pieces{"The mount that stays"},
+    Fails{"We run commands that do not exist or cannot run and expect status "
+          "127 or 126 and one line that says why, as a shell does."}) {
   for_each(caller, [&](const Program& program) {
     const auto run = step(caller, program.name, program.options);
     for (const std::string command : {"no-such", "/no/such", "/bin/sh/x"}) {
@@ -107,7 +123,11 @@ TEST_AS_BOTH("127 if the command is not found, 126 if it cannot run") {
   });
 }
 
-TEST_AS_BOTH("125 and one clear line if ROOTFS is none") {
+PROMISE_AS_BOTH("125 and one clear line if ROOTFS is none",
+                Kept{"01-08", "03-08"}, Pieces{"Another /"},
+                Fails{"We pass a ROOTFS that is missing or a file and expect "
+                      "status 125 and one line with a hint, because the "
+                      "command must not run on the host."}) {
   must("echo x >" + host::scratch("roots") + "/file");
   for_each(caller, [&](const Program& program) {
     const auto missing = shell(
@@ -127,7 +147,11 @@ TEST_AS_BOTH("125 and one clear line if ROOTFS is none") {
   });
 }
 
-TEST_AS_BOTH("125 and one clear line for an option it does not know") {
+PROMISE_AS_BOTH(
+    "125 and one clear line for an option it does not know",
+    Kept{"01-08", "03-08"}, Pieces{},
+    Fails{"We pass an unknown option and expect status 125 and one line that "
+          "names it, because the user must learn of a typing error."}) {
   for_each(caller, [&](const Program& program) {
     const auto result =
         shell(step(caller, program.name, "--nonsense") + "true");
@@ -137,27 +161,43 @@ TEST_AS_BOTH("125 and one clear line for an option it does not know") {
   });
 }
 
-TEST_AS_BOTH("--help goes to stdout and names what to read") {
+PROMISE_AS_BOTH(
+    "--help goes to stdout and names what to read", Kept{"01-08", "03-08"},
+    Pieces{},
+    Fails{"We ask for --help and expect the usage and the man pages on "
+          "standard output and status 0, because help is no error."}) {
   for_each(caller, [&](const Program& program) {
     const auto result = shell(step(caller, program.name, "--help") + "true");
     CHECK(result.status == 0);
     CHECK(result.out.starts_with("usage: " + program.name + " [OPTIONS]"));
-    CHECK(result.out.find("Read ") != std::string::npos);
+    CHECK_MESSAGE(result.out.find("Read ") != std::string::npos,
+                  "no line begins with Read");
   });
 }
 
-TEST_AS_BOTH("-v tells each call, from both sides") {
+PROMISE_AS_BOTH(
+    "-v tells each call, from both sides", Kept{"01-08", "03-08"},
+    Pieces{"A /proc that matches"},
+    Fails{"We run the step with -v and expect a line for each call of the "
+          "parent and of the child, because readers follow the steps there."}) {
   for_each(caller, [&](const Program& program) {
     const auto result =
         shell(step(caller, program.name, program.options + " -v") + "true");
     CHECK(result.out.empty());
-    CHECK(result.err.find("clone a child") != std::string::npos);
+    CHECK_MESSAGE(result.err.find("clone a child") != std::string::npos,
+                  "no line tells of the clone");
     if (program.name != "01-chroot")
-      CHECK(result.err.find("[pid 1] ") != std::string::npos);
+      CHECK_MESSAGE(result.err.find("[pid 1] ") != std::string::npos,
+                    "no line of the child begins with [pid 1]");
   });
 }
 
-TEST_AS_BOTH("stdin, stdout and stderr are the command's") {
+PROMISE_AS_BOTH("stdin, stdout and stderr are the command's",
+                Kept{"01-08", "03-08"},
+                Pieces{"The mount that stays", "The standard streams"},
+                Fails{"We read from and write to the command by pipes and "
+                      "files, and expect all bytes to come through, because "
+                      "the program must work in a pipeline."}) {
   for_each(caller, [&](const Program& program) {
     const auto run = step(caller, program.name, program.options);
     CHECK(shell("echo through | " + run + "cat 2>/dev/null").out ==
@@ -170,7 +210,12 @@ TEST_AS_BOTH("stdin, stdout and stderr are the command's") {
   });
 }
 
-TEST_AS_BOTH("any signal to the program ends the container") {
+PROMISE_AS_BOTH("any signal to the program ends the container",
+                Kept{"01-08", "03-08"},
+                Pieces{"The mount that stays", "The group"},
+                Fails{"We send signals to the program and expect the container "
+                      "to end and status 128 plus the number, because a "
+                      "program that dies alone leaves its container behind."}) {
   for_each(caller, [&](const Program& program) {
     for (const int signal : {SIGTERM, SIGHUP, SIGINT, SIGALRM, SIGRTMAX}) {
       host::Running box{step(caller, program.name, program.options) +
@@ -179,7 +224,7 @@ TEST_AS_BOTH("any signal to the program ends the container") {
       const auto child = box.child();
       ::kill(box.pid(), signal);
       CHECK(box.finish() == 128 + signal);
-      CHECK(!host::is_alive(child));
+      CHECK_MESSAGE(!host::is_alive(child), "the child still runs");
     }
   });
 }
@@ -196,7 +241,11 @@ TEST_CASE("a program of the tests is ended by a signal, however early") {
 }
 
 // As under nohup(1), or behind `trap '' INT`. The last signal is not ignored.
-TEST_AS_BOTH("a signal that the caller ignores does nothing, on both sides") {
+PROMISE_AS_BOTH(
+    "a signal that the caller ignores does nothing, on both sides",
+    Kept{"01-08", "03-08"}, Pieces{"Limits and an init"},
+    Fails{"The caller ignores signals and we expect them to do nothing to the "
+          "program and the command, because nohup(1) relies on it."}) {
   for_each(caller, [&](const Program& program) {
     host::Running box{"env --ignore-signal=HUP,INT,QUIT,USR1,TSTP,PIPE " +
                       step(caller, program.name, program.options) +
@@ -211,7 +260,11 @@ TEST_AS_BOTH("a signal that the caller ignores does nothing, on both sides") {
   });
 }
 
-TEST_AS_BOTH("a command that handles TERM gets it") {
+PROMISE_AS_BOTH(
+    "a command that handles TERM gets it", Kept{"01-08", "03-08"},
+    Pieces{"The mount that stays", "Limits and an init"},
+    Fails{"We send TERM to the program and expect the command's own handler to "
+          "run, because a service saves its work there."}) {
   for_each(caller, [&](const Program& program) {
     host::Running box{step(caller, program.name, program.options) +
                       "sh -c 'trap \"echo caught; exit 3\" TERM; echo ready; "
@@ -224,8 +277,12 @@ TEST_AS_BOTH("a command that handles TERM gets it") {
 }
 
 // 01 has no PID namespace, and knows of the command alone.
-TEST_AS_BOTH(
-    "what the command leaves in the background ends with it, but in 01") {
+PROMISE_AS_BOTH(
+    "what the command leaves in the background ends with it, but in 01",
+    Kept{"01-08", "03-08"}, Pieces{"Numbers of its own", "Limits and an init"},
+    Fails{"The command leaves a process in the background and we expect it to "
+          "end with the command, because the end of a container must be the "
+          "end of all its processes."}) {
   const auto sleep = sys::format("sleep {}", 1'000'000 + ::getpid());
   for_each(caller, [&](const Program& program) {
     const auto result = shell(step(caller, program.name, program.options) +
@@ -235,7 +292,7 @@ TEST_AS_BOTH(
       return shell("pgrep -xf '" + sleep + "'").status == 0;
     };
     if (program.name != "01-chroot") {
-      CHECK(!is_left(0));
+      CHECK_MESSAGE(!is_left(0), "the process in the background still runs");
     } else {  // It might be about to run, and then about to end.
       CHECK(host::eventually(is_left, 0));
       must("pkill -xf '" + sleep + "'");
@@ -246,7 +303,11 @@ TEST_AS_BOTH(
 
 // What it does leave then is 02's /proc in the host's table, and the cgroup
 // directories of 07 and 08: the kernel does not know whose they are.
-TEST_AS_BOTH("KILL to the program leaves no process") {
+PROMISE_AS_BOTH("KILL to the program leaves no process", Kept{"01-08", "03-08"},
+                Pieces{"The mount that stays",
+                       "Waiting for them, and becoming root"},
+                Fails{"We kill the program with KILL and expect the child to "
+                      "end too, because no parent is left to end it."}) {
   for_each(caller, [&](const Program& program) {
     host::Running box{step(caller, program.name, program.options) +
                       "sh -c 'sleep 1000 & echo $!; exec sleep 1000' "
@@ -256,7 +317,8 @@ TEST_AS_BOTH("KILL to the program leaves no process") {
     const auto child = box.child();
     ::kill(box.pid(), SIGKILL);
     CHECK(box.finish() == 128 + SIGKILL);
-    CHECK(host::eventually(host::is_gone, child));
+    CHECK_MESSAGE(host::eventually(host::is_gone, child),
+                  "the child still runs");
     if (program.name == "01-chroot") {
       must("kill " + background);  // It would fail if that were gone.
       const auto number = std::strtol(background.c_str(), nullptr, 10);
@@ -280,9 +342,12 @@ TEST_CASE("reset does nothing that it was not told to") {
     CHECK(shell("scripts/reset " + word).status == 2);
 }
 
-TEST_AS_BOTH(
-    "a program that its caller runs with CHLD ignored waits all the "
-    "same") {
+PROMISE_AS_BOTH(
+    "a program that its caller runs with CHLD ignored waits all the same",
+    Kept{"01-08", "03-08"}, Pieces{"The mount that stays"},
+    Fails{"The caller ignores CHLD and we expect the exit status all the same, "
+          "because the kernel reaps children by itself then, and their status "
+          "is lost."}) {
   for_each(caller, [&](const Program& program) {
     CHECK(shell("trap '' CHLD; " + step(caller, program.name, program.options) +
                 "sh -c 'exit 9'")
@@ -290,7 +355,11 @@ TEST_AS_BOTH(
   });
 }
 
-TEST_AS_BOTH("--bind takes a source whose path is longer than PATH_MAX") {
+PROMISE_AS_BOTH("--bind takes a source whose path is longer than PATH_MAX",
+                Kept{"05-08"}, Pieces{"--bind and --read-only"},
+                Fails{"We bind a source whose absolute path is longer than "
+                      "PATH_MAX and expect its content in the container, "
+                      "because a relative path is short enough."}) {
   const auto base = host::scratch("deep-bind");
   const auto go = "cd " + base +
                   " && for i in 1 2 3 4 5; do for j in 1 2 3 4 "

@@ -21,6 +21,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iomanip>
 #include <iostream>
 #include <iterator>
 #include <random>
@@ -540,8 +541,14 @@ std::string changed_mounts(const std::vector<std::string>& before) {
 
 // NOLINTNEXTLINE(bugprone-exception-escape)
 Unharmed::~Unharmed() {
-  CHECK(host_name() == name_);
-  CHECK(changed_mounts(mounts_) == "");
+  const auto same = [](const std::string& what, const std::string& changes) {
+    CHECK_MESSAGE(changes == "", what);
+  };
+  CHECK_MESSAGE(host_name() == name_, "the host has another name than before");
+  same(
+      "the host's mount table afterwards is not as before: a mount is left, "
+      "or one is gone",
+      changed_mounts(mounts_));
   // What was killed ends soon, but not at once; so does a network namespace,
   // and a link goes with it.
   (void)eventually(
@@ -550,15 +557,18 @@ Unharmed::~Unharmed() {
                changed(processes_, our_processes()).empty();
       },
       0);
-  CHECK(only_in(links(), links_, "+ ") == "");
-  CHECK(changed(lines(network_), lines(network())) == "");
+  same("a network link is left on the host", only_in(links(), links_, "+ "));
+  same(
+      "the host has another route, or another setting of its network, than "
+      "before",
+      changed(lines(network_), lines(network())));
   // One that was there may go: `make reset` is not only for tests to call.
   // Where numbers are the machine's, what is not ours may look so for a moment.
   if (first_number == 0)
     (void)eventually(
         [&](pid_t) { return only_in(our_cgroups(), cgroups_, "").empty(); }, 0);
-  CHECK(only_in(our_cgroups(), cgroups_, "+ ") == "");
-  CHECK(changed(processes_, our_processes()) == "");
+  same("a cgroup is left on the host", only_in(our_cgroups(), cgroups_, "+ "));
+  same("a process is left on the host", changed(processes_, our_processes()));
 }
 
 namespace {
@@ -674,6 +684,40 @@ bool reset_signals() {
   return is_ignored || ::sigisemptyset(&blocked) == 0;
 }
 
+struct Told {
+  const char* name;
+  const char* suite;
+  Promise promise;
+};
+
+// Those of all tests. They are noted before main.
+std::vector<Told>& promises() {
+  static std::vector<Told> all;
+  return all;
+}
+
+// As JSON, for the checker.
+void print_promises() {
+  std::cout << "[";
+  const char* between = "\n";
+  for (const auto& [name, suite, promise] : promises()) {
+    const bool is_users = std::string_view{name}.ends_with(" (user)");
+    const auto& kept = promise.kept;
+    std::cout << between << R"({"name": )" << std::quoted(name)
+              << R"(, "suite": )" << std::quoted(suite) << R"(, "kept": )"
+              << std::quoted(is_users ? kept.as_user : kept.as_root)
+              << R"(, "pieces": [)";
+    const char* comma = "";
+    for (const char* const piece : promise.pieces) {
+      std::cout << comma << std::quoted(piece);
+      comma = ", ";
+    }
+    std::cout << R"(], "fails": )" << std::quoted(promise.fails.words) << "}";
+    between = ",\n";
+  }
+  std::cout << "]\n";
+}
+
 // The init of that host. Returns the status of the process that runs the tests.
 int wait_for(pid_t tests) {
   for (;;) {
@@ -686,10 +730,19 @@ int wait_for(pid_t tests) {
 
 }  // namespace
 
+void Promise::fill(const doctest::detail::TestCase& test) const {
+  if (kept.as_root != nullptr)
+    promises().push_back({test.m_name, test.m_test_suite, *this});
+}
+
 }  // namespace host
 
 // NOLINTNEXTLINE(bugprone-exception-escape): it has nobody to tell it to.
 int main(int argc, char** argv) {
+  if (argc == 2 && argv[1] == std::string_view{"--promises"}) {
+    host::print_promises();
+    return 0;
+  }
   // common/signals.cpp notes the caller's mask before main, so begin again.
   if (host::reset_signals()) (void)::execv("/proc/self/exe", argv);
   doctest::Context context{argc, argv};

@@ -148,34 +148,77 @@ class Unharmed {
   std::vector<std::string> links_, cgroups_, processes_;
 };
 
+/// The steps that keep a promise, as in "03-06 08": those that root runs, and
+/// those that an ordinary user runs if they are others.
+struct Kept {
+  const char* as_root = nullptr;
+  const char* as_user = as_root;
+};
+
+/// The headings in steps/*/task.md of the pieces that make a promise hold. In a
+/// step, the first of its pieces has the hints, and with the last of them the
+/// promise can be checked.
+using Pieces = std::vector<const char*>;
+
+/// What is said of a promise that is broken: what was done, what has to happen
+/// then, and why.
+struct Fails {
+  const char* words = nullptr;
+};
+
+/// What a test of a step says of itself. The option --promises prints it, and
+/// the checker for learners, scripts/learn/learn, reads that.
+struct Promise {
+  Kept kept;
+  Pieces pieces;
+  Fails fails;
+
+  /// As a decorator of doctest: notes which test this is of.
+  void fill(const doctest::detail::TestCase& test) const;
+};
+
 }  // namespace host
 
-// One promise, tried as root, which is counted as skipped if we are not, and as
-// an ordinary user. Its body sees `caller`.
-#define TEST_AS_BOTH(name) TEST_AS_BOTH_AT(name, __LINE__)
-#define TEST_AS_BOTH_AT(name, line) TEST_AS_BOTH_IN(name, line)
-#define TEST_AS_BOTH_IN(name, line)                                     \
-  static void promise_##line(host::Caller caller);                      \
-  TEST_CASE_FIXTURE(host::Unharmed,                                     \
-                    name " (root)" * doctest::skip(::geteuid() != 0)) { \
-    promise_##line(host::Caller::kRoot);                                \
-  }                                                                     \
-  TEST_CASE_FIXTURE(host::Unharmed, name " (user)") {                   \
-    promise_##line(host::Caller::kUser);                                \
-  }                                                                     \
+// One test with the decorators of doctest, which is counted as skipped unless
+// it can be tried.
+#define TEST_IF(can_be_tried, name, ...) \
+  TEST_CASE_FIXTURE(host::Unharmed,      \
+                    name* doctest::skip(!(can_be_tried)) * (__VA_ARGS__))
+
+// A promise: behind the name are its Kept, Pieces and Fails. This one is tried
+// as root, and as an ordinary user. Its body sees `caller`.
+#define PROMISE_AS_BOTH(name, ...) \
+  TEST_AS_BOTH_AT(__LINE__, name, (host::Promise{__VA_ARGS__}))
+
+// One whose name ends with who keeps it, and which cannot be tried everywhere.
+#define PROMISE_IF(can_be_tried, name, ...) \
+  TEST_IF(can_be_tried, name, host::Promise{__VA_ARGS__})
+
+// One that only root can have kept.
+#define PROMISE_AS_ROOT(name, ...) \
+  PROMISE_IF(::geteuid() == 0, name " (root)", __VA_ARGS__)
+
+// One to an ordinary user.
+#define PROMISE_AS_USER(name, ...) PROMISE_IF(true, name " (user)", __VA_ARGS__)
+
+// One to an ordinary user who has no cgroup of their own; who has one skips it.
+#define PROMISE_WITHOUT_CGROUP(name, ...) \
+  PROMISE_IF(!host::has_delegated_cgroup(), name " (user)", __VA_ARGS__)
+
+// The same for what the checker does not ask of a learner's program.
+#define TEST_AS_BOTH(name) TEST_AS_BOTH_AT(__LINE__, name, host::Promise{})
+#define TEST_AS_ROOT(name) \
+  TEST_IF(::geteuid() == 0, name " (root)", host::Promise{})
+#define TEST_AS_USER(name) TEST_IF(true, name " (user)", host::Promise{})
+
+#define TEST_AS_BOTH_AT(line, name, promise) \
+  TEST_AS_BOTH_IN(line, name, promise)
+#define TEST_AS_BOTH_IN(line, name, promise)           \
+  static void promise_##line(host::Caller caller);     \
+  TEST_IF(::geteuid() == 0, name " (root)", promise) { \
+    promise_##line(host::Caller::kRoot);               \
+  }                                                    \
+  TEST_IF(true, name " (user)", promise) {             \
+    promise_##line(host::Caller::kUser);               \
+  }                                                    \
   static void promise_##line(host::Caller caller)
-
-// One promise that only root can have kept.
-#define TEST_AS_ROOT(name)          \
-  TEST_CASE_FIXTURE(host::Unharmed, \
-                    name " (root)" * doctest::skip(::geteuid() != 0))
-
-// One promise to an ordinary user who has no cgroup of their own; who has one
-// skips it.
-#define TEST_WITHOUT_CGROUP(name) \
-  TEST_CASE_FIXTURE(              \
-      host::Unharmed,             \
-      name " (user)" * doctest::skip(host::has_delegated_cgroup()))
-
-// One promise to an ordinary user.
-#define TEST_AS_USER(name) TEST_CASE_FIXTURE(host::Unharmed, name " (user)")
