@@ -26,10 +26,17 @@ import base64
 import dataclasses
 import glob
 import html
+import itertools
 import json
 import os
 import re
 import subprocess
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from pygments.lexer import inherit
+from pygments.lexers.c_cpp import CppLexer
+from pygments.token import Comment, Keyword, Name, String
 
 from talk import recording
 from texts import sources, transcript
@@ -37,8 +44,6 @@ from texts import sources, transcript
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NODE = TOP + '/build/npm/node_modules'
 HEAD = re.compile(r'<!-- (\w+), (\d+) min(?:, (.*?))? -->\n')
-FENCE = re.compile(r'^```(\w+) ?(.*)\n((?:.*\n)*?)```$', re.M)
-PICTURE = re.compile(r'!\[([^\]]*)\]\(([^)]+)\)')
 STEPS = {os.path.basename(path)[:2]: os.path.basename(path)
          for path in sorted(glob.glob(TOP + '/steps/0*-*'))}
 WIDTH, HEIGHT = 1108, 530     # Pixels that a block has on a slide of 1280 by 720.
@@ -91,79 +96,6 @@ def minutes(slides):
             sum(slide.minutes for slide in slides))
 
 
-# ---- A little Markdown --------------------------------------------------------
-
-def inline(text):
-    codes = []
-
-    def keep(found):
-        codes.append(f'<code>{html.escape(found[1])}</code>')
-        return f'\0{len(codes) - 1}\0'
-    text = html.escape(re.sub(r'`([^`]+)`', keep, text), quote=False)
-    text = re.sub(r'\*\*(.+?)\*\*', r'<strong>\1</strong>', text)
-    text = re.sub(r'\*(.+?)\*', r'<em>\1</em>', text)
-    text = re.sub(r'\[([^\]]+)\]\(([^)]+)\)', r'\1', text)  # Where would it lead, offline?
-    return re.sub('\0(\\d+)\0', lambda found: codes[int(found[1])], text)
-
-
-def items(lines, tag):
-    """A list. An item that begins with + appears on a click, as a quotation does with >+."""
-    joined = []
-    for line in lines:
-        if re.match(r'([-+]|\d+\.) ', line):
-            joined.append(line)
-        else:
-            joined[-1] += ' ' + line.strip()
-    made = []
-    for item in joined:
-        mark, text = item.split(' ', 1)
-        made.append(f'<li{" class=fragment" if mark == "+" else ""}>{inline(text)}</li>')
-    return f'<{tag}>{"".join(made)}</{tag}>'
-
-
-def table(lines):
-    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
-    head = ''.join(f'<th>{inline(cell)}</th>' for cell in rows[0])
-
-    def cells(row):
-        """One that begins with + appears on a click; a step has its colour."""
-        for cell in row:
-            if cell in STEPS:
-                yield f'<td class="layer-{cell}"><b class="step">{cell}</b></td>'
-            elif cell.startswith('+ '):
-                yield f'<td><span class="fragment">{inline(cell[2:])}</span></td>'
-            else:
-                yield f'<td>{inline(cell)}</td>'
-    body = ''.join('<tr>' + ''.join(cells(row)) + '</tr>' for row in rows[2:])
-    return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-
-
-def block(lines):
-    """One block, between empty lines."""
-    first = lines[0]
-    if first.startswith('<'):
-        return '\n'.join(lines)
-    if heading := re.match(r'(#+) (.*)', first):
-        size = len(heading[1])
-        return f'<h{size}>{inline(heading[2])}</h{size}>'
-    if re.match(r'[-+] ', first):
-        return items(lines, 'ul')
-    if re.match(r'\d+\. ', first):
-        return items(lines, 'ol')
-    if first.startswith('|'):
-        return table(lines)
-    if first.startswith('>'):
-        said = ' '.join(line.lstrip('>+ ') for line in lines)
-        return f'<blockquote{" class=fragment" if first[1] == "+" else ""}>{inline(said)}</blockquote>'
-    return f'<p>{inline(" ".join(lines))}</p>'
-
-
-def to_html(text):
-    """Of a text in which fenced blocks and pictures are HTML already, each on one line."""
-    return '\n'.join(block(part.split('\n'))
-                     for part in re.split(r'\n\s*\n', text) if part.strip())
-
-
 # ---- What is filled in --------------------------------------------------------
 
 def source_of(step):
@@ -184,21 +116,32 @@ def font(lines, where, wraps=False):
     raise Wrong(f'{where}: {len(lines)} lines are too much for a slide')
 
 
-TOKENS = re.compile(
-    r'(?P<comment>//.*)|(?P<string>"(?:[^"\\]|\\.)*")|(?P<kernel>(?<![\w:])::\w+)|'
-    r'(?P<ours>\bsys::\w+)|(?P<flag>\b[A-Z][A-Z_0-9]{3,}\b)|'
-    r'(?P<word>\b(?:auto|bool|catch|char|const|constexpr|else|false|for|if|int|nullptr|'
-    r'return|struct|true|try|unsigned|void|while)\b)')
+class Lexer(CppLexer):
+    """C++, in which calls of the kernel, ours and flags differ from other names."""
+    tokens = {'statements': [
+        (r'(?<![\w:])::\w+', Name.Kernel), (r'\bsys::\w+', Name.Ours),
+        (r'\b[A-Z][A-Z_0-9]{3,}\b', Name.Flag), inherit]}
 
 
-def coloured(line):
-    """A line of C++, in which calls of the kernel, of ours, flags and text differ."""
-    made, at = '', 0
-    for token in TOKENS.finditer(line):
-        made += html.escape(line[at:token.start()])
-        made += f'<i class="{token.lastgroup}">{html.escape(token[0])}</i>'
-        at = token.end()
-    return made + html.escape(line[at:])
+LEXER = Lexer(stripnl=False, stdlibhighlighting=False, c99highlighting=False,
+              platformhighlighting=False)
+COLOURS = {Comment.Preproc: '', Comment.PreprocFile: '', Comment: 'comment', String: 'string',
+           Keyword: 'word', Name.Builtin: 'word', Name.Kernel: 'kernel', Name.Ours: 'ours',
+           Name.Flag: 'flag'}
+
+
+def colour(token):
+    """The class of a token of the lexer, or ''."""
+    return next((name for kind, name in COLOURS.items() if token[0] in kind), '')
+
+
+def coloured(lines):
+    """Lines of C++ in HTML."""
+    made = ''
+    for name, tokens in itertools.groupby(LEXER.get_tokens('\n'.join(lines)), colour):
+        text = html.escape(''.join(text for _, text in tokens))
+        made += re.sub('.+', rf'<i class="{name}">\g<0></i>', text) if name else text
+    return made.split('\n')[:-1]
 
 
 def lit(spec, lines, old):
@@ -236,8 +179,8 @@ def code(what, body):
     except sources.Missing as error:
         raise Wrong(f'{path}: {error}') from error
     size = font([' ' * 6 + line for line in lines], f'{path}: {words}')
-    rows = ''.join(f'<span class="line" data-n="{first + n + 1}">{coloured(line) or " "}</span>'
-                   for n, line in enumerate(lines))
+    rows = ''.join(f'<span class="line" data-n="{first + n + 1}">{line or " "}</span>'
+                   for n, line in enumerate(coloured(lines)))
     # The first click's lines are lit from the start: only the others wait.
     waits = ''.join('<span class="fragment light"></span>' for _ in clicks[1:])
     return (f'<figure class="code"><pre style="--size:{size}px" data-light="{json.dumps(clicks)}" '
@@ -330,16 +273,59 @@ def picture(alt, name):
 FILLED = {'cpp': code, 'demo': demo, 'matrix': matrix}
 
 
-def fill_blocks(text):
-    def filled(found):
-        if found[1] not in FILLED:
-            return f'<pre class="plain">{html.escape(found[3]).replace(chr(10), "&#10;")}</pre>'
-        return FILLED[found[1]](found[2], found[3])
-    return FENCE.sub(filled, text)
+def fence(_, tokens, number, *__):
+    """A fenced block in HTML."""
+    kind, _, what = tokens[number].info.partition(' ')
+    if kind in FILLED:
+        return FILLED[kind](what, tokens[number].content)
+    return f'<pre class="plain">{html.escape(tokens[number].content)}</pre>'
 
 
-def fill(text):
-    return PICTURE.sub(lambda found: picture(found[1], found[2]), fill_blocks(text))
+# ---- Markdown -----------------------------------------------------------------
+
+def on_clicks(state):
+    """What begins with + appears on a click: an item, a cell or a quotation. A step has its
+    colour. What is a block by itself stands in no paragraph."""
+    quote, tokens = None, state.tokens
+    for number, token in enumerate(tokens):
+        before = tokens[max(number - 1, 0)]
+        if token.type.startswith('blockquote'):
+            quote = token if token.nesting == 1 else None
+        elif quote and token.type != 'inline':
+            token.hidden = True
+            if token.markup == '+':
+                quote.attrSet('class', 'fragment')
+        elif token.type == 'bullet_list_open' and before.type == 'bullet_list_close':
+            token.hidden = before.hidden = True  # Markdown begins another list where + follows -.
+        elif token.type == 'list_item_open' and token.markup == '+':
+            token.attrSet('class', 'fragment')
+        elif token.type == 'inline' and token.content.startswith('!['):
+            before.hidden = tokens[number + 1].hidden = True
+        elif before.type == 'td_open' and token.content in STEPS:
+            before.attrSet('class', f'layer-{token.content}')
+            token.children = [piece(f'<b class="step">{token.content}</b>')]
+        elif before.type == 'td_open' and token.content.startswith('+ '):
+            token.children[0].content = token.children[0].content[2:]
+            token.children = [piece('<span class="fragment">'), *token.children, piece('</span>')]
+
+
+def piece(text):
+    """A token that is HTML already."""
+    return Token('html_inline', '', 0, content=text)
+
+
+MARKDOWN = MarkdownIt('commonmark').enable('table').disable('html_inline')
+MARKDOWN.core.ruler.push('on_clicks', on_clicks)
+MARKDOWN.add_render_rule('fence', fence)
+MARKDOWN.add_render_rule('image', lambda _, tokens, number, *__: picture(
+    tokens[number].content, tokens[number].attrs['src']))
+for name in ('link_open', 'link_close'):  # Where would it lead, offline?
+    MARKDOWN.add_render_rule(name, lambda *_: '')
+
+
+def to_html(text):
+    """A text of a slide, or what is said to it."""
+    return MARKDOWN.render(text)
 
 
 # ---- The page -----------------------------------------------------------------
@@ -354,7 +340,7 @@ def section(slide, number):
     mark = '<p class="mark">half day</p>' if slide.optional else ''
     classes = ' '.join([f'layer-{slide.part}'] + slide.classes)
     try:
-        body = to_html(fill(slide.text))
+        body = to_html(slide.text)
     except Wrong as error:
         raise Wrong(f'slide {number} ({slide.title}): {error}') from error
     heading, _, rest = body.partition('\n')  # parse() has seen that there is one.

@@ -5,8 +5,8 @@
           scripts/docs ran FILE...            whether each block ran somewhere
 
 A ```console block is run as the user its prompt names: see scripts/texts/transcript.py. Code
-is compared with the source that it was cut from, links are followed, see
-scripts/texts/sources.py, and diagrams are drawn once more, see scripts/texts/draw-diagrams.
+is compared with the source that it was cut from, see scripts/texts/sources.py, links are
+followed, and diagrams are drawn once more, see scripts/texts/draw-diagrams.
 The "host" of a text has processes, a network, a host name and home directories of its own, and nothing
 that a text does outlives it: that takes root. What a text leaves there is an error all the
 same, see watched() in scripts/texts/sandbox.py. Which commands could be run on this machine goes to
@@ -24,7 +24,7 @@ import sys
 
 from ci import results
 from host import parallel
-from texts import sandbox, sources, transcript
+from texts import links, sandbox, sources, transcript
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TEXTS = sorted(glob.glob('steps/*.md', root_dir=TOP) +
@@ -58,7 +58,7 @@ def check_text(path, total):
         total.add(path, str(error))
     if line := sources.uncut_code(text):
         total.add(path, f'code that is cut from no source: {line}')
-    for link in sources.broken_links(path, text):
+    for link in links.broken_links(path, text):
         total.add(path, f'leads nowhere: {link}')
 
 

@@ -16,6 +16,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import summed
 from texts import drawings, sources, transcript
 
+BLOCK = re.compile(r'^ *```.*?^ *```$', re.M | re.S)
+
 
 class Lessons(unittest.TestCase):
     # The story, and from "By hand" on what is looked up. A lesson can have more parts.
@@ -122,7 +124,7 @@ class Lessons(unittest.TestCase):
             said = [sources.read(source) for source in glob.glob('common/**/*.?pp', recursive=True) +
                     glob.glob(os.path.dirname(path) + '/*.cpp')]
             known = '\n'.join(shown + said)
-            for quotes in re.findall(r'`([^`]*)`|"([^"]*)"', sources.BLOCK.sub('', text)):
+            for quotes in re.findall(r'`([^`]*)`|"([^"]*)"', BLOCK.sub('', text)):
                 quote = ' '.join(''.join(quotes).split())
                 if fault.search(quote):
                     number += 1

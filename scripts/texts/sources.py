@@ -1,4 +1,4 @@
-"""What a Markdown file shows of other files: code, links, diagrams.
+"""What a Markdown file shows of other files: code.
 
 A fenced block below one of these is cut from a source beside the file:
 
@@ -12,11 +12,6 @@ import textwrap
 
 CODE = re.compile(r'^<!-- code (\S+): (.*?) -->\n```(\w+)\n(.*?)^```$', re.M | re.S)
 UNCUT_CODE = re.compile(r'<!--\s*code.*|^```cpp$', re.M)
-LINK = re.compile(r'(?<!\\)\[[^\]]*\]\(([^)\s]+)\)')
-# Links of kinds that LINK does not know: with a title or blanks, by reference, or in HTML.
-ODD_LINK = re.compile(r'\]\([^)]*\s[^)]*\)|\]\[|^\[[^\]]+\]:|<a ', re.M)
-HEADING = re.compile(r'^#+ (.*)$', re.M)
-BLOCK = re.compile(r'^ *```.*?^ *```$', re.M | re.S)
 
 
 class Missing(ValueError):
@@ -76,34 +71,3 @@ def uncut_code(text):
     (What stands in a list, an exercise's answer, may be of no source.)"""
     found = UNCUT_CODE.search(CODE.sub('', text))
     return found[0] if found else ''
-
-
-def anchor(heading):
-    """What a heading is called in a link: lower case, words joined by hyphens."""
-    plain = re.sub(r'[`*]|\[([^\]]*)\]\([^)]*\)', r'\1', heading).strip().lower()
-    return re.sub(r'[^\w\- ]', '', plain).replace(' ', '-')
-
-
-def is_foreign(path, name):
-    """Whether what a text links to is none of the project's own files: a path from the root, one
-    that leads out, or one that is built."""
-    first = os.path.normpath(os.path.join(os.path.dirname(path), name)).split(os.sep)[0]
-    return os.path.isabs(name) or first in ('..', 'build')
-
-
-def broken_links(path, text):
-    """Relative links that lead nowhere, or out of here; and those that nobody follows."""
-    prose = BLOCK.sub('', text)
-    broken = [found[0] for found in ODD_LINK.finditer(re.sub(r'`[^`\n]*`', '', prose))]
-    for link in LINK.findall(prose):
-        if re.match(r'[a-z]+:', link):
-            continue
-        name, _, place = link.partition('#')
-        target = os.path.join(os.path.dirname(path), name) if name else path
-        if not os.path.exists(target) or (name and is_foreign(path, name)):
-            broken.append(link)
-        elif place:
-            other = BLOCK.sub('', read(target))
-            if place not in map(anchor, HEADING.findall(other)):
-                broken.append(link)
-    return broken

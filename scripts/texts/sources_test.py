@@ -1,9 +1,8 @@
 #!/usr/bin/python3
-"""Tests of what a text takes from the sources, and of its links. Ends with a line that sums all."""
+"""Tests of what a text takes from the sources. Ends with a line that sums all."""
 
 import os
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -37,30 +36,6 @@ class Cutting(unittest.TestCase):
             self.assertNotEqual(sources.uncut_code(f'{line}\n```cpp\nint main();\n```\n'), '', line)
         for line in ('<!-- code main.cpp: main -->\n```cpp', '1. Like this:\n   ```cpp'):
             self.assertEqual(sources.uncut_code(f'{line}\nint main();\n```\n'), '', line)
-
-
-class Links(unittest.TestCase):
-    def broken(self, text):
-        with tempfile.TemporaryDirectory() as place:
-            with open(os.path.join(place, 'other.md'), 'w', encoding='utf-8') as file:
-                file.write('# A `title` here\n')
-            return sources.broken_links(os.path.join(place, 'this.md'), text)
-
-    def test_files_and_headings_are_looked_for(self):
-        self.assertEqual(self.broken('[a](other.md) [b](other.md#a-title-here)'), [])
-        self.assertEqual(self.broken('[a](none.md) [b](other.md#none)'),
-                         ['none.md', 'other.md#none'])
-
-    def test_what_nobody_would_follow_is_named(self):
-        for link in ('[a](none.md "A title")', '[a]( none.md )', '[a][b]', '[b]: none.md',
-                     '<a href="none.md">', '[a](/etc/passwd)'):
-            self.assertEqual(len(self.broken(link)), 1, link)
-        for link in ('../../../etc/passwd', '../../build/tests'):
-            self.assertEqual(sources.broken_links('steps/04-uts/README.md', f'[a]({link})'),
-                             [link])
-
-    def test_other_sites_and_code_are_let_be(self):
-        self.assertEqual(self.broken('[a](https://x.example)\n```\n[b](c)\n```\n'), [])
 
 
 if __name__ == '__main__':
