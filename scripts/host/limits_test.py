@@ -101,7 +101,7 @@ class Endless(testing.OnAHost):
         self.assertEqual(result.out, 'True True Resource temporarily unavailable\n')
 
     def test_one_that_waits_is_ended(self):
-        result = testing.shell(f'{HOST} --seconds 1 sleep 1000')
+        result = testing.shell(f'timeout 60 {HOST} --seconds 1 sleep 1000')
         self.assertEqual((result.status, result.err), (
             124, 'host: no end within the time that it has\n'))
         self.assertEqual(testing.shell('find /sys/fs/cgroup -name "throwaway-*"').out, '')

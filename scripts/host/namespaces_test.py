@@ -5,6 +5,7 @@
 """
 
 import os
+import select
 import signal
 import sys
 import unittest
@@ -26,6 +27,7 @@ class Calls(unittest.TestCase):
             os.close(ours)
             if os.fork() == 0:
                 namespaces.die_with_parent()
+                signal.alarm(2 * testing.TIMEOUT_SECONDS)  # If it does not.
                 os.write(its, b'ready')
                 signal.pause()
             signal.pause()
@@ -33,7 +35,9 @@ class Calls(unittest.TestCase):
         self.assertEqual(os.read(ours, 5), b'ready')
         os.kill(parent, signal.SIGKILL)
         os.waitpid(parent, 0)
-        self.assertEqual(os.read(ours, 5), b'')  # The last that held its end has ended.
+        # The last that held its end has ended.
+        self.assertTrue(select.select([ours], [], [], testing.TIMEOUT_SECONDS)[0])
+        self.assertEqual(os.read(ours, 5), b'')
         os.close(ours)
 
 

@@ -82,6 +82,16 @@ class Matrix(testing.OnAHost):
         self.assertEqual(result.status, 1)
         self.assertIn('hostname in 08, as root: broken', result.out)
 
+    def test_a_cgroup_that_a_step_leaves_is_told_and_removed(self):
+        step = self.scratch() + '/step'
+        group = testing.shell('find -L /sys/fs/cgroup -maxdepth 2 -name cgroup.procs -print -quit')
+        testing.write(step, f'#!/bin/sh\nmkdir {os.path.dirname(group.out)}/box-$$\n')
+        os.chmod(step, 0o755)
+        result = matrix('--json --who root --step 01 --probe hostname', f'STEP_01={step}')
+        told = re.findall(r'^matrix: a step has left (/sys/fs/cgroup/.*box-\d+)$', result.err, re.M)
+        self.assertEqual(len(told), 1, result.err)
+        self.assertFalse(os.path.exists(told[0]))
+
     def test_interrupted_it_leaves_nothing_behind(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with self.subTest(number):
