@@ -33,6 +33,8 @@ import textwrap
 import time
 import tty
 
+from pexpect import fdpexpect
+
 from talk import deck, recording
 from texts import sandbox, shells, transcript
 
@@ -77,7 +79,7 @@ class Pane(shells.Shell):
         tmux('set-option', '-p', '-t', self.pane, '@title', recording.TITLES[name])
         pipe = f'{scratch}/pane-{name}'
         os.mkfifo(pipe, 0o600)
-        self.file = os.open(pipe, os.O_RDWR | os.O_CLOEXEC)
+        self.process = fdpexpect.fdspawn(os.open(pipe, os.O_RDWR | os.O_CLOEXEC), **shells.DECODING)
         self.inside = False
         tmux('pipe-pane', '-t', self.pane, f'exec cat >{pipe}')
         tmux('wait-for', '-S', name)
@@ -97,7 +99,7 @@ class Pane(shells.Shell):
 
     def listen(self):
         """What has been done by hand: is the shell in a container now?"""
-        text = self.read('')
+        text = self.read()
         plain = shells.ESCAPES.sub('', text.rpartition(shells.MARK)[2])
         if shells.BOX_PROMPT.search('\n' + plain):
             self.inside = True
@@ -258,7 +260,7 @@ class Demo:
             self.play()
 
     def until_quit(self):
-        files = {pane.file: pane for pane in self.panes.values()}
+        files = {pane.process: pane for pane in self.panes.values()}
         self.show()
         while True:
             ready = select.select([sys.stdin, *files], [], [])[0]

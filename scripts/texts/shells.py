@@ -4,15 +4,12 @@ Those of the host end each output with a mark that no program prints. The shell 
 container is busybox's and has none: its prompt, then silence, is the end.
 """
 
-import fcntl
 import os
-import pty
 import re
-import select
 import signal
-import struct
-import termios
 import time
+
+import pexpect
 
 MARK = '\x1b]7;prompt\x07'
 ESCAPES = re.compile(r'\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07|\r')
@@ -20,49 +17,52 @@ PROMPT = re.compile(r'(host[#$]|box#|>) ?$')
 BOX_PROMPT = re.compile(r'(?:^|\n)box# ?$')
 SILENCE = 0.06  # Seconds.
 MUCH = 1 << 20  # Who prints more does not come to an end.
+DECODING = {'encoding': 'utf-8', 'codec_errors': 'replace'}
 
 
 class Failure(Exception):
     """A shell did not come back to its prompt."""
 
 
+def login():
+    """As login(1) starts a shell: what we or our caller ignore would stay so over an exec."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Shell:
     """A bash on a terminal, started by a command line such as setpriv ... bash."""
 
     def __init__(self, words, environment, columns=200):
-        self.pid, self.file = pty.fork()
-        if self.pid == 0:
-            # As login(1) starts it. What Python or our caller ignores would stay so over an exec.
-            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-                signal.signal(number, signal.SIG_DFL)
-            os.execvpe(words[0], words, environment)
-        os.set_inheritable(self.file, False)  # Or the next shell keeps it open.
-        fcntl.ioctl(self.file, termios.TIOCSWINSZ, struct.pack('4H', 50, columns, 0, 0))
+        self.process = pexpect.spawn(words[0], words[1:], env=environment, preexec_fn=login,
+                                     dimensions=(50, columns), **DECODING)
+        self.process.delaybeforesend = None
         self.inside = False  # Of a container.
         self.wait()
 
     def type(self, text):
-        os.write(self.file, text.encode())
+        self.process.send(text)
 
-    def read(self, before):
+    def read(self, before=''):
+        """What comes next; '' if that is silence."""
         try:
-            chunk = os.read(self.file, 65536)
-        except OSError as error:  # Its last process has ended.
+            text = self.process.read_nonblocking(65536, SILENCE)
+        except pexpect.TIMEOUT:
+            return ''
+        except pexpect.EOF as error:  # Its last process has ended.
             raise Failure(f'the shell has ended:\n{before}') from error
-        if b'\x1b[6n' in chunk:  # "Where is the cursor?"
+        if '\x1b[6n' in text:  # "Where is the cursor?"
             self.type('\x1b[1;1R')
-        return chunk.decode(errors='replace')
+        return text
 
     def wait(self, seconds=30):
         """What is printed up to the next prompt, the host's or a container's."""
         text, silences = '', 0
         # Not by the clock: a machine that was paused has let nobody print.
         while silences * SILENCE < seconds and len(text) < MUCH:
-            more = select.select([self.file], [], [], SILENCE)[0]
-            if more:
-                text += self.read(text)
-            else:
-                silences += 1
+            more = self.read(text)
+            text += more
+            silences += not more
             # What a job in the background prints behind the prompt is not of it.
             if more and MARK not in text:
                 continue
@@ -84,8 +84,8 @@ class Shell:
         return [line.rstrip() for line in text.split('\n')[1:] if line.strip()]
 
     def close(self):
-        os.close(self.file)  # The terminal is gone: SIGHUP to all that is on it.
-        os.waitpid(self.pid, 0)
+        self.process.ptyproc.fileobj.close()  # No terminal: SIGHUP to all that is on it.
+        self.process.wait()
 
 
 # Not exported: the shell in a container has a prompt of its own.

@@ -26,6 +26,9 @@ class Shells(unittest.TestCase):
         self.assertEqual(self.shell.run(['printf half']), ['half'])
         self.assertEqual(self.shell.run(['cat <<END', 'word', 'END']), ['word'])
 
+    def test_a_letter_of_several_bytes_comes_whole(self):
+        self.assertEqual(self.shell.run(["yes € | head -n 50000 | tr -d '\\n'"]), ['€' * 50000])
+
     def test_a_shell_knows_whether_it_is_in_a_container(self):
         self.shell.run(["env PS1='box# ' sh -i"])
         self.assertTrue(self.shell.inside)
@@ -35,14 +38,14 @@ class Shells(unittest.TestCase):
 
     def test_what_does_not_come_back_is_an_error(self):
         with self.assertRaises(shells.Failure):
-            os.write(self.shell.file, b'sleep 60\n')
+            self.shell.type('sleep 60\n')
             self.shell.wait(seconds=0.3)
-        os.write(self.shell.file, b'\x03')
+        self.shell.type('\x03')
 
     def test_what_prints_for_ever_is_an_error(self):
         with self.assertRaises(shells.Failure):
             self.shell.run(['yes'])
-        os.write(self.shell.file, b'\x03')
+        self.shell.type('\x03')
 
     def test_a_shell_that_ends_is_an_error(self):
         with self.assertRaises(shells.Failure):
