@@ -38,9 +38,9 @@ def path(host):
 
 
 @row('02', 'sees the host\'s processes',
-     '02 makes a new PID namespace, and mounts a procfs that shows only this namespace. 03 and 04 '
-     'cannot mount a procfs, so their container sees no process. From 05 on, the container has a '
-     'procfs again.')
+     '02 makes a new PID namespace, and mounts a procfs that shows only this namespace. In 03 and '
+     '04, the container has no right to mount a procfs (see 03), so it sees no process. From 05 '
+     'on, the container has a procfs again.')
 def processes(host):
     host.victim()
 
@@ -278,7 +278,7 @@ def tiocsti(host):
 
 @row('08', 'uses a descriptor that the caller left open',
      'chroot(2) and pivot_root(2) close no descriptor. 08 closes all descriptors except standard '
-     'input, output and error; for these three, see `stream`.')
+     'input, output and error; for these three, see the row `stream` of the matrix.')
 def descriptor(host):
     leak = os.open(os.path.dirname(SECRET), os.O_RDONLY | os.O_DIRECTORY)
     return host.tells(os.path.basename(SECRET), descriptors=(leak,))

@@ -143,7 +143,7 @@ int main(int argc, char** argv) try {
     become_root();
     set_host_name(args.hostname);
     mount_overlay();
-    mount_proc();  // Permitted while the old procfs is still visible.
+    mount_proc();  // Permitted only while the old procfs is visible.
     mount_dev();
     pivot_root();
     sys::place_binds(args.binds, copies);

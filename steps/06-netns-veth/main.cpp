@@ -135,10 +135,9 @@ struct Cable {
   }
 };
 
-// The container can send anything over the cable. It can say that it is a
-// router, which IPv6 would believe, or that it is another machine. So the host
-// accepts neither, and forwards nothing for the container. --net nat permits
-// forwarding.
+// The container can send anything over the cable. It can announce itself as an
+// IPv6 router, or use the address of another machine. The host ignores both,
+// and forwards nothing for the container. --net nat permits forwarding.
 void distrust(const std::string& link) {
   const std::string settings = "/proc/sys/net/";
   sys::write_file_if_there(settings + "ipv6/conf/" + link + "/disable_ipv6",
@@ -204,7 +203,7 @@ void build_inside(const sys::Arguments& args, sys::Network network,
   set_host_name(args.hostname);
   if (network != sys::Network::kHost) set_up_network(cable, network);
   mount_overlay();
-  mount_proc();  // Permitted while the old procfs is still visible.
+  mount_proc();  // Permitted only while the old procfs is visible.
   mount_dev();
   if (network != sys::Network::kHost) mount_sys();
   pivot_root();

@@ -1,13 +1,15 @@
 // Step 07: control groups. The container gets a memory limit.
 //
 //   usage   sudo build/07-cgroup-memory [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
-//   who     root, or a user with a writable cgroup
+//   who     root; without the cable, a user with a delegated cgroup; without
+//           cable and limit, anyone
 //   new     a cgroup directory, memory.max, CLONE_INTO_CGROUP
 //   try     tail /dev/zero      reads a line without end until it is killed
-//   open    it can read System V memory of the host and keys of its caller,
-//           start any number of processes, use the open descriptors and the
-//           terminal of its caller, and, if an ordinary user started it, signal
-//           the caller's process group
+//   open    it can read System V memory of the host and keys of its caller; it
+//           can start any number of processes; it can use the open descriptors
+//           and the terminal of its caller; if an ordinary user started it, it
+//           can signal the caller's process group; it can make a user
+//           namespace, and reach more kernel code in it
 
 #include <grp.h>          // setgroups
 #include <linux/sched.h>  // CLONE_NEW*, CLONE_INTO_CGROUP
@@ -140,10 +142,9 @@ struct Cable {
   }
 };
 
-// The container can send anything over the cable. It can say that it is a
-// router, which IPv6 would believe, or that it is another machine. So the host
-// accepts neither, and forwards nothing for the container. --net nat permits
-// forwarding.
+// The container can send anything over the cable. It can announce itself as an
+// IPv6 router, or use the address of another machine. The host ignores both,
+// and forwards nothing for the container. --net nat permits forwarding.
 void distrust(const std::string& link) {
   const std::string settings = "/proc/sys/net/";
   sys::write_file_if_there(settings + "ipv6/conf/" + link + "/disable_ipv6",
@@ -214,13 +215,14 @@ void hand_down(const std::vector<sys::Cgroup>& parents) {
 // A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it. mkdir(2)
 // also claims the name, because it succeeds for one process only. If a program
 // in another PID namespace has our PID and was first, we add 1 << 22. All PIDs
-// are smaller than that, so the sum is the PID of no program.
+// are smaller than that, so the sum is the PID of no program. If one name is
+// taken, the directories made so far go, and the next number is tried.
 void make_cgroups(const std::vector<sys::Cgroup>& parents,
                   std::vector<sys::Cgroup>& groups) {
   constexpr int kMostPids = 1 << 22;
   for (std::int64_t number = ::getpid(); groups.size() != parents.size();
        number += kMostPids) {
-    sys::remove_cgroups(groups);  // Those that we made below other parents.
+    sys::remove_cgroups(groups);
     groups.clear();
     for (auto group : parents) {
       group.directory += sys::format("/box-{}", number);
@@ -284,7 +286,7 @@ void build_inside(const sys::Arguments& args, sys::Network network,
   set_host_name(args.hostname);
   if (network != sys::Network::kHost) set_up_network(cable, network);
   mount_overlay();
-  mount_proc();  // Permitted while the old procfs is still visible.
+  mount_proc();  // Permitted only while the old procfs is visible.
   mount_dev();
   if (network != sys::Network::kHost) mount_sys();
   pivot_root();

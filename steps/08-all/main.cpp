@@ -2,14 +2,16 @@
 // init and a terminal.
 //
 //   usage   build/08-all [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
-//   who     anyone; an ordinary user does without what the host refuses
+//   who     root; without the cable, and without limits that the host refuses,
+//           anyone
 //   new     IPC and cgroup namespaces, an image mapped to the container's root,
 //           hidden paths, capabilities, no_new_privs, seccomp, an init, limits
-//           on processes and CPU time; a terminal of its own; nothing inherited
-//           from the caller
+//           on processes and CPU time, a new terminal; nothing inherited from
+//           the caller
 //   try     cat /proc/self/status; unshare -U; cat /proc/sysvipc/shm; tty
 //           on the host: build/enter $(pgrep -n 08-all) ps
-//   open    the kernel itself, which all containers share
+//   open    the kernel itself, which all containers share; without a delegated
+//           cgroup, all memory of the machine
 
 #include <grp.h>          // setgroups
 #include <linux/sched.h>  // CLONE_NEW*, CLONE_INTO_CGROUP
@@ -143,10 +145,9 @@ struct Cable {
   }
 };
 
-// The container can send anything over the cable. It can say that it is a
-// router, which IPv6 would believe, or that it is another machine. So the host
-// accepts neither, and forwards nothing for the container. --net nat permits
-// forwarding.
+// The container can send anything over the cable. It can announce itself as an
+// IPv6 router, or use the address of another machine. The host ignores both,
+// and forwards nothing for the container. --net nat permits forwarding.
 void distrust(const std::string& link) {
   const std::string settings = "/proc/sys/net/";
   sys::write_file_if_there(settings + "ipv6/conf/" + link + "/disable_ipv6",
@@ -217,13 +218,14 @@ void hand_down(const std::vector<sys::Cgroup>& parents) {
 // A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it. mkdir(2)
 // also claims the name, because it succeeds for one process only. If a program
 // in another PID namespace has our PID and was first, we add 1 << 22. All PIDs
-// are smaller than that, so the sum is the PID of no program.
+// are smaller than that, so the sum is the PID of no program. If one name is
+// taken, the directories made so far go, and the next number is tried.
 void make_cgroups(const std::vector<sys::Cgroup>& parents,
                   std::vector<sys::Cgroup>& groups) {
   constexpr int kMostPids = 1 << 22;
   for (std::int64_t number = ::getpid(); groups.size() != parents.size();
        number += kMostPids) {
-    sys::remove_cgroups(groups);  // Those that we made below other parents.
+    sys::remove_cgroups(groups);
     groups.clear();
     for (auto group : parents) {
       group.directory += sys::format("/box-{}", number);
@@ -316,7 +318,7 @@ void build_inside(const sys::Arguments& args, sys::Network network,
   set_host_name(args.hostname);
   if (network != sys::Network::kHost) set_up_network(cable, network);
   mount_overlay();
-  mount_proc();  // Permitted while the old procfs is still visible.
+  mount_proc();  // Permitted only while the old procfs is visible.
   mount_dev();
   mount_mqueue();
   terminal.mount();
