@@ -4,11 +4,11 @@ STEPS    := $(sort $(patsubst steps/%/main.cpp,%,$(wildcard steps/*/main.cpp)))
 NUMBERS  := $(foreach step,$(STEPS),$(firstword $(subst -, ,$(step))))
 BUILD    := build$(if $(SANITIZE),/sanitize)
 ROOTFS   := build/rootfs
-# Where there is none, a program says itself what it lacks.
+# Without sudo, a program itself reports what it cannot do.
 SUDO     := $(if $(filter-out 0,$(shell id -u)),$(shell command -v sudo))
 MY       ?= my
 PROCESSORS := $(shell nproc 2>/dev/null || echo 1)
-# Who says -j has said it.
+# If the caller gave -j, that number of jobs holds.
 PARALLEL = --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(PROCESSORS))
 
 CXXFLAGS ?= $(if $(SANITIZE),-O1,-O2)
@@ -50,8 +50,8 @@ test-programs: $(BUILD)/step-tests $(BUILD)/tests $(BUILD)/floor $(BUILD)/hog $(
 
 $(STEPS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/steps/%/main.o $(BUILD)/common.a
 $(BUILD)/08-all: $(call objects,$(LAYERS))
-# What is too long for main.cpp stands once, beside that of the step which brings it.
-# This step links it, and the later ones do, too.
+# A part that is too long for main.cpp is a separate file in the first step that has it.
+# This step and the later ones link it.
 since     = $(foreach step,$(wordlist $(1),8,$(STEPS)),$(BUILD)/$(step) $(BUILD)/$(MY)/$(step))
 $(call since,5): $(call objects,steps/05-mountns/binds.cpp)
 $(call since,6): $(call objects,steps/06-netns-veth/nat.cpp)
@@ -66,23 +66,23 @@ $(BUILD)/tests: $(call objects,$(TESTS) steps/05-mountns/binds.cpp \
                   steps/07-cgroup-memory/callers_limits.cpp)
 $(BUILD)/step-tests $(BUILD)/tests: $(BUILD)/steps/tests/host.o $(BUILD)/common.a
 
-# What a learner writes has the step's name: its messages begin with it.
+# The program of a learner has the name of the step, because its messages begin with it.
 $(foreach step,$(STEPS),$(eval $(BUILD)/$(MY)/$(step): \
   $(BUILD)/$(MY)/$(firstword $(subst -, ,$(step))).o $(BUILD)/common.a))
 $(BUILD)/$(MY)/08-all: $(call objects,$(LAYERS))
-# The tests of the checker build those, and nothing else, with other flags.
+# The tests of the checker build only these programs with other flags.
 $(BUILD)/$(MY)/%.o: CXXFLAGS := $(or $(MY_FLAGS),$(CXXFLAGS))
 
 $(PROGRAMS) $(MINE) $(BUILD)/floor:
 	$(CXX) $(INSTRUMENT) $(LINK) -s -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
-# Nobody waits for a test to run, but everybody for it to be compiled.
+# Compiling a test takes longer than running it.
 $(call objects,$(PROMISES) $(TESTS) steps/tests/host.cpp): CXXFLAGS := -O0
 
 $(BUILD)/step-tests $(BUILD)/tests:
 	$(CXX) $(INSTRUMENT) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
-# What attacks runs inside, where no library is: never dynamic, nor sanitized.
+# The attacks run in containers without libraries, so they are static and not sanitized.
 $(BUILD)/probe-%: steps/%/probe.cpp steps/probe.hpp
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(WARNINGS) -O1 -static -s -o $@ $<
@@ -94,8 +94,8 @@ $(BUILD)/common.a: $(call objects,$(COMMON))
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-# Another compiler or other flags make other objects: this file holds what made the ones
-# that are there. It is written again here if that has changed.
+# Another compiler or other flags make other objects. This file holds the command that made
+# the existing objects, and is written again if the command has changed.
 COMPILE  := $(CXX) $(BASE) $(WARNINGS) $(CXXFLAGS) $(INSTRUMENT)
 $(shell [ ! -e $(BUILD)/compile ] || echo '$(COMPILE)' | cmp -s - $(BUILD)/compile || \
   echo '$(COMPILE)' >$(BUILD)/compile)
@@ -107,11 +107,11 @@ $(BUILD)/%.o: %.cpp $(BUILD)/compile
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(WARNINGS) $(CXXFLAGS) $(INSTRUMENT) -MMD -MP -c -o $@ $<
 
-# Never made as root for somebody else: an ordinary user's container needs files
-# that belong to that user.
+# Not made as root for an ordinary user, because the container of this user needs files
+# that belong to the user.
 rootfs: $(ROOTFS)
 	@:
-# One of ours that has lost a part is made anew.
+# A rootfs of ours that has lost a part is made again.
 PARTS    := $(addprefix $(ROOTFS)/,bin/busybox etc/passwd proc sys dev tmp)
 ifneq ($(wildcard $(ROOTFS)/etc/rootfs-mark),)
 ifneq ($(words $(PARTS)),$(words $(wildcard $(PARTS))))
@@ -129,48 +129,48 @@ $(BUILD)/rootfs-new: rootfs/build
 
 # ---- What people type -------------------------------------------------------
 
-# The tools come before anything that needs them, and so the rest is a make of its own.
+# The tools must be there before the rest is made, so the rest is a second make.
 setup-%:
 	@scripts/setup $(subst +, ,$*)
 
-run: setup-run  ## make run         set up, build, and open a shell in the finished container
+run: setup-run  ## make run         set up, build, and open a shell in the container of step 08
 	@$(MAKE) $(PARALLEL) build rootfs
 	@scripts/run $(BUILD)/08-all $(ROOTFS)
 
 test: setup-test$(if $(ALL),+docs+slides+lab+arm64)  ## make test        set up, build, and run the tests
-##                  (ALL=yes: also what takes long; ALL=ci: what CI runs of that)
+##                  (ALL=yes: also the tests that take long; ALL=ci: those that CI runs)
 	@$(MAKE) $(PARALLEL) build test-programs rootfs
 	@ALL=$(ALL) scripts/test $(BUILD)/step-tests $(BUILD)/tests
 
 ##
-## make 03          a shell in step 03 (01 to 08; COMMAND="ps" runs that instead)
-# 03 to 05 need no root. Of 06 on, an ordinary user has the inner half only.
+## make 03          open a shell in the container of step 03 (COMMAND="ps" runs ps instead)
+# 03 to 05 need no root. From 06 on, an ordinary user gets only a part of the step.
 01 02 06 07 08: WITH := $(SUDO)
 01 02 03 04 05 06 07 08: %: build rootfs
 	@$(WITH) $(filter $(BUILD)/$*-%,$(PROGRAMS)) $(ROOTFS) $(COMMAND)
 
-## make diff-03     what step 03 adds to step 02: the lesson
+## make diff-03     show what step 03 adds to step 02
 $(patsubst %,diff-%,$(filter-out 01,$(NUMBERS))): diff-%:
 	@git --no-pager diff --no-index --stat=72 -p \
 	  $$(ls -d steps/0*/ | grep -B1 '/$*-' | sed 's,$$,main.cpp,') || true
 
 ##
-## make start-03    begin step 03 yourself, in my/03.cpp
-## make check-03    which of its promises your step keeps (ONLY=bind: some of them)
-## make hint-03     the next hint, mildest first
-## make catch-up-03 the finished step 02 into my/02.cpp (yours is kept)
-## make solution-03 how yours differs from the course's
+## make start-03    begin your own version of step 03, in my/03.cpp
+## make check-03    test and attack your version (ONLY=bind: a part of the tests)
+## make hint-03     print the next hint, beginning with the mildest
+## make catch-up-03 copy the finished step 02 to my/02.cpp (yours is kept in another file)
+## make solution-03 compare your version with the one of the course
 $(foreach verb,start check hint catch-up solution,$(NUMBERS:%=$(verb)-%)): setup-test
 	@scripts/learn/learn $(subst -0, 0,$@)
 
-progress: setup-test  ## make progress    the walls that you have built
+progress: setup-test  ## make progress    list the steps that you have finished
 	@scripts/learn/learn progress
 
-# What the checker takes, once the learner's own builds.
+# The checker needs these when the program of the learner has been compiled.
 checker: build $(BUILD)/step-tests $(BUILD)/hog $(PROBES) rootfs
 	@:
 
-# A number that no step has, or none. (A pattern 0% would also take build/my/01.d.)
+# A number of no step, or no number. (A pattern 0% would also match build/my/01.d.)
 VERBS    := diff start check hint catch-up solution demo
 refuse    = @echo 'make $@: the steps are $(if $(findstring diff,$@),02,01) to 08' >&2; exit 2
 $(VERBS) $(VERBS:%=%-) $(filter-out $(NUMBERS),$(filter 0% 1% 2% 3% 4% 5% 6% 7% 8% 9%,$(MAKECMDGOALS))):
@@ -178,35 +178,35 @@ $(VERBS) $(VERBS:%=%-) $(filter-out $(NUMBERS),$(filter 0% 1% 2% 3% 4% 5% 6% 7% 
 $(VERBS:%=%-%):
 	$(refuse)
 
-inspect: $(BUILD)/inspect  ## make inspect PID=123   what stands between that process and the host
+inspect: $(BUILD)/inspect  ## make inspect PID=123   show what the process shares with the host
 	@$(SUDO) $(BUILD)/inspect $(PID)
 
 ##
 ## make build       build all programs, into build/
-## make rootfs      make the root filesystem they run in, build/rootfs
-setup: setup-test  ## make setup       install what is missing, and say what
+## make rootfs      make the root filesystem of the containers, build/rootfs
+setup: setup-test  ## make setup       install the tools that are missing, and list them
 
-# A file system may be mounted so that nothing on it can be run: it tells.
-doctor:  ## make doctor      which steps work on this machine, and if not, why not
+# sh runs it even on a file system that is mounted noexec, which it then reports.
+doctor:  ## make doctor      find out which steps work on this machine, and why others do not
 	@sh scripts/doctor
 
-## make docs        run what the texts show, and compare
-## make docs-update write into the texts what comes out today
+## make docs        run all commands of the texts, and compare their outputs
+## make docs-update write the new outputs into the texts
 docs docs-update: setup-docs
 	@$(MAKE) $(PARALLEL) build rootfs
 	@$(SUDO) scripts/docs $(if $(filter docs,$@),check,update) $(TEXT)
 
 # STEP=05 PROBE=chroot2 picks a column and a row, and one cell is explained; V=1
 # explains any. (make keeps -v for itself.)
-matrix: setup-test  ## make matrix      what each step stops: every attack in every step
+matrix: setup-test  ## make matrix      run every attack in every step, and print what each step stops
 	@$(MAKE) $(PARALLEL) build $(PROBES) rootfs
 	@$(SUDO) scripts/matrix/matrix --build $(BUILD) $(if $(STEP),--step $(STEP)) \
 	  $(if $(PROBE),--probe $(PROBE)) $(if $(V),--verbose)
 
-# Compiled out here, run in there, where everything takes three times as long: also
-# a learner's steps, if they compile, and what checks them.
-## make lab         a shell in a throw-away Linux, where one is root (COMMAND: that)
-## make test-lab    the tests in there, on two kernels, as root and as a user
+# Compiled on this machine, because everything takes three times as long in the lab. This
+# includes the steps of a learner, if they compile, and the checker.
+## make lab         open a root shell in a virtual machine (COMMAND="..." runs that instead)
+## make test-lab    run the tests in virtual machines with two kernels, as root and as a user
 lab: WITH := scripts/lab/boot
 test-lab: WITH := scripts/ci/lab
 lab: setup-lab
@@ -216,68 +216,68 @@ lab test-lab:
 	@$(if $(STARTED),$(MAKE) -s -k $(PARALLEL) $(STARTED) || true)
 	@$(WITH) $(COMMAND)
 
-test-arm64: setup-arm64  ## make test-arm64  all compiled for arm64, and what an emulator can run of it
+test-arm64: setup-arm64  ## make test-arm64  compile for arm64, and run in an emulator what it can run
 	@scripts/ci/arm64
 
-test-compilers: setup-test  ## make test-compilers  no warning from any compiler that is installed
+test-compilers: setup-test  ## make test-compilers  compile with every compiler that is installed, without a warning
 	@$(MAKE) $(PARALLEL) rootfs
 	@scripts/ci/compilers
 
-test-distributions: setup-distributions  ## make test-distributions  set up, build and test in other releases of Debian
+test-distributions: setup-distributions  ## make test-distributions  set up, build and test on other releases of Debian
 	@$(MAKE) $(PARALLEL) build rootfs
 	@$(SUDO) scripts/ci/distributions
 
-## make slides      the talk, as one page for any browser; make pdf prints it
+## make slides      build the slides, a page for any browser; make pdf prints them
 slides pdf: setup-slides
 	@scripts/slides build
 	@$(if $(filter pdf,$@),scripts/slides pdf)
 
-# The user's own shell, whoever that is: never by sudo.
-live: slides  ## make live        the slides with a shell in them, for this machine only
+# The shell belongs to the user, so this does not use sudo.
+live: slides  ## make live        show the slides with a shell in them, on this machine only
 	@$(MAKE) $(PARALLEL) build rootfs
 	@scripts/live
 
-## make demo-03     show step 03 live: types its text, at a key, in two panes
+## make demo-03     show step 03 live: a key press types the next command of its text
 $(NUMBERS:%=demo-%): demo-%: setup-slides
 	@$(MAKE) $(PARALLEL) build rootfs
 	@$(SUDO) scripts/demo $*
 
-## make record      run all demos, and compare with what the slides play
+## make record      run all demos, and compare them with the recordings in the slides
 record record-update: setup-test
 	@$(MAKE) $(PARALLEL) build rootfs
 	@$(SUDO) scripts/record $(if $(filter record,$@),check,update)
 
-preflight: setup-slides  ## make preflight   the night before: will it all work on this machine?
+preflight: setup-slides  ## make preflight   test before a talk whether everything works on this machine
 	@$(MAKE) $(PARALLEL) build rootfs
 	@scripts/preflight
 
 lint: setup-lint  ## make lint        check format and style
 	@scripts/lint '$(BASE)' $(SOURCES)
 
-bench: setup-test  ## make bench       how fast, beside runc, crun and bubblewrap if installed
+bench: setup-test  ## make bench       measure the speed, also of runc, crun and bubblewrap if installed
 	@$(MAKE) $(PARALLEL) build $(BUILD)/floor rootfs
 	@$(SUDO) scripts/bench
 
-## make mutants     break each layer in turn, and see its test fail
-##                  (TEXTS=yes: see its text fail)
-## make mistakes    the same with the checker for learners
+## make mutants     break each layer, and test that its test fails
+##                  (TEXTS=yes: that its text fails)
+## make mistakes    break each layer, and test that the checker for learners notices
 mutants mistakes: setup-test
 	@$(MAKE) $(PARALLEL) checker $(BUILD)/rootfs-new
 	@$(SUDO) scripts/ci/$@
 
-# With make's own --dry-run, ours: it says what it would remove.
-reset:  ## make reset       remove what killed containers left anywhere on this machine
-##                  (make reset --dry-run: only say what)
+# make --dry-run calls the script with --dry-run, which lists what it would remove.
+reset:  ## make reset       remove what killed containers left on this machine
+##                  (make reset --dry-run: only list it)
 	+@$(SUDO) scripts/reset $(if $(findstring n,$(firstword -$(MAKEFLAGS))),--dry-run)
 
-# A mount that leaked into build/ would let rm reach the host through it.
-clean:  ## make clean       remove everything built
+# rm would remove files of the host through a mount that was left in build/.
+clean:  ## make clean       remove build/
 	@! grep -F ' $(CURDIR)/build/' /proc/self/mountinfo || \
 	  { echo 'still mounted: make reset removes that' >&2; exit 1; }
 	rm -rf build
 
 ##
-## SANITIZE=address,undefined with any of these builds apart, in build/sanitize;
+## With SANITIZE=address,undefined, these commands build separately, in build/sanitize.
 ## CXX=clang++ chooses the compiler.
 .DELETE_ON_ERROR:
 .SECONDARY:

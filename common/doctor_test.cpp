@@ -202,7 +202,7 @@ TEST_AS_ROOT("a tree of root's does not build for a user, in any language") {
               " " + kAsUser + "sh scripts/doctor");
     CAPTURE(told.out);
     CHECK(told.status == 1);
-    CHECK(told.out.find(": it does not build: the files are not yours\n") !=
+    CHECK(told.out.find(": the build failed: the files are not yours\n") !=
           std::string::npos);
     CHECK(told.out.find("chown") == std::string::npos);
     CHECK(told.out.find("    cp -r . /var/tmp/box && ") != std::string::npos);
@@ -248,14 +248,14 @@ TEST_AS_ROOT(
       CAPTURE(told.out);
       CHECK(told.status == 1);
       CHECK(told.err.empty());
-      CHECK(told.out.find("there is no room in /media") != std::string::npos);
+      CHECK(told.out.find("no space is left in /media") != std::string::npos);
       CHECK(told.out.find("TMPDIR=/var/tmp make doctor") != std::string::npos);
       CHECK(host::lines(told.out).size() >= 8);
     }
     // The disk is full where something else is.
     must("mkdir /media/below; mount --bind /media/below /var/tmp");
     CHECK(shell("TMPDIR=/media/below " + run)
-              .out.ends_with(": there is no room in /media/below\n"
+              .out.ends_with(": no space is left in /media/below\n"
                              "    du -xah /media | sort -h | tail\n"));
   });
   CHECK(shell(run + " >/dev/full").status == 1);
@@ -271,7 +271,7 @@ TEST_AS_ROOT("a build on a full disk is not sent to the same disk") {
     const auto run = "cd " + tree + " && PATH=" + place +
                      ":$PATH sh scripts/doctor 2>/dev/null";
     sys::mount("tmpfs", "/var/tmp", "tmpfs", 0, nullptr);
-    const auto why = ": it does not build: there is no room in " + tree + "\n";
+    const auto why = ": the build failed: no space is left in " + tree + "\n";
     CHECK(shell(run).out.ends_with(
         why + "    cp -a . /var/tmp/box && cd /var/tmp/box\n"));
     must("mount --bind " + tree + " /var/tmp");
@@ -333,8 +333,8 @@ TEST_AS_BOTH("a shell with few descriptors is told so") {
     CAPTURE(told.err);
     CHECK(told.status == 1);
     CHECK(told.err.empty());
-    CHECK(told.out.ends_with(" 08: a process may have only " + most +
-                             " descriptors here\n    " +
+    CHECK(told.out.ends_with(" 08: a process can have only " + most +
+                             " open descriptors\n    " +
                              lift(caller, "-n", "1024") + "\n"));
   }
   const auto soft = shell("ulimit -S -n 12; " + doctor(caller));
@@ -420,9 +420,9 @@ TEST_AS_ROOT("an ordinary user with an image of root's is told whose it is") {
   CAPTURE(told.out);
   CHECK(line_of(told.out, "03-").find("image") == std::string::npos);
   for (const std::string step : {"05-", "06-", "08-"})
-    CHECK(line_of(told.out, step).find("the image is of another user") !=
+    CHECK(line_of(told.out, step).find("the image belongs to another user") !=
           std::string::npos);
-  CHECK(shell(doctor(Caller::kUser)).out.find("of another user") ==
+  CHECK(shell(doctor(Caller::kUser)).out.find("to another user") ==
         std::string::npos);
 }
 
@@ -437,7 +437,8 @@ TEST_AS_USER("a directory where root may not come, as on NFS") {
   CHECK(told.status == 1);
   CHECK(line_of(told.out, "01-chroot").ends_with("not here"));
   CHECK(line_of(told.out, "03-userns").ends_with("ready"));
-  CHECK(told.out.find(": root may not come here, as in a home on NFS\n"
+  CHECK(told.out.find(": root cannot enter this folder, for example because "
+                      "it is in a home on NFS\n"
                       "    cp -a . /var/tmp/box && cd /var/tmp/box\n") !=
         std::string::npos);
 }

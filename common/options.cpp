@@ -29,9 +29,9 @@ namespace {
 
 struct Option {
   std::string_view name;
-  std::string_view value;  // What --help calls it; empty for a plain flag.
+  std::string_view value;  // Its name in --help; empty for a plain flag.
   std::string_view help;
-  std::string_view since;  // The step that brings it.
+  std::string_view since;  // The first step that has it.
   void (*use)(Arguments& args, std::string_view value);
 };
 
@@ -79,41 +79,42 @@ Ids parse_user(std::string_view text) {
 }
 
 constexpr std::array<Option, 10> kOptions{{
-    {"--hostname", "NAME", "its host name (box)", "04",
+    {"--hostname", "NAME", "the host name of the container (box)", "04",
      [](Arguments& args, std::string_view value) {
        args.hostname = parse_host_name(value);
      }},
-    {"--bind", "SRC:DST[:ro]", "show the host's SRC inside as DST", "05",
+    {"--bind", "SRC:DST[:ro]", "show SRC of the host as DST", "05",
      [](Arguments& args, std::string_view value) {
        args.binds.push_back(parse_bind(value));
      }},
-    {"--read-only", "", "no writing, but to /tmp, /dev/shm and binds", "05",
+    {"--read-only", "", "write only to /tmp, /dev/shm and binds", "05",
      [](Arguments& args, std::string_view) { args.read_only = true; }},
-    {"--net", "veth|nat|none|host", "its network (root: veth; else none)", "06",
+    {"--net", "veth|nat|none|host", "the network (root: veth; others: none)",
+     "06",
      [](Arguments& args, std::string_view value) {
        args.network = parse_network(value);
      }},
-    {"--memory", "SIZE", "at most that much: K, M, G, none (64M)", "07",
+    {"--memory", "SIZE", "the memory limit: K, M, G or none (64M)", "07",
      [](Arguments& args, std::string_view value) {
        args.memory = parse_memory(value);
      }},
-    {"--pids", "N", "at most that many processes (256)", "08",
+    {"--pids", "N", "the limit on processes (256)", "08",
      [](Arguments& args, std::string_view value) {
        args.pids = parse_number(value, 2, 4194304);  // PID 1, the command.
      }},
-    {"--cpus", "X", "at most that many processors, 0.5 say (all)", "08",
+    {"--cpus", "X", "the limit on processors, such as 0.5 (all)", "08",
      [](Arguments& args, std::string_view value) {
        args.cpus = parse_cpus(value);
      }},
-    {"--env", "NAME=VALUE", "a variable of its environment", "08",
+    {"--env", "NAME=VALUE", "set a variable for the command", "08",
      [](Arguments& args, std::string_view value) {
        args.environment.push_back(parse_variable(value));
      }},
-    {"--user", "UID[:GID]", "the ids of the command inside (0:0)", "08",
+    {"--user", "UID[:GID]", "the ids of the command (0:0)", "08",
      [](Arguments& args, std::string_view value) {
        args.ids = parse_user(value);
      }},
-    {"-v", "", "tell each step when it is done", "01",
+    {"-v", "", "print each action when it is done", "01",
      [](Arguments&, std::string_view) { verbose = true; }},
 }};
 
@@ -133,11 +134,12 @@ bool takes(const Usage& usage, std::string_view name) {
                           sys::format("{} {}", option.name, option.value),
                           option.help);
   text += sys::format(
-      "  --help                     print this\n\n"
-      "Exit status: the command's own, or 128+N if signal N ended it; 127 if\n"
-      "it was not found, 126 if it cannot run, 125 for failures of ours.\n\n"
+      "  --help                     print this text\n\n"
+      "The values in parentheses are the defaults.\n\n"
+      "Exit status: that of COMMAND, or 128+N if signal N ended it; 127 if\n"
+      "COMMAND was not found, 126 if it cannot run, 125 if {} failed.\n\n"
       "Read {}.\n",
-      usage.man_pages);
+      ::program_invocation_short_name, usage.man_pages);
   check(::write(STDOUT_FILENO, text.data(), text.size()), "print the help");
   std::exit(EXIT_SUCCESS);
 }

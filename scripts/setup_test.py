@@ -53,7 +53,7 @@ class Setup(testing.OnAHost):
         result = testing.shell(f'PATH={place}:$PATH scripts/setup run')
         self.assertEqual(result.status, 1)
         self.assertEqual(len(result.err.splitlines()), 1, result.err)
-        self.assertIn('this is Darwin, and containers are made of Linux', result.err)
+        self.assertIn('this is Darwin, and containers need Linux', result.err)
 
     @testing.needs_root
     def test_in_a_copy_of_somebody_elses_it_says_what_makes_it_ours(self):

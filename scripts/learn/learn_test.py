@@ -79,7 +79,7 @@ class Checks(Learner):
         self.assertIn('- does not hold  / is the rootfs (root)\n'
                       '                   We list / in the container and expect', out)
         self.assertRegex(out, r'\n {19}\S.* == .* \[steps/01-chroot/test\.cpp:\d+\]\n')
-        self.assertIn('Next: Another /. make hint-01 helps.\n', out)
+        self.assertIn('Next: Another root directory. make hint-01 helps.\n', out)
 
     def test_the_courses_own_solution_holds_and_progress_shows_it(self):
         self.write('01', course('01'))
@@ -107,7 +107,7 @@ class Checks(Learner):
     @testing.asks_no_kernel
     def test_a_piece_of_work_can_be_checked_alone(self):
         self.assertEqual(self.learn('start 04').status, 0)
-        out = self.fails("check 04 --only 'A name of its own'")
+        out = self.fails("check 04 --only 'A separate host name'")
         self.assertIn('- does not hold  it may change its name', out)
         self.assertNotIn('/ is the rootfs', out)
         # What succeeds on something of its own, is not to be refused.
@@ -192,7 +192,7 @@ int main() {
         self.assertIn('has "no such words" in its name', result.err)
         testing.write(self.memory(), '{"checks": {"01": {}}, "hints": []}')
         self.assertEqual(self.learn('progress').status, 0)
-        self.assertIn('Another /, 1 of 4: the idea', self.learn('hint 01').out)
+        self.assertIn('Another root directory, 1 of 4: the idea', self.learn('hint 01').out)
         os.mkdir(self.mine('02'))
         result = self.learn('start 03')
         self.assertEqual(result.status, 1)
@@ -286,14 +286,15 @@ class Tasks(Learner):
         self.assertEqual(self.learn('start 04').status, 0)
         for rung in ('1 of 4: the idea', '2 of 4: where to read', '3 of 4: the call',
                      '4 of 4: the line', '4 of 4: the line'):
-            self.assertIn(f'A name of its own, {rung}\n', self.learn('hint 04').out)
+            self.assertIn(f'A separate host name, {rung}\n', self.learn('hint 04').out)
 
     @testing.asks_no_kernel
     def test_where_nothing_could_be_checked_there_are_all_hints_in_turn(self):
         self.assertEqual(self.learn('start 02').status, 0)
         testing.write(self.memory(), '''{"hints": {}, "checks": {"02": {
             "of": "", "broken": [], "seen": {}, "needs_root": 27}}}''')
-        for topic in ('Numbers of its own', 'A /proc that matches', 'The mount that stays'):
+        for topic in ('Separate process numbers', 'A /proc for these numbers',
+                      'The mount that stays'):
             for rung in '1234':
                 out = self.learn('hint 02').out
                 self.assertTrue(out.startswith(f'{topic}, {rung}'), out)

@@ -25,7 +25,7 @@ void change_root() {
 int main(int argc, char** argv) try {
   const auto args = sys::parse_arguments(
       argc, argv,
-      {.gives = "a root directory of its own",
+      {.gives = "a separate root directory",
        .man_pages = "chroot(2), path_resolution(7), execvp(3)",
        .options = {}});
 

@@ -35,7 +35,7 @@ void mount_proc() {
 int main(int argc, char** argv) try {
   const auto args = sys::parse_arguments(
       argc, argv,
-      {.gives = "a root directory and process numbers of its own",
+      {.gives = "a separate root directory and process numbers",
        .man_pages = "pid_namespaces(7), clone(2), proc(5)",
        .options = {}});
 

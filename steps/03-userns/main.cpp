@@ -59,11 +59,11 @@ void become_root() {
 }
 
 int main(int argc, char** argv) try {
-  const auto args = sys::parse_arguments(
-      argc, argv,
-      {.gives = "a root user and process numbers of its own",
-       .man_pages = "user_namespaces(7), capabilities(7)",
-       .options = {}});
+  const auto args =
+      sys::parse_arguments(argc, argv,
+                           {.gives = "a separate root user and process numbers",
+                            .man_pages = "user_namespaces(7), capabilities(7)",
+                            .options = {}});
 
   const sys::Signals signals;
   // The child inherits the working directory. Soon the child has fewer rights

@@ -69,7 +69,7 @@ void set_host_name(const std::string& name) {
 int main(int argc, char** argv) try {
   const auto args = sys::parse_arguments(
       argc, argv,
-      {.gives = "a host name, root user and processes of its own",
+      {.gives = "a separate host name, root user and process numbers",
        .man_pages = "uts_namespaces(7), sethostname(2)",
        .options = {"--hostname"}});
 

@@ -118,7 +118,7 @@ void pivot_root() {
 int main(int argc, char** argv) try {
   const auto args = sys::parse_arguments(
       argc, argv,
-      {.gives = "mounts, host name, root user and processes of its own",
+      {.gives = "separate mounts, host name, root user and processes",
        .man_pages = "mount_namespaces(7), mount(2), pivot_root(2)",
        .options = {"--hostname", "--bind", "--read-only"}});
 

@@ -216,7 +216,7 @@ void build_inside(const sys::Arguments& args, sys::Network network,
 int main(int argc, char** argv) try {
   const auto args = sys::parse_arguments(
       argc, argv,
-      {.gives = "a network, mounts, host name, root and processes of its own",
+      {.gives = "a separate network, mounts, name, root and processes",
        .man_pages = "network_namespaces(7), veth(4), rtnetlink(7)",
        .options = {"--hostname", "--bind", "--read-only", "--net"}});
 

@@ -299,7 +299,7 @@ void build_inside(const sys::Arguments& args, sys::Network network,
 int main(int argc, char** argv) try {
   const auto args =
       sys::parse_arguments(argc, argv,
-                           {.gives = "namespaces of its own and a memory limit",
+                           {.gives = "separate namespaces and a memory limit",
                             .man_pages = "cgroups(7), clone(2)",
                             .options = {"--hostname", "--bind", "--read-only",
                                         "--net", "--memory"}});

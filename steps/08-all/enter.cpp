@@ -127,14 +127,15 @@ pid_t parse_pid(const std::string& text) try {
 void print_usage(FILE* file) {
   fmt::print(file,
              "usage: enter [-v] PID [COMMAND [ARG...]]\n\n"
-             "Runs COMMAND (/bin/sh) in the container that process PID of\n"
-             "the host belongs to, or that 08-all runs with that PID, as soon\n"
-             "as that has started its own command. It has the same walls as\n"
-             "that one, its cgroups named box-PID and its resource limits.\n"
-             "Processors, oom_score_adj and other cgroups are the caller's.\n"
-             "It is root: --user and --env are for the first command only.\n\n"
-             "  -v      tell each step when it is done\n"
-             "  --help  print this\n\n"
+             "Runs COMMAND (/bin/sh) in a container. PID is the PID of its\n"
+             "08-all, or of a process in it, on the host. enter waits until\n"
+             "08-all has started the container's command. COMMAND gets the\n"
+             "walls of the container, its cgroups named box-PID and its\n"
+             "resource limits. It keeps the caller's processors,\n"
+             "oom_score_adj and other cgroups. It is root in the container,\n"
+             "because --user and --env are only for the first command.\n\n"
+             "  -v      print each action when it is done\n"
+             "  --help  print this text\n\n"
              "Read setns(2), pidfd_open(2), namespaces(7).\n");
 }
 

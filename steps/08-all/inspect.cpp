@@ -424,7 +424,7 @@ int main(int argc, char** argv) try {
   const std::vector<std::string> pids{argv + 1, argv + argc};
   if (pids.empty() || !std::all_of(pids.begin(), pids.end(), is_pid))
     throw std::invalid_argument{
-        "usage: inspect PID [PID...], as ps shows them out here"};
+        "usage: inspect PID [PID...]; hint: ps on the host prints the PIDs"};
   if (::access("/proc/self/stat", F_OK) != 0)
     throw std::invalid_argument{"there is no /proc to look into"};
 

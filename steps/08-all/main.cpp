@@ -339,7 +339,7 @@ void build_inside(const sys::Arguments& args, sys::Network network,
 }
 
 const sys::Usage kUsage{
-    .gives = "all namespaces, limits and filters of a real container",
+    .gives = "the namespaces, limits and filters of a container",
     .man_pages = "namespaces(7), capabilities(7), seccomp(2), cgroups(7)",
     .options = {"--hostname", "--bind", "--read-only", "--net", "--memory",
                 "--pids", "--cpus", "--env", "--user"},
