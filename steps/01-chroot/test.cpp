@@ -10,7 +10,7 @@ using host::Caller, host::Fails, host::Kept, host::Pieces, host::shell,
 TEST_SUITE_BEGIN("01-chroot");
 
 PROMISE_AS_ROOT(
-    "/ is the rootfs", Kept{"01-08"}, Pieces{"Another /"},
+    "/ is the rootfs", Kept{"01-08"}, Pieces{"Another root directory"},
     Fails{"We list / in the container and expect the files of the rootfs, and "
           "no way up by .., because a path to the host is a way out."}) {
   const auto inside = shell(step(Caller::kRoot, "01-chroot") + "ls /");
@@ -21,7 +21,7 @@ PROMISE_AS_ROOT(
 
 PROMISE_AS_ROOT(
     "a file made outside is seen inside, and the other way round",
-    Kept{"01-04"}, Pieces{"Another /"},
+    Kept{"01-04"}, Pieces{"Another root directory"},
     Fails{"We make a file on the host and one in the container, and expect "
           "each side to see both, because they share the directory."}) {
   const auto tree = host::scratch("two-ways");
@@ -34,7 +34,7 @@ PROMISE_AS_ROOT(
 }
 
 PROMISE_AS_ROOT("its process numbers are the host's", Kept{"01"},
-                Pieces{"Another /"},
+                Pieces{"Another root directory"},
                 Fails{"We compare the PID that the command knows with its PID "
                       "on the host, and expect the same number, because this "
                       "step changes only the root directory."}) {
@@ -47,7 +47,7 @@ PROMISE_AS_ROOT("its process numbers are the host's", Kept{"01"},
 
 PROMISE_AS_ROOT(
     "still open: it kills a process of the host", Kept{"01"},
-    Pieces{"Another /"},
+    Pieces{"Another root directory"},
     Fails{"We kill a process of the host from the container and expect it to "
           "end, because this step separates no processes yet."}) {
   host::Running victim{"sleep 1000"};
@@ -57,7 +57,7 @@ PROMISE_AS_ROOT(
 }
 
 PROMISE_AS_USER("chroot takes root, and the program says so", Kept{"01"},
-                Pieces{"Another /"},
+                Pieces{"Another root directory"},
                 Fails{"We run the step as an ordinary user and expect status "
                       "125 and the error of chroot(2), because a call that is "
                       "not checked leaves the command on the host."}) {

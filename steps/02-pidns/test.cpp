@@ -22,7 +22,7 @@ bool has_child(pid_t pid) {
 
 PROMISE_AS_ROOT(
     "the command is PID 1, and has another number outside", Kept{"02-07"},
-    Pieces{"Numbers of its own"},
+    Pieces{"Separate process numbers"},
     Fails{"We ask the command for its PID and expect 1, and another number on "
           "the host, because the container has a new table of PIDs."}) {
   host::Running box{step(Caller::kRoot, "02-pidns") +
@@ -40,7 +40,7 @@ PROMISE_AS_ROOT(
 
 PROMISE_AS_ROOT("its PID namespace is another one than the host's",
                 Kept{"02 05-08"},
-                Pieces{"Numbers of its own", "A /proc that matches",
+                Pieces{"Separate process numbers", "A /proc for these numbers",
                        "/proc and /dev"},
                 Fails{"We read /proc/self/ns/pid on both sides and expect two "
                       "different namespaces, because processes in one "
@@ -58,7 +58,7 @@ PROMISE_AS_ROOT("its PID namespace is another one than the host's",
 
 PROMISE_AS_ROOT(
     "ps sees only the container's processes", Kept{"02 05-07"},
-    Pieces{"A /proc that matches", "/proc and /dev"},
+    Pieces{"A /proc for these numbers", "/proc and /dev"},
     Fails{"We list the numbers in the container's /proc and expect only 1, "
           "because a procfs must show the PID namespace of the container."}) {
   CHECK(shell(step(Caller::kRoot, "02-pidns") + "sh -c 'echo /proc/[0-9]*'")
@@ -67,7 +67,7 @@ PROMISE_AS_ROOT(
 
 PROMISE_AS_ROOT(
     "it cannot name a process of the host, so cannot kill it", Kept{"02-08"},
-    Pieces{"Numbers of its own"},
+    Pieces{"Separate process numbers"},
     Fails{"We kill a PID of the host from the container and expect an error, "
           "because that number must mean nothing in the container."}) {
   host::Running victim{"sleep 1000"};
@@ -79,7 +79,7 @@ PROMISE_AS_ROOT(
 }
 
 PROMISE_AS_ROOT("PID 1 shrugs off its own SIGKILL", Kept{"02-07"},
-                Pieces{"Numbers of its own"},
+                Pieces{"Separate process numbers"},
                 Fails{"PID 1 kills itself and we expect it to go on, because "
                       "the kernel protects the first process of a PID "
                       "namespace from its own signals."}) {
@@ -89,7 +89,7 @@ PROMISE_AS_ROOT("PID 1 shrugs off its own SIGKILL", Kept{"02-07"},
 }
 
 PROMISE_AS_ROOT("the end of PID 1 ends all", Kept{"02-08"},
-                Pieces{"Numbers of its own"},
+                Pieces{"Separate process numbers"},
                 Fails{"We kill PID 1 from the host and expect its children to "
                       "end too, because the end of a container must be the end "
                       "of all its processes."}) {
@@ -105,7 +105,7 @@ PROMISE_AS_ROOT("the end of PID 1 ends all", Kept{"02-08"},
 
 PROMISE_AS_ROOT(
     "still open: the host's mount table shows its /proc meanwhile", Kept{"02"},
-    Pieces{"A /proc that matches"},
+    Pieces{"A /proc for these numbers"},
     Fails{
         "We look for ROOTFS/proc in the host's mount table and expect it there "
         "while the container runs, because this step shares that table."}) {

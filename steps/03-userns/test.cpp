@@ -25,7 +25,7 @@ std::string field(pid_t pid, const std::string& name) {
 
 PROMISE_AS_BOTH(
     "inside it is root, outside it is not", Kept{"03-08", "03-06 08"},
-    Pieces{"Waiting for them, and becoming root"},
+    Pieces{"Wait for the maps, and become root"},
     Fails{"We compare the user on both sides and expect 0 with capabilities in "
           "the container, and an id without rights on the host."}) {
   host::Running box{step(caller, "03-userns") +
@@ -80,7 +80,7 @@ PROMISE_AS_USER(
 
 PROMISE_AS_ROOT(
     "a file of the host's root stays closed to it", Kept{"03-07"},
-    Pieces{"Waiting for them, and becoming root"},
+    Pieces{"Wait for the maps, and become root"},
     Fails{
         "We read a file with mode 600 of the host's root in the container and "
         "expect an error, because root in the container is another user."}) {
@@ -98,7 +98,7 @@ PROMISE_AS_ROOT(
 }
 
 PROMISE_AS_BOTH("it may not mount, and is told why", Kept{"03", "03-04"},
-                Pieces{"Its own user namespace"},
+                Pieces{"A separate user namespace"},
                 Fails{"We mount in the container and expect an error, and a "
                       "note that /proc is missing, because the mount table "
                       "belongs to the host's user namespace."}) {
@@ -112,7 +112,7 @@ PROMISE_AS_BOTH("it may not mount, and is told why", Kept{"03", "03-04"},
 }
 
 PROMISE_AS_BOTH("it may not change the host's name", Kept{"03 08"},
-                Pieces{"Its own user namespace"},
+                Pieces{"A separate user namespace"},
                 Fails{"We change the host name in the container and expect an "
                       "error, and the old name on the host, because root in "
                       "the container must not have that right."}) {
@@ -123,7 +123,7 @@ PROMISE_AS_BOTH("it may not change the host's name", Kept{"03 08"},
 
 PROMISE_AS_BOTH(
     "a process of the host is out of its reach", Kept{"03-08"},
-    Pieces{"Waiting for them, and becoming root"},
+    Pieces{"Wait for the maps, and become root"},
     Fails{"We kill a process of the host from the container and expect it to "
           "live, because its PID and its user are not the container's."}) {
   host::Running victim{"sleep 1000"};
@@ -133,7 +133,7 @@ PROMISE_AS_BOTH(
 }
 
 PROMISE_AS_ROOT("a rootfs below a private directory will do", Kept{"03-08"},
-                Pieces{"Waiting for them, and becoming root", "The overlay"},
+                Pieces{"Wait for the maps, and become root", "The overlay"},
                 Fails{"We run a rootfs below a directory with mode 700 and "
                       "expect the command to run, because root enters the "
                       "rootfs before the child gives up its rights."}) {

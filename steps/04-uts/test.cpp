@@ -8,7 +8,7 @@ TEST_SUITE_BEGIN("04-uts");
 
 PROMISE_AS_BOTH(
     "it is called box, or as it is told", Kept{"04-08", "04-06 08"},
-    Pieces{"Setting it"},
+    Pieces{"Set the name"},
     Fails{"We ask the container for its host name and expect box, or the NAME "
           "of --hostname, because programs introduce themselves by it."}) {
   CHECK(shell(step(caller, "04-uts") + "hostname").out == "box\n");
@@ -20,7 +20,7 @@ PROMISE_AS_BOTH(
 
 PROMISE_AS_BOTH(
     "it may change its name, and the host keeps its own",
-    Kept{"04-07", "04-06"}, Pieces{"A name of its own"},
+    Kept{"04-07", "04-06"}, Pieces{"A separate host name"},
     Fails{"Root in the container changes the host name, and we expect only the "
           "container's name to change, because the host must keep its own."}) {
   const auto before = shell("uname -n").out;
@@ -31,7 +31,7 @@ PROMISE_AS_BOTH(
 }
 
 PROMISE_AS_BOTH("a name that is none is refused in one line", Kept{"04"},
-                Pieces{"Setting it"},
+                Pieces{"Set the name"},
                 Fails{"We pass words to --hostname that cannot be host names "
                       "and expect status 125 and one line, because the command "
                       "must not run with a wrong name."}) {

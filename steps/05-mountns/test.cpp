@@ -34,7 +34,7 @@ std::string copy_of_rootfs(Caller caller, const std::string& name) {
 
 PROMISE_AS_BOTH(
     "a mount made inside is not on the host", Kept{"05-07", "05-06"},
-    Pieces{"A mount table of its own"},
+    Pieces{"A separate mount table"},
     Fails{"We mount in the container and expect the host's mount table to stay "
           "as it was, because the container has a separate table."}) {
   const auto before = host::mounts();
@@ -80,7 +80,7 @@ PROMISE_AS_BOTH("nothing of the host's mounts is left inside", Kept{"05"},
 }
 
 PROMISE_AS_ROOT("what the host mounts meanwhile is not inside", Kept{"05"},
-                Pieces{"A mount table of its own"},
+                Pieces{"A separate mount table"},
                 Fails{"The host mounts below the rootfs while the container "
                       "runs, and we expect the container not to see it, "
                       "because its mounts are private."}) {
@@ -98,7 +98,7 @@ PROMISE_AS_ROOT("what the host mounts meanwhile is not inside", Kept{"05"},
 }
 
 PROMISE_AS_BOTH("its mount namespace is its own", Kept{"05-08", "05-06 08"},
-                Pieces{"A mount table of its own"},
+                Pieces{"A separate mount table"},
                 Fails{"We read /proc/self/ns/mnt on both sides and expect two "
                       "different namespaces, because a shared mount table lets "
                       "the container change the host."}) {

@@ -200,7 +200,7 @@ PROMISE_AS_ROOT(
 }
 
 PROMISE_AS_BOTH("its network namespace is its own", Kept{"06-08", "06 08"},
-                Pieces{"Interfaces of its own"},
+                Pieces{"Separate interfaces"},
                 Fails{"We read /proc/self/ns/net on both sides and expect two "
                       "different namespaces, because a shared one lets the "
                       "container see all traffic of the host."}) {
@@ -211,7 +211,7 @@ PROMISE_AS_BOTH("its network namespace is its own", Kept{"06-08", "06 08"},
 
 PROMISE_AS_BOTH(
     "--net none has lo, and that is up", Kept{"06-08", "06 08"},
-    Pieces{"Interfaces of its own", "/sys and the way out"},
+    Pieces{"Separate interfaces", "/sys and the way out"},
     Fails{
         "We run the step with --net none and expect only lo, without a route, "
         "and a ping to 127.0.0.1 that answers, because programs need lo."}) {
@@ -222,7 +222,7 @@ PROMISE_AS_BOTH(
 }
 
 PROMISE_AS_BOTH("--net host is the host's network, and no /sys",
-                Kept{"06-08", "06 08"}, Pieces{"Interfaces of its own"},
+                Kept{"06-08", "06 08"}, Pieces{"Separate interfaces"},
                 Fails{"We run the step with --net host and expect the host's "
                       "network namespace and an empty /sys, because a sysfs of "
                       "the host tells too much."}) {
@@ -246,7 +246,7 @@ PROMISE_AS_BOTH(
 
 PROMISE_AS_USER(
     "an ordinary user gets lo, and is told why", Kept{"06"},
-    Pieces{"Interfaces of its own", "/sys and the way out"},
+    Pieces{"Separate interfaces", "/sys and the way out"},
     Fails{"An ordinary user runs the step without --net, and we expect only lo "
           "and a note, because only root can plug a cable into the host."}) {
   const auto result = shell(step(Caller::kUser, kStep) + "ls /sys/class/net");
@@ -257,7 +257,7 @@ PROMISE_AS_USER(
 }
 
 PROMISE_AS_USER("what an ordinary user asks for and cannot have is an error",
-                Kept{"06-07"}, Pieces{"Interfaces of its own"},
+                Kept{"06-07"}, Pieces{"Separate interfaces"},
                 Fails{"An ordinary user asks for --net veth and --net nat, and "
                       "we expect status 125 and one line, because the command "
                       "must not run without its network."}) {

@@ -33,7 +33,7 @@ const std::string kHog = "tail /dev/zero";
 }  // namespace
 
 PROMISE_AS_ROOT("who takes too much is killed, and that is said", Kept{"07"},
-                Pieces{"In it, and what is told"},
+                Pieces{"Join the group, and report kills"},
                 Fails{"The command needs more memory than its limit, and we "
                       "expect status 137 and a line that says why, because a "
                       "kill without a reason is hard to find."}) {
@@ -46,7 +46,7 @@ PROMISE_AS_ROOT("who takes too much is killed, and that is said", Kept{"07"},
 
 PROMISE_AS_ROOT(
     "so is who takes it by writing files to memory", Kept{"07-08"},
-    Pieces{"In it, and what is told"},
+    Pieces{"Join the group, and report kills"},
     Fails{"The command writes more to /tmp than its memory limit and we expect "
           "status 137, because the files of a tmpfs are in memory."}) {
   const auto result = shell(step(Caller::kRoot, kStep, "--memory 16M") +
@@ -56,7 +56,7 @@ PROMISE_AS_ROOT(
 
 PROMISE_AS_ROOT(
     "who takes less is not, and a shell may go on", Kept{"07-08"},
-    Pieces{"In it, and what is told"},
+    Pieces{"Join the group, and report kills"},
     Fails{"The command needs less memory than its limit and we expect it to "
           "run, and a shell to go on when only its child was killed."}) {
   CHECK(shell(step(Caller::kRoot, kStep, "--memory 64M") +
@@ -70,7 +70,8 @@ PROMISE_AS_ROOT(
 }
 
 PROMISE_AS_ROOT("the limit is 64M, or what is asked for, from the start",
-                Kept{"07"}, Pieces{"The limit", "In it, and what is told"},
+                Kept{"07"},
+                Pieces{"The limit", "Join the group, and report kills"},
                 Fails{"We read the limit of the container's cgroup and expect "
                       "64M or the SIZE of --memory, and the command in it, "
                       "because the limit counts only what is in the cgroup."}) {
@@ -131,7 +132,7 @@ PROMISE_WITHOUT_CGROUP("a limit that cannot be set stops the program",
 
 PROMISE_AS_ROOT(
     "an ordinary user's limit holds in a delegated cgroup", Kept{"07"},
-    Pieces{"The group", "The limit", "In it, and what is told"},
+    Pieces{"The group", "The limit", "Join the group, and report kills"},
     Fails{"An ordinary user runs the step in a cgroup that root has delegated, "
           "and we expect the limit to hold there, as it does for root."}) {
   const auto parent = testing::first(sys::find_cgroup_parents({"memory"}));

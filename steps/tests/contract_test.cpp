@@ -124,7 +124,7 @@ PROMISE_AS_BOTH(
 }
 
 PROMISE_AS_BOTH("125 and one clear line if ROOTFS is none",
-                Kept{"01-08", "03-08"}, Pieces{"Another /"},
+                Kept{"01-08", "03-08"}, Pieces{"Another root directory"},
                 Fails{"We pass a ROOTFS that is missing or a file and expect "
                       "status 125 and one line with a hint, because the "
                       "command must not run on the host."}) {
@@ -177,7 +177,7 @@ PROMISE_AS_BOTH(
 
 PROMISE_AS_BOTH(
     "-v tells each call, from both sides", Kept{"01-08", "03-08"},
-    Pieces{"A /proc that matches"},
+    Pieces{"A /proc for these numbers"},
     Fails{"We run the step with -v and expect a line for each call of the "
           "parent and of the child, because readers follow the steps there."}) {
   for_each(caller, [&](const Program& program) {
@@ -279,7 +279,8 @@ PROMISE_AS_BOTH(
 // 01 has no PID namespace, and knows of the command alone.
 PROMISE_AS_BOTH(
     "what the command leaves in the background ends with it, but in 01",
-    Kept{"01-08", "03-08"}, Pieces{"Numbers of its own", "Limits and an init"},
+    Kept{"01-08", "03-08"},
+    Pieces{"Separate process numbers", "Limits and an init"},
     Fails{"The command leaves a process in the background and we expect it to "
           "end with the command, because the end of a container must be the "
           "end of all its processes."}) {
@@ -305,7 +306,7 @@ PROMISE_AS_BOTH(
 // directories of 07 and 08: the kernel does not know whose they are.
 PROMISE_AS_BOTH("KILL to the program leaves no process", Kept{"01-08", "03-08"},
                 Pieces{"The mount that stays",
-                       "Waiting for them, and becoming root"},
+                       "Wait for the maps, and become root"},
                 Fails{"We kill the program with KILL and expect the child to "
                       "end too, because no parent is left to end it."}) {
   for_each(caller, [&](const Program& program) {
