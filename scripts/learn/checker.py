@@ -95,9 +95,11 @@ def run_test(step, test):
 
 
 def failed_check(expression):
-    """What it says of itself, what was found and expected, and where it stands."""
+    """Its own sentence, or what was found and expected; and where it stands. What doctest captured
+    is no sentence: "net := veth", for example."""
     words = [info.text or '' for info in expression.iter('Info')]
-    words.append(expression.findtext('Expanded', ''))
+    if all(' := ' in word for word in words):
+        words.append(expression.findtext('Expanded', ''))
     return (f'{"; ".join(map(short, words))} '
             f'[{expression.get("filename")}:{expression.get("line")}]')
 

@@ -134,7 +134,7 @@ class Checks(Learner):
         out = self.fails("check 07 --only 'exit status'")
         self.assertIn('+ holds          it leaves nothing on the host (root)\n', out)
         self.assertRegex(out, "\n- does not hold  the exit status is the command's own \\(root\\)\n"
-                              r'( {19}.*\n)+? {19}a cgroup is left on the host; \+ /.*/box-')
+                              r'( {19}.*\n)+? {19}a cgroup is left on the host: \+ /.*/box-')
         self.assertIn('look at: The group\n', out)
 
     @testing.asks_no_kernel

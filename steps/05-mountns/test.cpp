@@ -74,7 +74,8 @@ PROMISE_AS_BOTH("nothing of the host's mounts is left inside", Kept{"05"},
   const auto spreads = shell(step(caller, kStep) +
                              "grep -oE '(shared|master):' /proc/self/mountinfo")
                            .out;
-  CHECK_MESSAGE(spreads == "", "mounts are still connected with the host's");
+  CHECK_MESSAGE(spreads == "",
+                "mounts are still connected with the host's: " << spreads);
   CHECK(shell(step(caller, kStep) + "ls /..").out ==
         shell(step(caller, kStep) + "ls /").out);
 }

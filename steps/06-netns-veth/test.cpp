@@ -99,9 +99,6 @@ std::string arrived(pid_t pid) {
           .out);
 }
 
-const char* const kWhatArrived =
-    "so many echo requests, TCP segments and UDP datagrams came in";
-
 // Tries to reach an address in three ways; `as` is the sender of the first.
 std::string knock(const std::string& address, const std::string& as) {
   return "bash -c 'busybox ping -qc1 -W1 -I " + as + " " + address +
@@ -173,8 +170,9 @@ PROMISE_AS_ROOT(
   // The second one's link may be going at this moment.
   const auto rp_filter =
       shell("cat /proc/sys/net/ipv4/conf/box*/rp_filter | sort -u").out;
-  CHECK_MESSAGE(rp_filter == "1\n",
-                "rp_filter of the host's end of the cable is not 1");
+  CHECK_MESSAGE(
+      rp_filter == "1\n",
+      "rp_filter of the host's end of the cable is not 1, but " << rp_filter);
   CHECK_MESSAGE(
       shell(step(Caller::kRoot, kStep, "--net nat") + ping + address).status ==
           1,
@@ -419,7 +417,14 @@ PROMISE_AS_ROOT(
     };
     const auto end = beside(-1);
     const auto pid = box.child();
-    CHECK_MESSAGE(arrived(pid) == "0 0 0", kWhatArrived);
+    const auto nothing_came_in = [&] {
+      const auto counts = arrived(pid);
+      CHECK_MESSAGE(counts == "0 0 0",
+                    "so many echo requests, TCP segments and UDP datagrams "
+                    "came in: "
+                        << counts);
+    };
+    nothing_came_in();
     // Under its own address and as others: another one of its, those of the
     // cable's ends, and the two beside them. With rp_filter 1 the host would
     // drop the last four.
@@ -427,13 +432,13 @@ PROMISE_AS_ROOT(
       CAPTURE(value);
       must("echo " + value + " | tee " + rp_filter + " " + of_link);
       shell(neighbour.runs(knock(address, "198.51.100.2")));
-      CHECK_MESSAGE(arrived(pid) == "0 0 0", kWhatArrived);
+      nothing_came_in();
       must(neighbour.runs(
           "sh -c 'for as in 203.0.113.7 " + beside(-2) + " " + end + " " +
           address + " " + beside(1) +
           "; do ip addr add $as/32 dev lo; busybox ping -qc1 -W1 -I $as " +
           address + " & done; wait; ip addr flush dev lo'"));
-      CHECK_MESSAGE(arrived(pid) == "0 0 0", kWhatArrived);
+      nothing_came_in();
     }
     // From the host itself it does, so it would have been counted.
     shell(knock(address, end));

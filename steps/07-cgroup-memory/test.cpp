@@ -102,7 +102,7 @@ PROMISE_AS_ROOT("it does not swap instead", Kept{"07-08"}, Pieces{"The limit"},
                                             : "/memory.memsw.limit_in_bytes"));
   const std::string wanted = group.version == 2 ? "0\n" : "67108864\n";
   if (!swap.empty())
-    CHECK_MESSAGE(swap == wanted, "the limit of swap of the cgroup");
+    CHECK_MESSAGE(swap == wanted, "the cgroup's limit of swap is " << swap);
   box.finish();
 }
 

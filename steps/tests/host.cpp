@@ -542,7 +542,7 @@ std::string changed_mounts(const std::vector<std::string>& before) {
 // NOLINTNEXTLINE(bugprone-exception-escape)
 Unharmed::~Unharmed() {
   const auto same = [](const std::string& what, const std::string& changes) {
-    CHECK_MESSAGE(changes == "", what);
+    CHECK_MESSAGE(changes == "", what << ": " << changes);
   };
   CHECK_MESSAGE(host_name() == name_, "the host has another name than before");
   same(
