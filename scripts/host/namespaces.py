@@ -14,7 +14,7 @@ MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC = 1, 32, 0x1000, 0x4000
 MS_PRIVATE, MS_SHARED = 1 << 18, 1 << 20
 # Flags of a mount that have the same number in statvfs(3).
 KEPT = os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_NODIRATIME
-MNT_DETACH, PR_SET_PDEATHSIG = 2, 1
+MNT_DETACH, PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 2, 1, 36
 Mount = collections.namedtuple('Mount', 'number root point options kind source super_options')
 
 
@@ -62,6 +62,11 @@ def spread_mounts(how):
 def die_with_parent():
     """The kernel kills this process when its parent ends."""
     call('prctl', PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def adopt_orphans():
+    """Processes below whose parent ends become children of this process."""
+    call('prctl', PR_SET_CHILD_SUBREAPER, 1)
 
 
 def mounts():

@@ -17,7 +17,6 @@ Whoever can type into a shell can do all that its user can. So
 
 import asyncio
 import contextlib
-import ctypes
 import fcntl
 import glob
 import hmac
@@ -33,6 +32,7 @@ import time
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from host import namespaces
 from talk import deck
 
 LOOPBACK = '127.0.0.1'
@@ -44,7 +44,6 @@ TIMEOUT_SECONDS = 5     # For a request and its answer.
 GRACE = 1               # Seconds, for a shell to end by itself.
 CHUNK = 16 << 10        # Bytes of output: the page draws one before it gets the next.
 TYPED = 64              # Messages that the shell has not read yet.
-PR_SET_CHILD_SUBREAPER = 36
 # Nobody may keep an answer, or frame it.
 HEADERS = {'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer',
            'X-Frame-Options': 'SAMEORIGIN', 'X-Content-Type-Options': 'nosniff',
@@ -288,8 +287,7 @@ def main():
     if len(sys.argv) != 1:
         sys.exit(__doc__)
     os.chdir(deck.TOP)
-    if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        sys.exit('live: cannot become the reaper of what the shell starts')
+    namespaces.adopt_orphans()  # What the shell starts.
     with tempfile.NamedTemporaryFile('w', prefix='live.') as settings:
         # Not exported: the shell in a container has a prompt of its own.
         settings.write("PS1='host\\$ '; unset HISTFILE\n")
