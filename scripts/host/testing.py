@@ -24,7 +24,7 @@ USER = 54321  # An id that nobody has.
 AS_USER = f'setpriv --reuid {USER} --regid {USER} --clear-groups '
 TIMEOUT_SECONDS = 60  # For what is to happen, on a slow machine too.
 IS_ROOT = os.geteuid() == 0
-ON_A_HOST = 'TESTS_ON_A_HOST'  # In the environment: that we are on one.
+ON_A_HOST = 'TESTS_ON_A_HOST'  # In the environment: that we are on one; the PIDs outside of it.
 
 needs_root = unittest.skipUnless(IS_ROOT, 'it needs root')
 asks_no_kernel = unittest.skipIf(
@@ -145,7 +145,7 @@ def main():
     if sys.argv[1:] == ['--units']:
         print('\n'.join(dict.fromkeys(units())))
     elif IS_ROOT and ON_A_HOST not in os.environ:
-        os.environ[ON_A_HOST] = 'yes'
+        os.environ[ON_A_HOST] = os.readlink('/proc/self/ns/pid')
         host = TOP + '/scripts/host/host'
         os.execv(host, [host, '--no-limits', program, *sys.argv[1:]])
     else:

@@ -449,14 +449,6 @@ std::vector<std::string> all_cgroups() {
 
 }  // namespace
 
-bool has_program(const std::string& name) {
-  const char* const path = std::getenv("PATH");
-  std::istringstream places{path != nullptr ? path : ""};
-  for (std::string place; std::getline(places, place, ':');)
-    if (::access((place + "/" + name).c_str(), X_OK) == 0) return true;
-  return false;
-}
-
 std::vector<std::string> our_cgroups() {
   auto found = all_cgroups();
   std::erase_if(found,
@@ -577,15 +569,13 @@ namespace {
 // nothing that a failing test leaves behind outlives it, and what others do
 // meanwhile is not seen. Mounts are shared, as they are on a host with systemd,
 // so that one that spreads is seen.
-void make_host(bool with_numbers) {
+void make_host() {
   sys::check(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
              "mount(2) MS_PRIVATE: keep our mounts from the machine");
   // In its place: who unmounts it has none.
-  if (with_numbers) {
-    sys::check(::umount2("/proc", MNT_DETACH), "umount2(2) /proc");
-    sys::check(::mount("proc", "/proc", "proc", 0, nullptr),
-               "mount(2) proc: see our own processes");
-  }
+  sys::check(::umount2("/proc", MNT_DETACH), "umount2(2) /proc");
+  sys::check(::mount("proc", "/proc", "proc", 0, nullptr),
+             "mount(2) proc: see our own processes");
   // Where the machine shows its message queues, ours.
   if (contents("/proc/self/mounts").find(" mqueue ") != std::string::npos)
     sys::check(::mount("mqueue", "/dev/mqueue", "mqueue", 0, nullptr),
@@ -593,7 +583,6 @@ void make_host(bool with_numbers) {
   sys::check(::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr),
              "mount(2) MS_SHARED: share them among ourselves");
   sys::Netlink{}.set_up("lo");
-  if (!with_numbers) return;
   // Such a tmpfs, but no older one, can be the file system of an image.
   if (has_tmpfs_attributes()) the_place().be_in_memory();
   // scripts/ci/shards gives each of the processes that run at once a range.
@@ -660,14 +649,6 @@ void use_a_plain_path() {
   fs::current_path(shown.path());
   ::setenv("PWD", shown.path().c_str(), 1);  // A shell believes it.
   build_directory() = shown.path() / below;
-}
-
-// `make reset` removes nothing where there may be processes that it cannot see:
-// so its tests, if nothing else is asked for, run among those of the machine.
-bool is_for_reset(int argc, char** argv) {
-  return std::any_of(argv, argv + argc, [](const std::string& word) {
-    return word == "-ts=reset" || word == "--test-suite=reset";
-  });
 }
 
 // nohup(1) ignores a signal, for example, and perf(1) blocks one. The programs
@@ -747,15 +728,14 @@ int main(int argc, char** argv) {
   if (host::reset_signals()) (void)::execv("/proc/self/exe", argv);
   doctest::Context context{argc, argv};
   if (::geteuid() == 0 && !context.shouldExit()) {
-    const bool with_numbers = !host::is_for_reset(argc, argv);
     sys::check(::unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS |
-                         CLONE_NEWIPC | (with_numbers ? CLONE_NEWPID : 0)),
+                         CLONE_NEWIPC | CLONE_NEWPID),
                "unshare(2): a host of our own");
     const pid_t init = sys::check(::fork(), "fork(2)");
     if (init != 0) return host::wait_for(init);
     // Its end is that of all: also if somebody kills the one above it.
     (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    host::make_host(with_numbers);
+    host::make_host();
     const pid_t tests = sys::check(::fork(), "fork(2)");
     if (tests != 0) return host::wait_for(tests);
   }

@@ -107,9 +107,6 @@ inline bool is_gone(pid_t pid) {
 /// The contents of a file, or "" if it cannot be read.
 std::string contents(const std::string& path);
 
-/// Whether there is a program of that name in PATH.
-bool has_program(const std::string& name);
-
 /// The cgroups of the containers that these tests started.
 std::vector<std::string> our_cgroups();
 
