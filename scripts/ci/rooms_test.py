@@ -62,11 +62,10 @@ class Rooms(unittest.TestCase):
             self.assertLessEqual(number, most, room)
             self.assertGreater(number, most * 3 // 4, f'{room}: the limit is far away')
 
-    def test_the_library_includes_nothing_from_outside(self):
+    def test_the_library_and_its_tests_include_nothing_from_outside(self):
         for path in files('common/', {}):
-            if is_code(path):
-                for line in lines(path):
-                    self.assertNotRegex(line, r'^#include "(?!common/)', path)
+            for line in lines(path):
+                self.assertNotRegex(line, r'^#include "(?!common/)', path)
 
     def test_each_public_name_of_the_library_has_its_words(self):
         headers = [path for path in glob.glob('common/**/*.hpp', recursive=True) if is_code(path)]

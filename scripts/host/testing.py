@@ -25,6 +25,13 @@ AS_USER = f'setpriv --reuid {USER} --regid {USER} --clear-groups '
 TIMEOUT_SECONDS = 60  # For what is to happen, on a slow machine too.
 IS_ROOT = os.geteuid() == 0
 ON_A_HOST = 'TESTS_ON_A_HOST'  # In the environment: that we are on one; the PIDs outside of it.
+# For a host that has none of those that scripts/setup knows.
+TAKE_PACKAGE_MANAGERS = '''for name in apt-get dnf zypper pacman apk; do
+  for place in /usr/bin /usr/sbin /usr/local/bin; do
+    [ ! -e $place/$name ] || mount --bind /dev/null $place/$name
+  done
+done
+'''
 
 needs_root = unittest.skipUnless(IS_ROOT, 'it needs root')
 asks_no_kernel = unittest.skipIf(
@@ -36,6 +43,7 @@ class OnAHost(unittest.TestCase):
     """Tests of which each, as root, has a host of its own and leaves nothing behind there."""
 
     maxDiff = None
+    before = None  # What each process that prepares a test does first.
 
     def scratch(self):
         """A directory that everybody may enter, removed at the end of the test."""
@@ -46,7 +54,7 @@ class OnAHost(unittest.TestCase):
 
     def must(self, line):
         """Runs what prepares a test: it has to succeed."""
-        result = shell(line)
+        result = shell(line, self.before)
         self.assertEqual(result.status, 0, f'{line}: {result.err}')
         return result.out
 
@@ -61,10 +69,11 @@ class OnAHost(unittest.TestCase):
 Result = collections.namedtuple('Result', 'status out err')
 
 
-def shell(line):
-    """Runs a line under sh(1), with nothing on its standard input."""
+def shell(line, before=None):
+    """Runs a line under sh(1), with nothing on its standard input. Its process calls `before`
+    first."""
     ended = subprocess.run(['sh', '-c', line], stdin=subprocess.DEVNULL, capture_output=True,
-                           encoding='utf-8', errors='replace', check=False)
+                           encoding='utf-8', errors='replace', check=False, preexec_fn=before)
     return Result(status(ended.returncode), ended.stdout, ended.stderr)
 
 
