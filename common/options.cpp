@@ -126,7 +126,7 @@ bool takes(const Usage& usage, std::string_view name) {
 [[noreturn]] void print_help(const Usage& usage) {
   auto text = sys::format(
       "usage: {} [OPTIONS] [ROOTFS [COMMAND [ARG...]]]\n\n"
-      "Runs COMMAND (/bin/sh) in ROOTFS (build/rootfs) with {}.\n\n",
+      "Runs COMMAND (/bin/sh) in ROOTFS (build/rootfs) with\n{}.\n\n",
       ::program_invocation_short_name, usage.gives);
   for (const auto& option : kOptions)
     if (takes(usage, option.name))
