@@ -27,6 +27,23 @@ class Row:
         return '| ' + ' | '.join(map(str, dataclasses.astuple(self))) + ' |'
 
 
+class Sum:
+    """Of checks that are no unittests. What is wrong is told at once."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, where, why):
+        if why:
+            self.failed += 1
+            print(f'{where}: {why}', flush=True)  # A minute is long to wait for it.
+        else:
+            self.passed += 1
+
+    def __str__(self):
+        return f'{self.passed} passed, {self.failed} failed, {self.skipped} skipped'
+
+
 def counts(text):
     """The numbers in the last line that has such; None without one."""
     found = COUNTS.findall(text)

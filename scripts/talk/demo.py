@@ -36,14 +36,14 @@ import tty
 from pexpect import fdpexpect
 
 from talk import deck, recording
-from texts import sandbox, shells, transcript
+from texts import reading, sandbox, shells, transcript
 
 STOPPED = 130  # As a shell tells of ^C: make does not go on.
 TMUX = ['tmux', '-L', 'demo']
 STEPS = sorted(name[:2] for name in os.listdir(recording.TOP + '/steps') if name[:2].isdigit())
 ENDING = ('\x03', 'q', '\x04', '')  # Keys, and the end of all keys.
 KEY = 0.03  # Seconds.
-TIMEOUT_SECONDS = 20  # For tmux and for a prompt.
+TIMEOUT_SECONDS = 20  # For tmux.
 
 
 def tmux(*words):
@@ -141,14 +141,11 @@ class Demo:
         self.step = step
         self.commands = [(heading, command) for heading, commands in parts
                          for command in commands]
-        self.same = transcript.Comparison(transcript.parse(text).vary)
+        self.reading = reading.Reading(transcript.parse(text), self)
         self.panes = set_up(scratch, self.commands[0][1].sign)
-        self.at, self.typed = 0, None  # The next command, and what stands at the prompt.
+        self.at, self.is_typed = 0, False  # The next command, and whether it stands at the prompt.
         self.playing = False
         self.late = None  # A key that ends, and came while nobody read.
-
-    def typed_today(self):
-        return [self.same.typed_today(line) for line in self.commands[self.at][1].typed]
 
     def pane(self):
         return self.panes[recording.pane_of(self.commands[self.at][1])]
@@ -164,8 +161,8 @@ class Demo:
                                self.commands[self.at - 1][1].before != command.before):
             print(f'  {command.before}')
         print(f'  \x1b[7m {recording.TITLES[recording.pane_of(command)]} \x1b[0m '
-              f'\x1b[1m{command.place}{command.sign} ' + '\n> '.join(self.typed_today()) +
-              '\x1b[0m')
+              f'\x1b[1m{command.place}{command.sign} ' +
+              '\n> '.join(self.reading.typed_today(command)) + '\x1b[0m')
         for line in command.expected[:4]:
             print(f'  \x1b[2m{line}\x1b[0m')
 
@@ -173,32 +170,28 @@ class Demo:
         """Types the next command; the next time, runs it."""
         if self.at == len(self.commands):
             return
-        if self.typed is None:
-            self.typed = self.typed_today()
+        command = self.commands[self.at][1]
+        if not self.is_typed:
+            self.is_typed = True
             self.pane().send('C-u')  # What somebody has left there.
-            self.pane().type(self.typed[0])
+            self.pane().type(self.reading.typed_today(command)[0])
             self.drop_keys()
             print('  typed; space runs it')
             return
-        self.run(self.typed)
-        self.drop_keys()
-        self.typed = None
-        self.at += 1
-        self.show()
-
-    def run(self, typed):
-        """What stands at the prompt already, and the lines that continue it."""
-        command, pane = self.commands[self.at][1], self.pane()
         try:
-            for line in [''] + typed[1:]:
-                pane.type(line + '\n')
-                text = pane.wait(seconds=TIMEOUT_SECONDS)
-            printed = [line.rstrip() for line in text.split('\n')[1:] if line.strip()]
-            expected = [line for line in command.expected if line.strip()]
-            if why := self.same.lines(expected, printed):
+            _, why = self.reading.run(command)
+            if why:
                 print(f'  \x1b[31mnot as in the text: {why}\x1b[0m\n  v plays the recording')
         except shells.Failure as error:
             print(f'  \x1b[31m{error}\x1b[0m\n  v plays the recording; the pane is yours')
+        self.drop_keys()
+        self.is_typed = False
+        self.at += 1
+        self.show()
+
+    def run(self, _, typed):
+        """What a reading types: its first line stands at the prompt already."""
+        return self.pane().run([''] + typed[1:])
 
     def drop_keys(self):
         """Those that came while it was busy mean what was to be seen then."""
@@ -208,9 +201,9 @@ class Demo:
 
     def leave_line(self):
         """Takes back what stands at the prompt."""
-        if self.typed is not None:
+        if self.is_typed:
             self.pane().send('C-u')
-            self.typed = None
+            self.is_typed = False
 
     def move(self, by):
         self.leave_line()
@@ -223,7 +216,7 @@ class Demo:
             self.move(sum(heading == here for heading, _ in self.commands[self.at:]))
 
     def again(self):
-        if self.at > 0 and self.typed is None:
+        if self.at > 0 and not self.is_typed:
             self.at -= 1
             self.go_on()
             self.go_on()

@@ -267,5 +267,24 @@ class Show(unittest.TestCase):
         self.press('q')
         self.assertEqual(self.status(), 0)
 
+    def test_another_container_has_other_numbers_and_none_is_told_of(self):
+        self.until(' 1 of ')
+        self.press('n')
+        said = self.until(' 5 of ')
+        for again in (False, True):
+            if again:
+                self.tmux('send-keys', '-t', 'demo.0', 'exit', 'Enter')
+                for at in (7, 6, 5):
+                    self.press('b')
+                    said += self.until(f' {at} of ')
+            for at in (5, 6, 7):
+                self.press(' ')
+                said += self.until('typed; space runs it')
+                self.press(' ')
+                said += self.until(f' {at + 1} of ')
+        self.assertNotIn('not as in the text', said)
+        self.press('q')
+        self.assertEqual(self.status(), 0)
+
 
 summed.main()

@@ -13,6 +13,7 @@ sums all; without root, the screens are compared and the running is skipped.
 import os
 import sys
 
+from ci import results
 from talk import recording
 from texts import sandbox, sources, transcript
 
@@ -44,18 +45,8 @@ def stands(path, text):
     return '' if sources.read(path) == text else 'is another: scripts/record update'
 
 
-class Sum:
-    passed = failed = skipped = 0
-
-    def add(self, what, why):
-        self.passed += not why
-        self.failed += bool(why)
-        if why:
-            print(f'{what}: {why}')
-
-
 def record(verb, scratch):
-    total = Sum()
+    total = results.Sum()
     for step in STEPS:
         parts = recording.of_step(step)
         if scratch:
@@ -72,7 +63,7 @@ def record(verb, scratch):
         write(f'{CASTS}/{step}.cast', recording.cast(step, parts))
     if total.skipped:
         print(f'record: the demos are run as root: {total.skipped} are skipped')
-    print(f'{total.passed} passed, {total.failed} failed, {total.skipped} skipped')
+    print(total)
     return total.failed > 0
 
 

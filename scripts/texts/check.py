@@ -33,21 +33,6 @@ TEXTS = sorted(glob.glob('steps/*.md', root_dir=TOP) +
 RAN = 'DOCS_RAN'  # Names the file for what could be run on this machine.
 
 
-class Sum:
-    def __init__(self):
-        self.passed = self.failed = self.skipped = 0
-
-    def add(self, where, why):
-        if why:
-            self.failed += 1
-            print(f'{where}: {why}', flush=True)  # A minute is long to wait for it.
-        else:
-            self.passed += 1
-
-    def __str__(self):
-        return f'{self.passed} passed, {self.failed} failed, {self.skipped} skipped'
-
-
 def check_text(path, total):
     """What needs no running: code, links."""
     text = sources.read(path)
@@ -103,7 +88,7 @@ def check_commands(path, scratch, total):
 
 
 def check(paths, scratch):
-    total, ran = Sum(), []
+    total, ran = results.Sum(), []
     for path in paths:
         check_text(path, total)
         ran += check_commands(path, scratch, total)
@@ -117,7 +102,7 @@ def check(paths, scratch):
 def check_all():
     """Each text on a host of its own, as many at a time as there are processors. The longest
     text comes first, so that nobody waits for it at the end."""
-    total = Sum()
+    total = results.Sum()
     check_diagrams(total)
     check_text('README.md', total)  # Its commands have a test of their own.
     check_text('steps/08-all/bench.md', total)  # What scripts/bench has made.
@@ -177,7 +162,7 @@ def skip(verb, paths):
     """Without root there is no host to run them on; what needs no running is checked."""
     if verb == 'update':
         sys.exit('docs: the texts are run as root')
-    total = Sum()
+    total = results.Sum()
     for path in paths or TEXTS:
         check_text(path, total)
         total.skipped += len(transcript.parse(sources.read(path)).commands)

@@ -15,7 +15,7 @@ import sys
 import time
 
 from host import leftovers, namespaces
-from texts import shells, sources, transcript
+from texts import reading, shells, sources
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.path.abspath(sys.argv[0])  # Before anybody goes to another directory.
@@ -227,39 +227,6 @@ def entered(texts=()):
     sys.exit(status)
 
 
-class Terminals:
-    """The terminals of one file: as many as its containers need, and one more."""
-
-    def __init__(self, scratch):
-        self.scratch, self.shells = scratch, {'#': [], '$': []}
-        self.entered = []  # Those that are in a container, the last one last.
-
-    def choose(self, command):
-        """A container's is the one that went in last; the host's is the first free."""
-        if command.place == 'box':
-            if not self.entered:
-                raise shells.Failure('no container is open')
-            return self.entered[-1]
-        opened = self.shells[command.sign]
-        for shell in opened:
-            if not shell.inside:
-                return shell
-        opened.append(shells.Shell(*shell_words(self.scratch, command.sign)))
-        return opened[-1]
-
-    def run(self, command, typed):
-        shell = self.choose(command)
-        lines = shell.run(typed)
-        self.entered = [other for other in self.entered if other is not shell]
-        if shell.inside:
-            self.entered.append(shell)
-        return lines
-
-    def close(self):
-        for shell in self.shells['#'] + self.shells['$']:
-            shell.close()
-
-
 @contextlib.contextmanager
 def cgroups_for(script):
     """The tree of cgroups is the machine's: two texts at once that make some would take the same
@@ -282,8 +249,8 @@ def uses_cgroups(script):
 def run_commands(script, scratch):
     """For each command of a transcript: it, what it printed, and what is wrong with that.
     What is not for this host or user is (command, None, ''). The cgroups are to be ours."""
-    same, terminals = transcript.Comparison(script.vary), Terminals(scratch)
-    here = facts()
+    terminals = reading.Terminals(lambda sign: shells.Shell(*shell_words(scratch, sign)))
+    here, today = facts(), reading.Reading(script, terminals)
     try:
         for command in script.commands:
             if command.condition not in here:
@@ -292,13 +259,10 @@ def run_commands(script, scratch):
                 yield command, None, ''
             else:
                 try:
-                    typed = [same.typed_today(line) for line in command.typed]
-                    printed = terminals.run(command, typed)
+                    yield command, *today.run(command)
                 except shells.Failure as error:
                     yield command, None, f'{error}\nThe rest is not run.'
                     return
-                expected = [line for line in command.expected if line.strip()]
-                yield command, printed, same.lines(expected, printed)
     finally:
         terminals.close()
 

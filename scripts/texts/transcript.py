@@ -228,3 +228,10 @@ class Comparison:
     def typed_today(self, text):
         """A line to be typed, with the words learned so far as they are today."""
         return self.words.sub(lambda found: self.today.get(found[1], found[1]), text)
+
+    def forget(self, names):
+        """Words that are to be learned anew."""
+        for name in names:
+            value = self.today.pop(name)
+            if self.back.get(value) == name:
+                del self.back[value]
