@@ -25,7 +25,7 @@ AS_USER = f'setpriv --reuid {USER} --regid {USER} --clear-groups '
 TIMEOUT_SECONDS = 60  # For what is to happen, on a slow machine too.
 IS_ROOT = os.geteuid() == 0
 ON_A_HOST = 'TESTS_ON_A_HOST'  # In the environment: that we are on one; the PIDs outside of it.
-# For a host that has none of those that scripts/setup knows.
+# What leaves a host without any of the package managers that we know.
 TAKE_PACKAGE_MANAGERS = '''for name in apt-get dnf zypper pacman apk; do
   for place in /usr/bin /usr/sbin /usr/local/bin; do
     [ ! -e $place/$name ] || mount --bind /dev/null $place/$name
