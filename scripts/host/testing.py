@@ -151,6 +151,7 @@ def main():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+    os.environ['CCACHE_DISABLE'] = 'yes'  # Where it is the compiler, it would leave files behind.
     if sys.argv[1:] == ['--units']:
         print('\n'.join(dict.fromkeys(units())))
     elif IS_ROOT and ON_A_HOST not in os.environ:
