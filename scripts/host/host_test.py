@@ -53,6 +53,13 @@ class ThrowAwayHost(testing.OnAHost):
                          ['sh: 1: cannot create /etc/hosts: Read-only file system'])
         self.assertEqual(testing.contents('/etc/hosts'), 'mine\n')
 
+    def test_message_queues_are_its_own_also_where_they_are_mounted_twice(self):
+        place = '/dev/shm/queues'
+        os.mkdir(place)
+        self.must(f'mount -t mqueue none {place}; mount --bind {place} {place}; touch {place}/mine')
+        self.addCleanup(testing.shell, f'umount {place}; umount {place}; rmdir {place}')
+        self.assertEqual(self.left_by('true'), [])
+
     def test_a_copy_of_a_directory_is_spoilt_and_the_project_is_not(self):
         self.must('mkdir -p build/host-test/below; echo mine >build/host-test/file')
         self.addCleanup(testing.shell, 'rm -r build/host-test')

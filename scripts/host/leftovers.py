@@ -27,7 +27,7 @@ def ipc():
             for line in read(f'/proc/sysvipc/{kind}').splitlines()[1:]:
                 yield ' '.join([kind, *line.split()[:2]])
     for mount in namespaces.mounts():
-        if mount.kind == 'mqueue':
+        if mount.kind == 'mqueue' and os.path.ismount(mount.point):  # Else it is covered.
             yield from ('queue ' + name for name in os.listdir(mount.point))
 
 

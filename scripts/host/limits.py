@@ -89,7 +89,7 @@ class Hierarchy:
         """In v2, only a cgroup without processes hands controllers down. So this process goes to a
         leaf."""
         if self.version == 2:
-            os.mkdir(self.point + '/leaf')
+            os.makedirs(self.point + '/leaf', exist_ok=True)  # It may be mounted twice.
             write(self.point + '/leaf/cgroup.procs', '0')
             hand_down(self.point)
 

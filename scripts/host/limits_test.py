@@ -239,6 +239,12 @@ class Cgroups(unittest.TestCase):
                 self.assertRaisesRegex(limits.Failure, '^swap: '):
             limits.limit_all([group])
 
+    def test_in_v2_our_process_is_in_a_leaf_also_if_it_is_mounted_twice(self):
+        group = self.group(2)
+        for _ in range(2):
+            group.leaf()
+        self.assertEqual(testing.contents(group.point + '/leaf/cgroup.procs'), '0')
+
     def test_in_v2_it_is_below_one_that_hands_memory_down(self):
         group = self.group(2, own='/a/b', handing_down=[('', 'memory'), ('/a', 'cpu memory'),
                                                         ('/a/b', 'cpu')])
