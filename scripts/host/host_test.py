@@ -36,14 +36,13 @@ class ThrowAwayHost(testing.OnAHost):
             self.assertIn('host: left behind: ' + what, result.err)
 
     def test_files_are_told_wherever_they_are_and_what_was_removed_too(self):
-        self.must('mount -t tmpfs none /mnt; touch /mnt/old')
+        self.must('mount -t tmpfs none /mnt; mkdir /mnt/below; touch /mnt/old')
         self.addCleanup(testing.shell, 'umount /mnt')
         self.assertEqual(
-            self.left_by('mkdir /var/lib/x; rm /mnt/old; touch /mnt/new /root/x; '
-                         'touch /var/cache/x; rm /var/cache/x'),
-            [f'host: left behind: a file, {name}'
-             for name in ('/mnt/new', '/mnt/old', '/root/x', '/var/lib/x/')])
-        self.assertEqual(os.listdir('/mnt'), ['old'])
+            self.left_by('mkdir /mnt/x; rm /mnt/old; touch /mnt/new; '
+                         'touch /mnt/below/x; rm /mnt/below/x'),
+            [f'host: left behind: a file, {name}' for name in ('/mnt/new', '/mnt/old', '/mnt/x/')])
+        self.assertEqual(sorted(os.listdir('/mnt')), ['below', 'old'])
 
     def test_a_file_that_is_mounted_is_not_written_to(self):
         place = self.scratch()
@@ -57,7 +56,8 @@ class ThrowAwayHost(testing.OnAHost):
         place = '/dev/shm/queues'
         os.mkdir(place)
         self.must(f'mount -t mqueue none {place}; mount --bind {place} {place}; touch {place}/mine')
-        self.addCleanup(testing.shell, f'umount {place}; umount {place}; rmdir {place}')
+        self.addCleanup(testing.shell, f'rm {place}/mine; umount {place}; umount {place}; '
+                        f'rmdir {place}')
         self.assertEqual(self.left_by('true'), [])
 
     def test_a_copy_of_a_directory_is_spoilt_and_the_project_is_not(self):
