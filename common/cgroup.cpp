@@ -15,7 +15,6 @@
 #include <filesystem>
 #include <optional>
 
-#include "common/diagnosis/causes.hpp"
 #include "common/error.hpp"
 #include "common/file.hpp"
 #include "common/process.hpp"
@@ -157,9 +156,12 @@ int why_not_below(const std::string& directory, Cgroup& parent) {
 [[noreturn]] void no_place(int errnum,
                            const std::vector<std::string>& controllers,
                            const std::string& directory = {}) {
-  const auto doing = sys::format("find a cgroup for a limit on {}",
-                                 fmt::join(controllers, ", "));
-  throw Error{errnum, doing, hint_for({doing, errnum, 0, directory})};
+  Attempt attempt{
+      sys::format("no cgroup for a limit on {}", fmt::join(controllers, ", ")),
+      errnum};
+  attempt.directory = directory;
+  attempt.controllers = controllers;
+  throw Error{std::move(attempt)};
 }
 
 // Which of two refusals can be mended best: one by processes, by their user.
@@ -318,7 +320,7 @@ Fd open_v2_cgroup(const std::vector<Cgroup>& groups) {
     if (group.version == 2)
       return Fd{check(
           ::open(group.directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC),
-          "open the cgroup {}", group.directory)};
+          "open(2) {}", group.directory)};
   return Fd{};
 }
 
@@ -328,7 +330,7 @@ std::vector<Fd> open_v1_cgroups(const std::vector<Cgroup>& groups) {
     if (group.version != 1) continue;
     const auto path = group.directory + "/cgroup.procs";
     files.emplace_back(
-        check(::open(path.c_str(), O_WRONLY | O_CLOEXEC), "open {}", path));
+        check(::open(path.c_str(), O_WRONLY | O_CLOEXEC), "open(2) {}", path));
   }
   return files;
 }
@@ -341,10 +343,10 @@ void remove_cgroup(const std::string& directory) {
   while (::rmdir(directory.c_str()) == -1) {
     if (errno == ENOENT) return;
     if (errno != EBUSY || steady_clock::now() > give_up)
-      throw Error{errno, "remove the cgroup " + directory};
+      throw Error{errno, "rmdir(2) " + directory};
     ::poll(nullptr, 0, 1);
   }
-  narrate("remove the cgroup {}", directory);
+  narrate("rmdir(2) {}", directory);
 }
 
 bool has_a_container(const std::string& directory) {

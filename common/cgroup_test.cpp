@@ -356,7 +356,7 @@ TEST_CASE("why there is no v2 cgroup is told by what could be mended") {
   }
   const auto error = testing::error_of([&] { return host.find({"memory"}); });
   CHECK(error.code().value() == errnum);
-  CHECK(error.hint().find(part) != std::string::npos);
+  CHECK(sys::hint_of(error).find(part) != std::string::npos);
   CHECK(host.read("v2/mine/cgroup.subtree_control") == "\n");
 }
 
@@ -472,9 +472,10 @@ TEST_CASE("without a cgroup file system the error is ENOENT, with a hint") {
     return host.find({"memory", "pids"});
   });
   CHECK(error.code() == std::errc::no_such_file_or_directory);
-  CHECK(error.doing() == "find a cgroup for a limit on memory, pids");
-  CHECK(error.hint() == sys::hint_for({error.doing(), ENOENT}));
-  CHECK_FALSE(error.hint().empty());
+  CHECK(error.attempt().text == "no cgroup for a limit on memory, pids");
+  CHECK(error.attempt().controllers ==
+        std::vector<std::string>{"memory", "pids"});
+  CHECK_FALSE(sys::hint_of(error).empty());
 }
 
 TEST_CASE("the same if no hierarchy has the controller") {
@@ -500,9 +501,8 @@ TEST_CASE("where there is one that is not for us, it is EACCES, with a hint") {
   }
   const auto error = testing::error_of([&] { return host.find({"memory"}); });
   CHECK(error.code() == std::errc::permission_denied);
-  CHECK(error.doing() == "find a cgroup for a limit on memory");
-  CHECK(error.hint() == sys::hint_for({error.doing(), EACCES}));
-  CHECK_FALSE(error.hint().empty());
+  CHECK(error.attempt().text == "no cgroup for a limit on memory");
+  CHECK_FALSE(sys::hint_of(error).empty());
 }
 
 TEST_CASE("an ordinary user gets no cgroup that only root may fill" *
@@ -576,7 +576,7 @@ TEST_CASE("remove_cgroups says what it had to leave behind, and goes on") {
     sys::remove_cgroups(
         {{1, directory / "full", {}}, {2, directory / "empty", {}}});
   });
-  CHECK(said.ends_with(": cannot remove the cgroup " + (directory / "full") +
+  CHECK(said.ends_with(": rmdir(2) " + (directory / "full") +
                        ": Directory not empty (ENOTEMPTY)\n"));
   CHECK_FALSE(std::filesystem::exists(directory / "empty"));
 }

@@ -2,11 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
-
-#include "common/diagnosis/causes.hpp"
 
 namespace sys {
 
@@ -14,6 +13,8 @@ namespace {
 
 // Of a line that may hold a whole command.
 constexpr std::size_t kLongest = 1000;
+
+}  // namespace
 
 // One write(2), so that lines of two processes never mix. A lost line is no
 // reason to fail: stderr may be closed, or full.
@@ -28,50 +29,31 @@ void print_line(const std::string& text) noexcept {
       ::write(STDERR_FILENO, line.data(), line.size());
 }
 
-std::string line_about(const std::exception& error) {
-  const auto* failure = dynamic_cast<const Error*>(&error);
-  if (failure == nullptr)
-    return sys::format("{}: {}", ::program_invocation_short_name,
-                       shorten(error.what()));
-  const int errnum = failure->code().value();
-  const auto line = sys::format(
-      "{}: cannot {}: {} ({})", ::program_invocation_short_name,
-      shorten(failure->doing()), std::strerror(errnum), errno_name(errnum));
-  std::string hint = failure->hint();
-  if (hint.empty()) hint = hint_for({failure->doing(), errnum});
-  return hint.empty() ? line : sys::format("{}; hint: {}", line, hint);
+std::string_view Attempt::call() const noexcept {
+  const std::string_view all{text};
+  const auto end = all.find(')');
+  // "mount(2)": a name, and one digit in brackets.
+  if (end == all.npos || end < 3 || all[end - 2] != '(' || all.find(' ') < end)
+    return {};
+  return all.substr(0, end + 1);
 }
 
-}  // namespace
+std::string_view Attempt::subject() const noexcept {
+  const auto behind = std::string_view{text}.substr(call().size());
+  return behind.substr(std::min(behind.find_first_not_of(": "), behind.size()));
+}
 
-Error::Error(int errnum, const std::string& doing, std::string hint, int status)
-    : std::system_error{errnum, std::generic_category(), doing},
-      doing_{doing},
+Error::Error(Attempt attempt, std::string hint, int status)
+    : std::system_error{attempt.errnum, std::generic_category(), attempt.text},
+      attempt_{std::move(attempt)},
       hint_{std::move(hint)},
       status_{status} {}
 
-void fail(int errnum, fmt::string_view doing, fmt::format_args args) {
-  throw Error{errnum, fmt::vformat(doing, args)};
-}
+Error::Error(int errnum, const std::string& text, std::string hint, int status)
+    : Error{Attempt{text, errnum}, std::move(hint), status} {}
 
-int report(const std::exception& error) noexcept {
-  const auto first = std::exchange(first_error, nullptr);
-  if (!first) return tell(error);
-  try {
-    std::rethrow_exception(first);
-  } catch (const std::exception& earlier) {
-    return tell(earlier);
-  }
-}
-
-int tell(const std::exception& error) noexcept {
-  try {
-    print_line(line_about(error));
-  } catch (const std::exception&) {  // Out of memory: then without the words.
-    print_line("cannot even report an error");
-  }
-  const auto* failure = dynamic_cast<const Error*>(&error);
-  return failure == nullptr ? kOurFailure : failure->status();
+void fail(int errnum, fmt::string_view text, fmt::format_args args) {
+  throw Error{errnum, fmt::vformat(text, args)};
 }
 
 std::string errno_name(int errnum) {

@@ -8,9 +8,12 @@
 
 #include <cerrno>
 #include <concepts>
+#include <cstdint>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <vector>
 
 #include "common/text.hpp"
 
@@ -23,33 +26,58 @@ inline constexpr int kNotExecutable = 126;
 /// The command was not found.
 inline constexpr int kNotFound = 127;
 
-/// A failed system call: what we were about to do, and the errno it left.
+/// A call that failed, as data. The message and the hint are made from it.
+struct Attempt {
+  /// The call with its man section, and what it was given or what it was for:
+  /// "mount(2) proc on /proc".
+  std::string text;
+  /// What the call left in errno(3).
+  int errnum = 0;
+  /// The flags of the clone3(2) that made the process in which it failed, or
+  /// 0. They tell in whose namespaces it failed.
+  std::uint64_t flags = 0;
+  /// The cgroup that refused, or "".
+  std::string directory = {};
+  /// If a cgroup was looked for: the controllers that it has to have.
+  std::vector<std::string> controllers = {};
+
+  /// The call: "mount(2)", or "" if the text begins with no call.
+  [[nodiscard]] std::string_view call() const noexcept;
+  /// The text behind the call: "proc on /proc".
+  [[nodiscard]] std::string_view subject() const noexcept;
+};
+
+/// A failed system call.
 class Error : public std::system_error {
  public:
-  /// `doing` completes "cannot ...", `hint` is one sentence or empty, `status`
-  /// is what the program should exit with.
-  Error(int errnum, const std::string& doing, std::string hint = {},
+  /// `text` is as in Attempt, `hint` is one sentence or empty, `status` is what
+  /// the program should exit with.
+  Error(int errnum, const std::string& text, std::string hint = {},
         int status = kOurFailure);
+  /// The same for all that is known of the call.
+  explicit Error(Attempt attempt, std::string hint = {},
+                 int status = kOurFailure);
 
-  /// What was attempted, as in "mount proc on /proc".
-  [[nodiscard]] const std::string& doing() const noexcept { return doing_; }
-  /// What would mend it, where one thing surely would.
+  /// The call that failed.
+  [[nodiscard]] const Attempt& attempt() const noexcept { return attempt_; }
+  /// What would mend it, if the code that failed knows. hint_of in
+  /// common/diagnosis/causes.hpp also asks the host.
   [[nodiscard]] const std::string& hint() const noexcept { return hint_; }
   /// The exit status it deserves.
   [[nodiscard]] int status() const noexcept { return status_; }
 
  private:
-  std::string doing_;
+  Attempt attempt_;
   std::string hint_;
   int status_;
 };
 
 /// Throws Error{errnum, <formatted text>}.
-[[noreturn]] void fail(int errnum, fmt::string_view doing,
+[[noreturn]] void fail(int errnum, fmt::string_view text,
                        fmt::format_args args);
 
-/// Prints one line about `error` on stderr: the program, what it could not do,
-/// the errno in words and by name, and the hint. Returns the exit status.
+/// Prints one line about `error` on stderr: the program, the call, the errno in
+/// words and by name, and the hint. Returns the exit status.
 int tell(const std::exception& error) noexcept;
 
 /// The same for the error that ends the program. If a child failed first, that
@@ -82,18 +110,21 @@ void narrate(fmt::format_string<Args...> text, const Args&... args) {
   if (verbose) vnarrate(text, fmt::make_format_args(args...));
 }
 
+/// Prints a line on stderr in a single write(2), as a terminal may have it.
+void print_line(const std::string& text) noexcept;
+
 /// Prints "PROGRAM: text" on stderr: what the user must know even without -v.
 void note(const std::string& text);
 
 /// Passes on the result of a system call and narrates it, or throws Error if
-/// it is -1.
+/// it is -1. The text begins with the call, because the hint is found by it.
 ///
-///   sys::check(::chdir(path), "chdir to {}", path);
+///   sys::check(::chdir(path), "chdir(2) to {}", path);
 template <std::signed_integral Result, typename... Args>
-Result check(Result result, fmt::format_string<Args...> doing,
+Result check(Result result, fmt::format_string<Args...> text,
              const Args&... args) {
-  if (result == -1) fail(errno, doing, fmt::make_format_args(args...));
-  if (verbose) vnarrate(doing, fmt::make_format_args(args...));
+  if (result == -1) fail(errno, text, fmt::make_format_args(args...));
+  if (verbose) vnarrate(text, fmt::make_format_args(args...));
   return result;
 }
 

@@ -32,9 +32,28 @@ TEST_CASE("check passes a result on, and turns -1 into an Error") {
     sys::check(::chdir("/no/such"), "enter {} and {}", "/no/such", 7);
   });
   CHECK(error.code() == std::errc::no_such_file_or_directory);
-  CHECK(error.doing() == "enter /no/such and 7");
+  CHECK(error.attempt().text == "enter /no/such and 7");
   CHECK(error.hint().empty());
   CHECK(error.status() == 125);
+}
+
+TEST_CASE("an attempt has its call apart from what it was given") {
+  const sys::Attempt mount{"mount(2) proc on /proc", EPERM};
+  CHECK(mount.call() == "mount(2)");
+  CHECK(mount.subject() == "proc on /proc");
+  const sys::Attempt told{"setsid(2): leave the session", EPERM};
+  CHECK(told.call() == "setsid(2)");
+  CHECK(told.subject() == "leave the session");
+  const sys::Attempt bare{"pipe2(2)", EMFILE};
+  CHECK(bare.call() == "pipe2(2)");
+  CHECK(bare.subject().empty());
+  for (const char* const text :
+       {"", "mount proc", "mount proc (2)", "(2) x", "mount(proc)", "a b(2)"}) {
+    CAPTURE(text);
+    const sys::Attempt own{text, EPERM};
+    CHECK(own.call().empty());
+    CHECK(own.subject() == text);
+  }
 }
 
 TEST_CASE("the statuses of our own are those of env(1) and timeout(1)") {

@@ -46,8 +46,7 @@ class Fd {
 struct Pipe {
   Pipe() {
     std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) == -1)
-      throw Error{errno, "make a pipe"};
+    if (::pipe2(ends.data(), O_CLOEXEC) == -1) throw Error{errno, "pipe2(2)"};
     read_end.reset(ends[0]);
     write_end.reset(ends[1]);
   }

@@ -11,12 +11,12 @@ namespace sys {
 
 std::string read_file(const std::string& path) {
   const Fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.get() == -1) throw Error{errno, "open " + path};
+  if (file.get() == -1) throw Error{errno, "open(2) " + path};
   std::string text;
   std::array<char, 4096> chunk{};
   for (;;) {
     const auto n = ::read(file.get(), chunk.data(), chunk.size());
-    if (n == -1) throw Error{errno, "read " + path};
+    if (n == -1) throw Error{errno, "read(2) " + path};
     if (n == 0) return text;
     text.append(chunk.data(), static_cast<std::size_t>(n));
   }
@@ -36,9 +36,10 @@ std::string read_file_if_there(const std::string& path) {
 
 void write_file(const std::string& path, const std::string& text,
                 const std::string& hint) {
-  const auto doing = sys::format("write '{}' to {}", text, path);
   const Fd file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
-  if (file.get() == -1 || ::write(file.get(), text.data(), text.size()) == -1)
+  if (file.get() == -1) throw Error{errno, "open(2) " + path, hint};
+  const auto doing = sys::format("write(2) '{}' to {}", text, path);
+  if (::write(file.get(), text.data(), text.size()) == -1)
     throw Error{errno, doing, hint};
   narrate("{}", doing);
 }

@@ -22,11 +22,11 @@ TEST_CASE("read_file reads what says it has no size") {
 
 TEST_CASE("read_file says what it could not open or read") {
   const auto missing = error_of([] { sys::read_file("/no/such"); });
-  CHECK(missing.doing() == "open /no/such");
+  CHECK(missing.attempt().text == "open(2) /no/such");
   CHECK(missing.code() == std::errc::no_such_file_or_directory);
 
   const auto directory = error_of([] { sys::read_file("/"); });
-  CHECK(directory.doing() == "read /");
+  CHECK(directory.attempt().text == "read(2) /");
   CHECK(directory.code() == std::errc::is_a_directory);
 }
 
@@ -42,7 +42,7 @@ TEST_CASE("write_file makes no file: one of the kernel's is there or not") {
   const auto path = directory / "memory.max";
   const auto error =
       error_of([&] { sys::write_file(path, "1", "is it mounted?"); });
-  CHECK(error.doing() == "write '1' to " + path);
+  CHECK(error.attempt().text == "open(2) " + path);
   CHECK(error.code() == std::errc::no_such_file_or_directory);
   CHECK(error.hint() == "is it mounted?");
   CHECK_FALSE(std::filesystem::exists(path));
@@ -51,7 +51,7 @@ TEST_CASE("write_file makes no file: one of the kernel's is there or not") {
 TEST_CASE("write_file says when the kernel refuses the value") {
   const auto error =
       error_of([] { sys::write_file("/dev/full", "1", "make room"); });
-  CHECK(error.doing() == "write '1' to /dev/full");
+  CHECK(error.attempt().text == "write(2) '1' to /dev/full");
   CHECK(error.code() == std::errc::no_space_on_device);
   CHECK(error.hint() == "make room");
 }

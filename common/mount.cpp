@@ -43,30 +43,30 @@ std::string shown(const std::string& path) {
 void mount(const char* source, const std::string& target, const char* type,
            unsigned long flags, const char* data) {
   if (type != nullptr)
-    check(::mount(source, target.c_str(), type, flags, data), "mount {} on {}",
-          type, shown(target));
+    check(::mount(source, target.c_str(), type, flags, data),
+          "mount(2) {} on {}", type, shown(target));
   else if ((flags & MS_BIND) != 0)
-    check(::mount(source, target.c_str(), type, flags, data), "bind {} on {}",
-          source, shown(target));
+    check(::mount(source, target.c_str(), type, flags, data),
+          "mount(2) {} {} on {}", flag_names(flags), source, shown(target));
   else
     check(::mount(source, target.c_str(), type, flags, data),
-          "change the mount {}: {}", shown(target), flag_names(flags));
+          "mount(2) {} on {}", flag_names(flags), shown(target));
 }
 
 void bind_file(const std::string& source, const std::string& target) {
   const Fd file{::open(target.c_str(), O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)};
-  if (file.get() == -1) throw Error{errno, "make the file " + shown(target)};
+  if (file.get() == -1) throw Error{errno, "open(2) O_CREAT " + shown(target)};
   mount(source.c_str(), target, nullptr, MS_BIND, nullptr);
 }
 
 void make_directory(const std::string& path) {
-  check(::mkdir(path.c_str(), 0755), "make the directory {}", shown(path));
+  check(::mkdir(path.c_str(), 0755), "mkdir(2) {}", shown(path));
 }
 
 bool make_new_directory(const std::string& path) {
   const int made = ::mkdir(path.c_str(), 0755);
   if (made == -1 && errno == EEXIST) return false;
-  check(made, "make the directory {}", shown(path));
+  check(made, "mkdir(2) {}", shown(path));
   return true;
 }
 
@@ -74,10 +74,10 @@ void set_mount_attributes(const std::string& path, std::uint64_t attributes) {
   mount_attr wanted{};
   wanted.attr_set = attributes;
   check(mount_setattr(AT_FDCWD, path.c_str(), 0, wanted),
-        "make the mount {} {}", path,
-        attributes == MOUNT_ATTR_RDONLY
-            ? "read-only"
-            : sys::format("have the attributes {:#x}", attributes));
+        "mount_setattr(2) {} on {}",
+        attributes == MOUNT_ATTR_RDONLY ? "MOUNT_ATTR_RDONLY"
+                                        : sys::format("{:#x}", attributes),
+        path);
 }
 
 Fd copy_mount(const std::string& path) {
@@ -90,20 +90,20 @@ Fd copy_mount(const std::string& path) {
     start.reset(check(
         ::openat(start.get() == -1 ? AT_FDCWD : start.get(),
                  (rest.substr(0, slash) + "/").c_str(), O_PATH | O_CLOEXEC),
-        "open the first part of {}", path));
+        "openat(2) the first part of {}", path));
     rest.erase(0, slash + 1);
   }
   return Fd{static_cast<int>(
       check(::syscall(SYS_open_tree, start.get() == -1 ? AT_FDCWD : start.get(),
                       rest.c_str(),
                       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE),
-            "copy the mount {}", path))};
+            "open_tree(2) {}: copy the mount", path))};
 }
 
 void place_mount(const Fd& copy, const std::string& target) {
   check(::syscall(SYS_move_mount, copy.get(), "", AT_FDCWD, target.c_str(),
                   MOVE_MOUNT_F_EMPTY_PATH),
-        "put a copied mount on {}", target);
+        "move_mount(2) the copy to {}", target);
 }
 
 }  // namespace sys

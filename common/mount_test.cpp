@@ -31,28 +31,29 @@ TEST_CASE("make_directory makes one that all may enter, and only once") {
   CHECK(fs::status(path).permissions() == fs::perms{0755});
 
   const auto error = error_of([&] { sys::make_directory(path); });
-  CHECK(error.doing() == "make the directory " + path);
+  CHECK(error.attempt().text == "mkdir(2) " + path);
   CHECK(error.code() == std::errc::file_exists);
 }
 
 TEST_CASE("a mount that fails says what was to be mounted where") {
   const auto typed =
       error_of([] { sys::mount("proc", "no-such/proc", "proc", 0, nullptr); });
-  CHECK(typed.doing() == "mount proc on /no-such/proc");
+  CHECK(typed.attempt().text == "mount(2) proc on /no-such/proc");
   const auto bind = error_of(
       [] { sys::mount("/no/such", "/etc", nullptr, MS_BIND, nullptr); });
-  CHECK(bind.doing() == "bind /no/such on /etc");
+  CHECK(bind.attempt().text == "mount(2) MS_BIND /no/such on /etc");
   const auto change = error_of(
       [] { sys::mount(nullptr, "/no/such", nullptr, MS_PRIVATE, nullptr); });
-  CHECK(change.doing() == "change the mount /no/such: MS_PRIVATE");
+  CHECK(change.attempt().text == "mount(2) MS_PRIVATE on /no/such");
 }
 
 TEST_CASE("copy_mount and set_mount_attributes name the path they cannot") {
   const auto copy = error_of([] { sys::copy_mount("/no/such"); });
-  CHECK(copy.doing() == "copy the mount /no/such");
+  CHECK(copy.attempt().text == "open_tree(2) /no/such: copy the mount");
   const auto attributes = error_of(
       [] { sys::set_mount_attributes("/no/such", MOUNT_ATTR_RDONLY); });
-  CHECK(attributes.doing() == "make the mount /no/such read-only");
+  CHECK(attributes.attempt().text ==
+        "mount_setattr(2) MOUNT_ATTR_RDONLY on /no/such");
 }
 
 TEST_CASE("mount mounts, here and nowhere else" *
@@ -89,7 +90,7 @@ TEST_CASE("bind_file follows no link that a hostile image has in its way" *
 
     const auto error =
         error_of([&] { sys::bind_file(source, directory / "link"); });
-    CHECK(error.doing() == "make the file " + (directory / "link"));
+    CHECK(error.attempt().text == "open(2) O_CREAT " + (directory / "link"));
     CHECK(error.code() == std::errc::too_many_symbolic_link_levels);
     CHECK(sys::read_file(outside) == "the host's");
     CHECK_THROWS(sys::bind_file(source, directory / "dangling"));
@@ -140,7 +141,8 @@ TEST_CASE("place_mount says where there is no place" *
     const auto copy = sys::copy_mount(directory.path());
     const auto error =
         error_of([&] { sys::place_mount(copy, directory / "missing"); });
-    CHECK(error.doing() == "put a copied mount on " + (directory / "missing"));
+    CHECK(error.attempt().text ==
+          "move_mount(2) the copy to " + (directory / "missing"));
     CHECK(error.code() == std::errc::no_such_file_or_directory);
   });
 }

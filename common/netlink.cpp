@@ -12,8 +12,6 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "common/diagnosis/causes.hpp"
-
 namespace sys {
 
 namespace {
@@ -119,7 +117,7 @@ void require(const Fd& socket, Request& request, const std::string& doing) {
 
 unsigned index_of(const std::string& name) {
   const unsigned index = ::if_nametoindex(name.c_str());
-  if (index == 0) throw Error{errno, "find the link " + name};
+  if (index == 0) throw Error{errno, "if_nametoindex(3) " + name};
   return index;
 }
 
@@ -155,7 +153,7 @@ std::string to_string(Ipv4 address) {
 Netlink::Netlink()
     : socket_{
           check(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE),
-                "open a netlink socket")} {}
+                "socket(2) AF_NETLINK")} {}
 
 bool Netlink::add_veth(const std::string& name, const std::string& peer,
                        pid_t pid) {
@@ -172,15 +170,13 @@ bool Netlink::add_veth(const std::string& name, const std::string& peer,
   request.end(data);
   request.end(info);
   const auto doing = sys::format(
-      "make a veth pair: {} here, {} in the network namespace of PID {}", name,
-      peer, pid);
+      "rtnetlink(7) RTM_NEWLINK veth: {} on the host, {} in the network "
+      "namespace of PID {}",
+      name, peer, pid);
   Answer answer{};
   const int errnum = exchange(socket_, request, answer);
   if (errnum == EEXIST) return false;
-  if (errnum != 0) {
-    const auto hint = hint_for({doing, errnum});
-    throw Error{errnum, doing, hint.empty() ? "--net none does without" : hint};
-  }
+  if (errnum != 0) throw Error{errnum, doing};
   narrate("{}", doing);
   return true;
 }
@@ -191,28 +187,29 @@ void Netlink::delete_link(const std::string& name) {
   Answer answer{};
   const int errnum = exchange(socket_, request, answer);
   if (errnum == ENODEV) return;
-  if (errnum != 0) throw Error{errnum, "delete the link " + name};
-  narrate("delete the link {}", name);
+  if (errnum != 0) throw Error{errnum, "rtnetlink(7) RTM_DELLINK " + name};
+  narrate("rtnetlink(7) RTM_DELLINK {}", name);
 }
 
 void Netlink::set_up(const std::string& name) {
   Request request{RTM_NEWLINK, NLM_F_ACK, link_info(index_of(name), IFF_UP)};
-  require(socket_, request, sys::format("set the link {} up", name));
+  require(socket_, request,
+          sys::format("rtnetlink(7) RTM_NEWLINK {}: up", name));
 }
 
 void Netlink::add_address(const std::string& name, Ipv4 address,
                           unsigned prefix) {
   auto request = address_request(name, address, address, prefix);
   require(socket_, request,
-          sys::format("give {} the address {}/{}", name, to_string(address),
-                      prefix));
+          sys::format("rtnetlink(7) RTM_NEWADDR {}: {}/{}", name,
+                      to_string(address), prefix));
 }
 
 void Netlink::add_peer_address(const std::string& name, Ipv4 address,
                                Ipv4 peer) {
   auto request = address_request(name, address, peer, 32);
   require(socket_, request,
-          sys::format("give {} the address {} with the peer {}", name,
+          sys::format("rtnetlink(7) RTM_NEWADDR {}: {} with the peer {}", name,
                       to_string(address), to_string(peer)));
 }
 
@@ -225,7 +222,8 @@ void Netlink::add_default_route(Ipv4 gateway) {
   info.rtm_type = RTN_UNICAST;
   Request request{RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, info};
   request.add(RTA_GATEWAY, ::htonl(gateway));
-  require(socket_, request, "add a default route via " + to_string(gateway));
+  require(socket_, request,
+          "rtnetlink(7) RTM_NEWROUTE default via " + to_string(gateway));
 }
 
 unsigned Netlink::route_prefix(Ipv4 address) {

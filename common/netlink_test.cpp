@@ -15,6 +15,7 @@
 #include <string>
 #include <thread>
 
+#include "common/diagnosis/causes.hpp"
 #include "common/error.hpp"
 #include "common/process.hpp"
 #include "common/testing.hpp"
@@ -65,7 +66,7 @@ TEST_CASE("a link that is not there is named" *
     sys::Netlink netlink;
     const auto error =
         testing::error_of([&] { netlink.add_address("eth0", 1, 30); });
-    CHECK(error.doing() == "find the link eth0");
+    CHECK(error.attempt().text == "if_nametoindex(3) eth0");
     CHECK(error.code() == std::errc::no_such_device);
   });
 }
@@ -104,9 +105,10 @@ TEST_CASE("a cable into nowhere is an error, and what does without is said" *
     CHECK(ended.wait() == 0);
     const auto error = testing::error_of(
         [&] { sys::Netlink{}.add_veth("box7", "eth0", ended.pid()); });
-    CHECK(error.doing().find("box7 here, eth0 in the network namespace of") !=
+    CHECK(error.attempt().text.find(
+              "box7 on the host, eth0 in the network namespace of") !=
           std::string::npos);
-    CHECK(error.hint() == "--net none does without");
+    CHECK(sys::hint_of(error).ends_with(": --net none"));
     CHECK_FALSE(is_there("box7"));
   });
 }
@@ -131,7 +133,8 @@ TEST_CASE("a link has an address once" * doctest::skip(::geteuid() != 0)) {
     netlink.add_address("here", address(192, 0, 2, 1), 24);
     const auto error = testing::error_of(
         [&] { netlink.add_address("here", address(192, 0, 2, 1), 24); });
-    CHECK(error.doing() == "give here the address 192.0.2.1/24");
+    CHECK(error.attempt().text ==
+          "rtnetlink(7) RTM_NEWADDR here: 192.0.2.1/24");
     CHECK(error.code() == std::errc::file_exists);
   });
 }
@@ -168,7 +171,8 @@ TEST_CASE("a default route leads through a gateway that can be reached" *
   in_private_network([] {
     const auto error = testing::error_of(
         [] { sys::Netlink{}.add_default_route(address(10, 0, 0, 1)); });
-    CHECK(error.doing() == "add a default route via 10.0.0.1");
+    CHECK(error.attempt().text ==
+          "rtnetlink(7) RTM_NEWROUTE default via 10.0.0.1");
     CHECK(error.code() == std::errc::network_unreachable);
   });
 }
@@ -187,8 +191,8 @@ TEST_CASE("a peer address makes a route to one address, and to none beside it" *
       netlink.add_peer_address("here", address(10, 199, 0, 1),
                                address(10, 199, 0, 2));
     });
-    CHECK(error.doing() ==
-          "give here the address 10.199.0.1 with the peer 10.199.0.2");
+    CHECK(error.attempt().text ==
+          "rtnetlink(7) RTM_NEWADDR here: 10.199.0.1 with the peer 10.199.0.2");
     CHECK(error.code() == std::errc::file_exists);
   });
 }

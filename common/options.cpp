@@ -140,7 +140,7 @@ bool takes(const Usage& usage, std::string_view name) {
       "COMMAND was not found, 126 if it cannot run, 125 if {} failed.\n\n"
       "Read {}.\n",
       ::program_invocation_short_name, usage.man_pages);
-  check(::write(STDOUT_FILENO, text.data(), text.size()), "print the help");
+  check(::write(STDOUT_FILENO, text.data(), text.size()), "write(2) the help");
   std::exit(EXIT_SUCCESS);
 }
 
@@ -194,13 +194,13 @@ void check_rootfs(const std::string& rootfs) {
   struct stat root {};
   if (::stat(rootfs.c_str(), &ours) == -1)
     throw Error{
-        errno, "find the rootfs " + rootfs,
+        errno, "stat(2) " + rootfs + ": find the rootfs",
         errno == ENOENT ? hint_for_rootfs(rootfs, default_rootfs()) : ""};
   if (!S_ISDIR(ours.st_mode))
-    throw Error{ENOTDIR, "enter the rootfs " + rootfs,
+    throw Error{ENOTDIR, "chdir(2) to the rootfs " + rootfs,
                 hint_for_rootfs(rootfs, default_rootfs())};
   // Undoing a mount that failed, step 02 would take the host's /proc away.
-  check(::stat("/", &root), "look at /");
+  check(::stat("/", &root), "stat(2) /");
   if (ours.st_dev == root.st_dev && ours.st_ino == root.st_ino)
     invalid("ROOTFS may not be the host's / itself; hint: left out it is " +
             default_rootfs());
@@ -219,7 +219,7 @@ void wait_for_the_terminal() {
 void fill_standard_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     if (::fcntl(stream, F_GETFD) == -1)  // What is opened has its number.
-      check(::open("/dev/null", O_RDWR), "open /dev/null");
+      check(::open("/dev/null", O_RDWR), "open(2) /dev/null");
 }
 
 Arguments parse_arguments(int argc, char** argv, const Usage& usage) {

@@ -112,7 +112,7 @@ TEST_CASE("without ROOTFS it is the one beside the program") {
     CHECK(parse({}).rootfs == beside);
   } else {
     const auto error = testing::error_of([] { parse({}); });
-    CHECK(error.doing() == "find the rootfs " + beside.string());
+    CHECK(error.attempt().text == "find the rootfs " + beside.string());
     CHECK(error.hint() == "make rootfs makes one");
   }
 }
@@ -120,7 +120,7 @@ TEST_CASE("without ROOTFS it is the one beside the program") {
 TEST_CASE("a ROOTFS that is not there is said to be missing") {
   const auto error = testing::error_of([] { parse({"/no/such"}); });
   CHECK(error.code() == std::errc::no_such_file_or_directory);
-  CHECK(error.doing() == "find the rootfs /no/such");
+  CHECK(error.attempt().text == "stat(2) /no/such: find the rootfs");
 }
 
 TEST_CASE("the host's / is no ROOTFS, whatever it is called") {

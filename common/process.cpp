@@ -17,8 +17,6 @@
 #include <string>
 #include <string_view>
 
-#include "common/diagnosis/causes.hpp"
-#include "common/diagnosis/command.hpp"
 #include "common/streams/streams.hpp"
 
 namespace sys {
@@ -34,7 +32,7 @@ int pipe_to_parent = -1;
 struct Failure {
   int errnum;  // 0: not a system call
   int status;
-  std::array<char, 1024> doing;
+  std::array<char, 1024> text;
   std::array<char, 2048> hint;
 };
 
@@ -51,10 +49,10 @@ void copy_text(std::array<char, Size>& to, std::string_view from) {
   if (const auto* call = dynamic_cast<const Error*>(&error)) {
     failure.errnum = call->code().value();
     failure.status = call->status();
-    copy_text(failure.doing, call->doing());
+    copy_text(failure.text, call->attempt().text);
     copy_text(failure.hint, call->hint());
   } else {
-    copy_text(failure.doing, error.what());
+    copy_text(failure.text, error.what());
   }
   // If this fails, our parent is gone, and no process reads it.
   [[maybe_unused]] const auto n =
@@ -90,7 +88,7 @@ std::string flag_names(std::uint64_t flags) {
   std::string text;
   for (const auto& [flag, name] : kNames)
     if ((flags & flag) != 0)
-      text += (text.empty() ? " with " : "|") + std::string{name};
+      text += (text.empty() ? " " : "|") + std::string{name};
   return text;
 }
 
@@ -110,7 +108,7 @@ Child clone(std::uint64_t flags, const Fd& cgroup,
   args.exit_signal = SIGCHLD;
   if (cgroup.get() != -1) args.cgroup = static_cast<__u64>(cgroup.get());
   const auto pid = ::syscall(SYS_clone3, &args, sizeof args);
-  if (pid == -1) throw Error{errno, "clone a child" + flag_names(flags)};
+  if (pid == -1) throw Error{errno, "clone3(2)" + flag_names(flags)};
   if (pid == 0) {
     failure.read_end.reset();
     live(body, failure.write_end);
@@ -122,7 +120,8 @@ Child clone(std::uint64_t flags, const Fd& cgroup,
     (void)::waitpid(static_cast<pid_t>(pid), nullptr, 0);
     throw;
   }
-  narrate("clone a child{}: its PID on the host is {}", flag_names(flags), pid);
+  narrate("clone3(2){}: the child's PID on the host is {}", flag_names(flags),
+          pid);
   return Child{static_cast<pid_t>(pid), std::move(failure.read_end), flags};
 }
 
@@ -132,11 +131,12 @@ void check_proc() {
   const auto n = ::readlink("/proc/self", self.data(), self.size());
   if (n == -1 ||
       std::string_view{self.data(), static_cast<std::size_t>(n)} != pid)
-    throw Error{ESRCH, "find our own PID, " + pid + ", in /proc"};
+    throw Error{ESRCH, "readlink(2) /proc/self: find our own PID, " + pid};
 }
 
 void die_with_parent() {
-  check(::prctl(PR_SET_PDEATHSIG, SIGKILL), "ask to die with the parent");
+  check(::prctl(PR_SET_PDEATHSIG, SIGKILL),
+        "prctl(2) PR_SET_PDEATHSIG SIGKILL: die with the parent");
   // If the parent died before we asked, no process reads our pipe any more.
   pollfd pipe{.fd = pipe_to_parent, .events = 0, .revents = 0};
   if (::poll(&pipe, 1, 0) == 1) ::_exit(kOurFailure);
@@ -144,16 +144,6 @@ void die_with_parent() {
 
 int failure_descriptor() noexcept {
   return pipe_to_parent;
-}
-
-void exec_failed(const char* command, const char* path) {
-  const int errnum = errno;
-  if (path == nullptr) path = std::getenv("PATH");
-  const auto file =
-      find_along(path == nullptr ? "/bin:/usr/bin" : path, command);
-  throw Error{errnum, sys::format("run {}", command),
-              hint_for_exec(errnum, command, file),
-              errnum == ENOENT ? kNotFound : kNotExecutable};
 }
 
 // ---- Waiting ---------------------------------------------------------------
@@ -194,14 +184,14 @@ int Child::wait() {
 int Child::wait(Streams& streams) {
   const auto held = held_signals();
   const Fd signals{sys::check(::signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK),
-                              "make a signalfd")};
+                              "signalfd(2)")};
   // Without a Signals there is none to hear: SIGCHLD itself would be lost.
   const auto mask = callers_mask();
   const int options = ::sigismember(&mask, SIGCHLD) == 1 ? WNOHANG : 0;
   int status = 0;
   for (;;) {
     const auto ended = ::waitpid(pid_, &status, options);
-    if (ended == -1) throw Error{errno, sys::format("wait for PID {}", pid_)};
+    if (ended == -1) throw Error{errno, sys::format("waitpid(2) {}", pid_)};
     if (ended == pid_) break;
     streams.pass_on(signals);
     signalfd_siginfo signal{};
@@ -304,12 +294,10 @@ void Child::throw_its_failure() const {
   if (::poll(&pipe, 1, 0) != 1 ||
       ::read(failure_.get(), &failure, sizeof failure) != sizeof failure)
     return;
-  if (failure.errnum == 0) throw std::runtime_error{failure.doing.data()};
-  std::string hint = failure.hint.data();
+  if (failure.errnum == 0) throw std::runtime_error{failure.text.data()};
   // Only here is known in which namespaces it failed.
-  if (hint.empty())
-    hint = hint_for({failure.doing.data(), failure.errnum, flags_});
-  throw Error{failure.errnum, failure.doing.data(), hint, failure.status};
+  throw Error{Attempt{failure.text.data(), failure.errnum, flags_},
+              failure.hint.data(), failure.status};
 }
 
 // ---- Other programs --------------------------------------------------------
@@ -348,7 +336,7 @@ Ended run(std::vector<std::string> command) {
   const auto text = read_all(errors.read_end);
   int status = 0;
   if (::waitpid(pid, &status, 0) == -1) return {kOurFailure, errno_name(errno)};
-  narrate("run {}", fmt::join(command, " "));
+  narrate("posix_spawnp(3) {}", fmt::join(command, " "));
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
           text.substr(0, text.find('\n'))};
 }

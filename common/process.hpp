@@ -101,7 +101,8 @@ class Gate {
  public:
   /// Parent: lets the child go on. Throws Error.
   void open(const Word& word = {}) {
-    check(::write(pipe_.write_end.get(), &word, sizeof word), "open the gate");
+    check(::write(pipe_.write_end.get(), &word, sizeof word),
+          "write(2) to the pipe: open the gate");
   }
 
   /// Child: waits for the word. Ends the child if the parent is gone.
@@ -109,7 +110,7 @@ class Gate {
     pipe_.write_end.reset();  // Ours: with the parent's gone, read says so.
     Word word{};
     const auto n = ::read(pipe_.read_end.get(), &word, sizeof word);
-    if (n == -1) throw Error{errno, "wait at the gate"};
+    if (n == -1) throw Error{errno, "read(2) from the pipe: wait at the gate"};
     if (n != sizeof word) ::_exit(kOurFailure);
     return word;
   }

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "common/diagnosis/causes.hpp"
 #include "common/testing.hpp"
 
 using testing::error_of;
@@ -80,7 +81,7 @@ TEST_CASE("what the child throws before its exec, wait throws") {
   });
   const auto error = error_of([&] { failing.wait(); });
   CHECK(error.code() == std::errc::device_or_resource_busy);
-  CHECK(error.doing() == "mount proc");
+  CHECK(error.attempt().text == "mount proc");
   CHECK(error.hint() == "wait a little");
   CHECK(error.status() == 126);
 
@@ -93,9 +94,9 @@ TEST_CASE("a failure with too much to say arrives, and is cut") {
   auto child = sys::clone(0, [&] { throw sys::Error{EIO, much, much}; });
   const auto error = error_of([&] { child.wait(); });
   CHECK(error.code() == std::errc::io_error);
-  CHECK(error.doing().size() > 1000);
+  CHECK(error.attempt().text.size() > 1000);
   CHECK(error.hint().size() > 500);
-  CHECK(error.doing().size() + error.hint().size() < 4000);
+  CHECK(error.attempt().text.size() + error.hint().size() < 4000);
 }
 
 TEST_CASE("wait waits for the child, not for those it leaves behind") {
@@ -157,19 +158,19 @@ TEST_CASE("clone says what the kernel does not clone") {
   const auto error =
       error_of([] { sys::clone(CLONE_NEWNS | CLONE_FS, [] {}); });
   CHECK(error.code() == std::errc::invalid_argument);
-  CHECK(error.doing() == "clone a child with CLONE_NEWNS");
+  CHECK(error.attempt().text == "clone3(2) CLONE_NEWNS");
 }
 
 TEST_CASE("clone tells who is in a chroot or lacks a namespace why" *
           doctest::skip(::geteuid() != 0)) {
   auto child = sys::clone(0, [] {
     sys::check(::chroot("/proc"), "enter a chroot");
-    sys::check(::setresuid(1, 1, 1), "become user 1");
+    sys::check(::setresuid(1, 1, 1), "setresuid(2): become user 1");
     sys::clone(CLONE_NEWUSER, [] {});
   });
   const auto error = error_of([&] { child.wait(); });
   CHECK(error.code() == std::errc::operation_not_permitted);
-  CHECK(error.hint().starts_with("this is a chroot, "));
+  CHECK(sys::hint_of(error).starts_with("this is a chroot, "));
 }
 
 TEST_CASE("CLONE_NEWPID makes the child PID 1" *
@@ -188,7 +189,7 @@ TEST_CASE("a command that is not there is 127, one that cannot run 126") {
     });
   };
   const auto missing = failure(ENOENT, "/no/such");
-  CHECK(missing.doing() == "run /no/such");
+  CHECK(missing.attempt().text == "execve(2) /no/such");
   CHECK(missing.code() == std::errc::no_such_file_or_directory);
   CHECK(missing.status() == 127);
   CHECK(missing.hint().empty());

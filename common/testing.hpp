@@ -32,7 +32,7 @@ class Directory {
  public:
   Directory() {
     if (::mkdtemp(path_.data()) == nullptr)
-      throw sys::Error{errno, "make the directory " + path_};
+      throw sys::Error{errno, "mkdir(2) " + path_};
   }
   Directory(const Directory&) = delete;
   Directory& operator=(const Directory&) = delete;

@@ -25,8 +25,33 @@ constexpr const char* kElsewhere = "make lab";
 constexpr const char* kAsRoot = "run it as root, or in make lab";
 constexpr const char* kOutside = "run it outside, or in make lab";
 
-bool is_about(const Attempt& attempt, std::string_view start) {
-  return attempt.doing.starts_with(start);
+bool makes_process(const Attempt& attempt) {
+  return attempt.call() == "clone3(2)";
+}
+
+// Makes, changes or moves a mount.
+bool is_about_mounts(const Attempt& attempt) {
+  return contains(attempt.call(), "mount") ||
+         attempt.call() == "open_tree(2)" || attempt.call() == "pivot_root(2)";
+}
+
+// A mount of a file system of that type.
+bool is_mount_of(const Attempt& attempt, std::string_view type) {
+  return attempt.call() == "mount(2)" &&
+         attempt.subject().starts_with(std::string{type} + " on ");
+}
+
+bool makes_veth(const Attempt& attempt) {
+  return attempt.call() == "rtnetlink(7)" &&
+         attempt.subject().starts_with("RTM_NEWLINK veth");
+}
+
+// Whether a word of the subject is a path at or below `directory`.
+bool names_path_in(const Attempt& attempt, const std::string& directory) {
+  const auto words = sys::format(" {} ", attempt.subject());
+  for (const char* const end : {" ", "/", ":"})
+    if (contains(words, " " + directory + end)) return true;
+  return false;
 }
 
 bool is_one_of(int errnum, std::initializer_list<int> set) {
@@ -36,9 +61,8 @@ bool is_one_of(int errnum, std::initializer_list<int> set) {
 }
 
 std::string forbidden_one(const Attempt& attempt) {
-  return is_about(attempt, "clone a child")
-             ? "clone3 is"
-             : sys::format("to {} is", attempt.doing);
+  const auto call = attempt.call();
+  return call.empty() ? "this is" : sys::format("{} is", call);
 }
 
 Cause in_container(const Host& host, const std::string& what) {
@@ -72,13 +96,13 @@ const Cause kNoIds{
 // Which of the namespaces of a clone may not be had at all?
 Cause at_a_limit(const Attempt& attempt, const Host& host) {
   // The container asks, and cannot see the host's own limit: see namespaces(7).
-  if (is_about(attempt, "make a cgroup namespace"))
+  if (attempt.call() == "unshare(2)")
     return {"user.max_cgroup_namespaces of the host is reached",
             "sudo sysctl -w user.max_cgroup_namespaces=15000"};
   // With a higher limit it would be the next to fail.
   if (host.is_root && !host.has_ids) return kNoIds;
   for (const auto& name : host.none_of)
-    if (name == "user" || contains(attempt.doing, [&] {
+    if (name == "user" || contains(attempt.subject(), [&] {
           std::string flag = "CLONE_NEW";
           for (const char c : name == "mnt" ? std::string{"ns"} : name)
             flag += static_cast<char>(c - 'a' + 'A');
@@ -116,12 +140,13 @@ Cause no_proc(const Host& host) {
 // reading only, what the next program will want is among them.
 std::vector<std::string> wanted_on_v1(const Attempt& attempt,
                                       const Host& host) {
-  const auto wanted =
-      attempt.doing.substr(attempt.doing.rfind(" on ") + 3) +
-      (host.has_cgroups && attempt.errnum != EROFS ? "," : ", memory, pids,");
+  auto wanted = attempt.controllers;
+  if (!host.has_cgroups || attempt.errnum == EROFS)
+    wanted.insert(wanted.end(), {"memory", "pids"});
   std::vector<std::string> names;
   for (const auto& name : host.on_v1)
-    if (contains(wanted, " " + name + ",")) names.push_back(name);
+    if (std::find(wanted.begin(), wanted.end(), name) != wanted.end())
+      names.push_back(name);
   return names;
 }
 
@@ -267,23 +292,22 @@ std::optional<Cause> no_user_namespace(const Attempt& attempt,
 
 // EPERM and EACCES have many fathers. Those that are sure come first.
 std::optional<Cause> forbidden(const Attempt& attempt, const Host& host) {
-  const bool has_user_namespace = (attempt.flags & CLONE_NEWUSER) != 0 ||
-                                  contains(attempt.doing, "CLONE_NEWUSER") ||
-                                  contains(attempt.doing, "id_map");
+  const bool makes_user_namespace =
+      makes_process(attempt) && contains(attempt.subject(), "CLONE_NEWUSER");
+  const bool has_user_namespace = makes_user_namespace ||
+                                  (attempt.flags & CLONE_NEWUSER) != 0 ||
+                                  contains(attempt.subject(), "id_map");
   if (!has_user_namespace && !host.is_root) {
     if (attempt.errnum != EPERM) return {};
     return Cause{"this needs root", kAsRoot};
   }
   if (!host.shows_us) return no_proc(host);
-  if (contains(attempt.doing, "CLONE_NEWUSER"))
-    return no_user_namespace(attempt, host);
+  if (makes_user_namespace) return no_user_namespace(attempt, host);
   // Where a container manager forbids, it forbids that as well.
   if (host.is_root && !host.has_ids && host.container.empty()) return kNoIds;
-  if (is_about(attempt, "mount proc") && !host.mask.empty())
-    return masked(host);
+  if (is_mount_of(attempt, "proc") && !host.mask.empty()) return masked(host);
   return policy(
-      contains(attempt.doing, "mount") ? "mounts are" : forbidden_one(attempt),
-      host);
+      is_about_mounts(attempt) ? "mounts are" : forbidden_one(attempt), host);
 }
 
 Cause no_overlay(int errnum, const Host& host) {
@@ -303,49 +327,51 @@ Cause no_overlay(int errnum, const Host& host) {
 bool is_forbidden(const Attempt& attempt) {
   return attempt.errnum == EPERM ||
          (attempt.errnum == EACCES &&
-          (is_about(attempt, "clone a child") || is_about(attempt, "mount ") ||
-           is_about(attempt, "change the")));
+          (makes_process(attempt) || attempt.call() == "mount(2)"));
 }
 
 bool makes_namespaces(const Attempt& attempt) {
-  return is_about(attempt, "clone a child") ||
-         is_about(attempt, "make a cgroup namespace");
+  return makes_process(attempt) || attempt.call() == "unshare(2)";
 }
 
 std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
   const int errnum = attempt.errnum;
   // The command has its path in the container, whose /proc is another one.
-  if (is_about(attempt, "run ")) return {};
-  if (!host.shows_us &&
-      (contains(attempt.doing, "/proc") || is_about(attempt, "find a cgroup")))
+  if (attempt.call() == "execve(2)") return {};
+  const bool wants_cgroup = !attempt.controllers.empty();
+  if (!host.shows_us && (names_path_in(attempt, "/proc") || wants_cgroup))
     return no_proc(host);
-  if (is_about(attempt, "find a cgroup")) return no_cgroup(attempt, host);
+  if (wants_cgroup) return no_cgroup(attempt, host);
   if (is_one_of(errnum, {ENOSYS, EINVAL, E2BIG}) && is_too_old(host.release))
     return Cause{
         sys::format("Linux {} is too old, it takes 5.14", host.release),
         kElsewhere};
   if (errnum == ENOSYS && host.has_filter)
     return filtered(host, forbidden_one(attempt));
-  if (contains(attempt.doing, " to /proc/sys/") && !host.mask.empty())
+  if (names_path_in(attempt, "/proc/sys") && !host.mask.empty())
     return masked(host);
   if (makes_namespaces(attempt) && is_one_of(errnum, {ENOSPC, EUSERS}))
     return at_a_limit(attempt, host);
-  if (is_about(attempt, "make a terminal") && errnum == ENODEV)
+  if (names_path_in(attempt, "/dev/ptmx") && errnum == ENODEV)
     return Cause{"/dev/pts is no devpts",
                  "sudo mount -t devpts -o ptmxmode=666 devpts /dev/pts"};
-  if (is_about(attempt, "make a veth pair") && errnum == EOPNOTSUPP)
+  if (makes_veth(attempt) && errnum == EOPNOTSUPP)
     return no_module(host, "veth");
-  if (is_about(attempt, "mount overlay") && is_one_of(errnum, {ENODEV, EINVAL}))
+  if (is_mount_of(attempt, "overlay") && is_one_of(errnum, {ENODEV, EINVAL}))
     return no_overlay(errnum, host);
-  if (is_about(attempt, "find a directory proc in") && errnum == ENOENT)
-    return Cause{"a root filesystem has one", "make rootfs"};
-  if (is_about(attempt, "make this the root mount") && errnum == EINVAL)
+  if (attempt.call() == "open(2)" && errnum == ENOENT &&
+      attempt.subject().ends_with("/proc"))
+    return Cause{"a root filesystem has a directory proc", "make rootfs"};
+  if (attempt.call() == "pivot_root(2)" && errnum == EINVAL)
     return Cause{
         "pivot_root(2) takes the top of a mount, where no mount above it is "
         "shared",
         "see Pitfalls in steps/05-mountns/README.md"};
-  if (is_forbidden(attempt)) return forbidden(attempt, host);
-  return {};
+  std::optional<Cause> cause;
+  if (is_forbidden(attempt)) cause = forbidden(attempt, host);
+  if (!cause && makes_veth(attempt))
+    return Cause{"a container can do without a cable", "--net none"};
+  return cause;
 }
 
 }  // namespace
@@ -379,6 +405,10 @@ std::string hint_for(const Attempt& attempt) {
       attempt.errnum == EBUSY && hides_processes(attempt.directory);
   const auto cause = explain(attempt, host);
   return cause ? sys::format("{}: {}", cause->why, cause->mend) : "";
+}
+
+std::string hint_of(const Error& error) {
+  return error.hint().empty() ? hint_for(error.attempt()) : error.hint();
 }
 
 }  // namespace sys

@@ -6,11 +6,11 @@
 
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 
 #include "common/diagnosis/host.hpp"
+#include "common/error.hpp"
 
 namespace sys {
 
@@ -23,15 +23,6 @@ struct Cause {
   bool operator==(const Cause&) const = default;
 };
 
-/// A call that failed. `flags` are those of the clone that made its process,
-/// or 0: they tell in whose namespaces it failed.
-struct Attempt {
-  std::string doing;  ///< As in Error: "mount proc on /proc".
-  int errnum = 0;
-  std::uint64_t flags = 0;
-  std::string directory;  ///< Of the cgroup that refused, or "".
-};
-
 /// Why `attempt` failed on such a host, if that can be told.
 std::optional<Cause> explain(const Attempt& attempt, const Host& host);
 
@@ -41,5 +32,8 @@ void keep_host();
 
 /// The hint for an error on this very host, or "".
 std::string hint_for(const Attempt& attempt);
+
+/// The hint that the error has, or else the one for this very host, or "".
+std::string hint_of(const Error& error);
 
 }  // namespace sys

@@ -29,12 +29,11 @@ Host root_on_good_host() {
   return host;
 }
 
-const Attempt kUserNamespace{
-    "clone a child with CLONE_NEWUSER|CLONE_NEWPID|CLONE_NEWNS", EPERM, 0};
-const Attempt kChroot{"set the root directory to the working directory", EPERM,
-                      0};
-const Attempt kMountInside{"mount tmpfs on /tmp", EPERM, CLONE_NEWUSER};
-const Attempt kProcInside{"mount proc on /proc", EPERM, CLONE_NEWUSER};
+const Attempt kUserNamespace{"clone3(2) CLONE_NEWUSER|CLONE_NEWPID|CLONE_NEWNS",
+                             EPERM, 0};
+const Attempt kChroot{"chroot(2) to the working directory", EPERM, 0};
+const Attempt kMountInside{"mount(2) tmpfs on /tmp", EPERM, CLONE_NEWUSER};
+const Attempt kProcInside{"mount(2) proc on /proc", EPERM, CLONE_NEWUSER};
 
 std::string why(const Attempt& attempt, const Host& host) {
   const auto cause = explain(attempt, host);
@@ -44,6 +43,10 @@ std::string why(const Attempt& attempt, const Host& host) {
 std::string mend(const Attempt& attempt, const Host& host) {
   const auto cause = explain(attempt, host);
   return cause ? cause->mend : "";
+}
+
+Attempt no_cgroup(int errnum, const std::string& directory = {}) {
+  return {"no cgroup for a limit on memory", errnum, 0, directory, {"memory"}};
 }
 
 Attempt with(Attempt attempt, int errnum) {
@@ -181,8 +184,9 @@ TEST_CASE("on a good host nothing is made up") {
   CHECK_FALSE(
       explain({"run /bin/x", EPERM, CLONE_NEWUSER}, user_on_good_host()));
   CHECK_FALSE(explain({"run /bin/x", EACCES, 0}, user_on_good_host()));
-  CHECK_FALSE(explain({"open /etc/shadow", EACCES, 0}, user_on_good_host()));
-  CHECK_FALSE(explain({"mount proc on /proc", EBUSY, 0}, root_on_good_host()));
+  CHECK_FALSE(explain({"open(2) /etc/shadow", EACCES, 0}, user_on_good_host()));
+  CHECK_FALSE(
+      explain({"mount(2) proc on /proc", EBUSY, 0}, root_on_good_host()));
 }
 
 TEST_CASE("who is not root is told so, but not of what is no root's matter") {
@@ -199,8 +203,8 @@ TEST_CASE("Ubuntu's AppArmor: wherever it says no") {
   chroot_inside.flags = CLONE_NEWUSER | CLONE_NEWPID;
   for (const auto& attempt :
        {kUserNamespace, kMountInside, with(kMountInside, EACCES), chroot_inside,
-        Attempt{"write '0 1000 1' to /proc/7/uid_map", EPERM, 0}}) {
-    CAPTURE(attempt.doing);
+        Attempt{"write(2) '0 1000 1' to /proc/7/uid_map", EPERM, 0}}) {
+    CAPTURE(attempt.text);
     CHECK(why(attempt, ubuntu).starts_with("AppArmor leaves no rights"));
     CHECK(mend(attempt, ubuntu) ==
           "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0");
@@ -231,14 +235,14 @@ TEST_CASE("a switch that is off is named, with the command that turns it on") {
 TEST_CASE(
     "what hides settings and cgroups is named, in a container that itself") {
   auto host = root_on_good_host();
-  const Attempt setting{"write '1' to /proc/sys/net/ipv4/conf/box1/rp_filter",
-                        ENOENT, 0};
+  const Attempt setting{
+      "write(2) '1' to /proc/sys/net/ipv4/conf/box1/rp_filter", ENOENT, 0};
   CHECK_FALSE(explain(setting, host));
   host.mask = "/proc/sys";
   CHECK(why(setting, host) ==
         "a part of /proc is hidden by the mount /proc/sys");
   CHECK(mend(setting, host) == "umount /proc/sys");
-  const Attempt cgroup{"find a cgroup for a limit on memory", ENOENT, 0};
+  const Attempt cgroup = no_cgroup(ENOENT);
   host.cgroup_cover = "/sys/fs/cgroup";
   for (const auto& attempt : {cgroup, with(cgroup, EACCES)})
     CHECK(mend(attempt, host) == "umount /sys/fs/cgroup");
@@ -246,8 +250,8 @@ TEST_CASE(
   host.container = "docker";
   host.has_ids = false;
   for (const auto& attempt :
-       {setting, cgroup, Attempt{"copy the mount .", EPERM, 0}}) {
-    CAPTURE(attempt.doing);
+       {setting, cgroup, Attempt{"open_tree(2) .: copy the mount", EPERM, 0}}) {
+    CAPTURE(attempt.text);
     CHECK(why(attempt, host).ends_with(" by docker"));
   }
 }
@@ -270,29 +274,30 @@ TEST_CASE("a /proc of other processes is told, whatever it makes fail") {
   auto host = user_on_good_host();
   host.shows_us = false;
   for (const auto& attempt :
-       {Attempt{"find our own PID, 7, in /proc", ESRCH, 0},
-        Attempt{"write '0 1000 1' to /proc/7/uid_map", ENOENT, 0},
-        Attempt{"write '0 1000 1' to /proc/7/uid_map", EPERM, 0},
-        Attempt{"open /proc/self/mountinfo", ENOENT, 0},
-        Attempt{"find a cgroup for a limit on memory", ENOENT, 0}}) {
-    CAPTURE(attempt.doing);
+       {Attempt{"readlink(2) /proc/self: find our own PID, 7", ESRCH, 0},
+        Attempt{"write(2) '0 1000 1' to /proc/7/uid_map", ENOENT, 0},
+        Attempt{"write(2) '0 1000 1' to /proc/7/uid_map", EPERM, 0},
+        Attempt{"open(2) /proc/self/mountinfo", ENOENT, 0},
+        no_cgroup(ENOENT)}) {
+    CAPTURE(attempt.text);
     CHECK(why(attempt, host) == "/proc shows another PID namespace");
     CHECK(mend(attempt, host) == "sudo mount -t proc proc /proc");
   }
   // The command has a path in the container, and that /proc is another one.
   for (const int errnum : {ENOENT, EACCES, EPERM})
     for (const auto* const command : {"/bin/x", "/proc/self/exe"})
-      CHECK_FALSE(explain({std::string{"run "} + command, errnum, 0}, host));
-  CHECK_FALSE(explain({"find the rootfs x", ENOENT, 0}, host));
+      CHECK_FALSE(
+          explain({std::string{"execve(2) "} + command, errnum, 0}, host));
+  CHECK_FALSE(explain({"stat(2) x: find the rootfs", ENOENT, 0}, host));
   // A new /proc would be mounted for all processes of the host.
   host.shares_mounts = true;
-  CHECK(why({"find our own PID, 7, in /proc", ESRCH, 0}, host) ==
+  CHECK(why({"readlink(2) /proc/self: find our own PID, 7", ESRCH, 0}, host) ==
         "/proc shows another PID namespace, and the mounts are those of its "
         "PID 1");
-  CHECK(mend({"find our own PID, 7, in /proc", ESRCH, 0}, host) ==
+  CHECK(mend({"readlink(2) /proc/self: find our own PID, 7", ESRCH, 0}, host) ==
         "exit, then unshare --pid --fork --mount-proc ...");
   host.shares_mounts = host.has_proc = false;
-  CHECK(why({"open /proc/self/mountinfo", ENOENT, 0}, host) ==
+  CHECK(why({"open(2) /proc/self/mountinfo", ENOENT, 0}, host) ==
         "/proc is not mounted here");
 }
 
@@ -301,12 +306,12 @@ TEST_CASE("a seccomp filter is Docker's if we are in Docker") {
   host.has_filter = true;
   const auto clone3 = with(kUserNamespace, ENOSYS);
   CHECK(why(clone3, host) ==
-        "clone3 is forbidden by a seccomp filter on this shell");
+        "clone3(2) is forbidden by a seccomp filter on this shell");
   CHECK(mend(clone3, host) == "make lab");
   host.systemd = true;
   CHECK(mend(clone3, host) == "systemd-run --pty --same-dir sh");
   host.container = "docker";
-  CHECK(why(clone3, host) == "clone3 is forbidden with seccomp by docker");
+  CHECK(why(clone3, host) == "clone3(2) is forbidden with seccomp by docker");
   CHECK(mend(clone3, host) == "exit, then docker run --privileged ...");
   host.has_filter = false;
   host.container = "podman";
@@ -343,18 +348,22 @@ TEST_CASE("SELinux is named last of all") {
 TEST_CASE("root of a user namespace has no ids to hand out") {
   auto host = root_on_good_host();
   host.has_ids = false;
-  const Attempt map{"write '0 100000 65536' to /proc/7/uid_map", EPERM, 0};
+  const Attempt map{"write(2) '0 100000 65536' to /proc/7/uid_map", EPERM, 0};
   CHECK(why(map, host).starts_with("you are root only of a user namespace"));
   host.none_of = {"user"};  // Not the last obstacle: see above.
   CHECK(why(with(kUserNamespace, ENOSPC), host) == why(map, host));
 }
 
 TEST_CASE("a module is missing, or all are, after an update") {
-  const Attempt overlay{"mount overlay on /tmp/root", ENODEV, CLONE_NEWUSER};
-  const Attempt veth{"make a veth pair: box7 here", EOPNOTSUPP, 0};
+  const Attempt overlay{"mount(2) overlay on /tmp/root", ENODEV, CLONE_NEWUSER};
+  const Attempt veth{"rtnetlink(7) RTM_NEWLINK veth: box7 on the host",
+                     EOPNOTSUPP, 0};
   auto host = user_on_good_host();
   CHECK(mend(overlay, host) == "sudo modprobe overlay");
   CHECK(mend(veth, host) == "sudo modprobe veth");
+  host.is_root = true;
+  CHECK(mend(with(veth, EPERM), host) == "--net none");
+  host.is_root = false;
   host.has_modules = false;
   CHECK(mend(veth, host) == "sudo reboot");
   CHECK(why(with(overlay, EINVAL), host) ==
@@ -362,7 +371,7 @@ TEST_CASE("a module is missing, or all are, after an update") {
 }
 
 TEST_CASE("no terminal where the file system of terminals is missing") {
-  const Attempt terminal{"make a terminal", ENODEV, 0};
+  const Attempt terminal{"open(2) /dev/ptmx: make a terminal", ENODEV, 0};
   CHECK(why(terminal, user_on_good_host()) == "/dev/pts is no devpts");
   CHECK(mend(terminal, user_on_good_host()) ==
         "sudo mount -t devpts -o ptmxmode=666 devpts /dev/pts");
@@ -370,7 +379,7 @@ TEST_CASE("no terminal where the file system of terminals is missing") {
 }
 
 TEST_CASE("a mount in the rootfs stops an overlay, and reset knows 02's") {
-  const Attempt overlay{"mount overlay on /tmp/root", EINVAL, CLONE_NEWUSER};
+  const Attempt overlay{"mount(2) overlay on /tmp/root", EINVAL, CLONE_NEWUSER};
   auto host = user_on_good_host();
   host.mount_below = host.programs + "/rootfs/proc";
   CHECK(why(overlay, host) ==
@@ -380,8 +389,23 @@ TEST_CASE("a mount in the rootfs stops an overlay, and reset knows 02's") {
   CHECK(mend(overlay, host) == "sudo umount /srv/rootfs/proc");
 }
 
+TEST_CASE("other words behind the call change no hint") {
+  auto host = root_on_good_host();
+  host.mask = "/proc/sys";
+  CHECK(why({"clone3(2) CLONE_NEWUSER", EPERM}, host) ==
+        why({"clone3(2) CLONE_NEWUSER: make my child", EPERM}, host));
+  host.container = "docker";
+  const auto expected = why({"mount(2) tmpfs on /tmp", EPERM}, host);
+  CHECK(expected == "mounts are forbidden by docker");
+  for (const char* const text :
+       {"mount(2): my own words", "move_mount(2) it", "pivot_root(2) now"})
+    CHECK(why({text, EPERM}, host) == expected);
+  CHECK(mend({"pivot_root(2)", EINVAL}, host) ==
+        mend({"pivot_root(2): change the root", EINVAL}, host));
+}
+
 TEST_CASE("sudo is told to who needs it and has it") {
-  const Attempt none{"find a cgroup for a limit on memory", ENOENT, 0};
+  const Attempt none = no_cgroup(ENOENT);
   auto host = user_on_good_host();
   host.on_v1 = {"cpu", "memory", "pids"};
   host.has_cgroups = false;
@@ -400,7 +424,7 @@ TEST_CASE("sudo is told to who needs it and has it") {
 }
 
 TEST_CASE("no memory controller: why there is none, and how to have one") {
-  const Attempt none{"find a cgroup for a limit on memory", ENOENT, 0};
+  const Attempt none = no_cgroup(ENOENT);
   auto host = user_on_good_host();
   CHECK(why(none, host) ==
         "the kernel has no such controller, or hands it down to no cgroup "
@@ -425,8 +449,7 @@ TEST_CASE("no memory controller: why there is none, and how to have one") {
 }
 
 TEST_CASE("a cgroup with processes: what moves them to a leaf") {
-  Attempt full{"find a cgroup for a limit on memory", EBUSY, 0,
-               "/sys/fs/cgroup"};
+  Attempt full = no_cgroup(EBUSY, "/sys/fs/cgroup");
   auto host = user_on_good_host();
   CHECK(why(full, host) ==
         "the cgroup /sys/fs/cgroup has processes, so it hands nothing down");
@@ -454,8 +477,7 @@ TEST_CASE("a process outside our PID namespace is a 0 in its cgroup") {
   const testing::Directory cgroup;
   const auto hint = [&](const std::string& processes) {
     cgroup.make_file("cgroup.procs", processes);
-    return sys::hint_for(
-        {"find a cgroup for a limit on memory", EBUSY, 0, cgroup.path()});
+    return sys::hint_for(no_cgroup(EBUSY, cgroup.path()));
   };
   CHECK(
       hint("10\n0\n").ends_with(" has processes outside this PID namespace, so "
@@ -473,7 +495,7 @@ TEST_CASE("cgroups of the host in a cgroup namespace: what shows its own") {
   CHECK(sys::find_cgroups_from_above(above + v1) == "/above");
   CHECK(sys::find_cgroups_from_above(v1).empty());
 
-  const Attempt none{"find a cgroup for a limit on memory", ENOENT, 0};
+  const Attempt none = no_cgroup(ENOENT);
   auto host = root_on_good_host();
   host.cgroups_from_above = "/above";
   CHECK(why(none, host).starts_with("/above shows the host's cgroups"));
@@ -484,12 +506,12 @@ TEST_CASE("cgroups of the host in a cgroup namespace: what shows its own") {
   host.has_ids = true;
 
   // The container cannot see the limit that stops it.
-  CHECK(mend({"make a cgroup namespace", ENOSPC, CLONE_NEWUSER}, host) ==
+  CHECK(mend({"unshare(2) CLONE_NEWCGROUP", ENOSPC, CLONE_NEWUSER}, host) ==
         "sysctl -w user.max_cgroup_namespaces=15000");
 }
 
 TEST_CASE("a cgroup that is not for us: whose it is, and who delegates one") {
-  const Attempt denied{"find a cgroup for a limit on memory", EACCES, 0};
+  const Attempt denied = no_cgroup(EACCES);
   auto host = user_on_good_host();
   CHECK(why(denied, host) == "the cgroups here are root's");
   host.systemd = true;
@@ -503,8 +525,7 @@ TEST_CASE("a cgroup that is not for us: whose it is, and who delegates one") {
 }
 
 TEST_CASE("cgroups that are mounted read-only: what makes them writable") {
-  Attempt denied{"find a cgroup for a limit on memory", EROFS, 0,
-                 "/sys/fs/cgroup/memory/user"};
+  Attempt denied = no_cgroup(EROFS, "/sys/fs/cgroup/memory/user");
   auto host = root_on_good_host();
   host.on_v1 = {"cpu", "memory", "pids"};
   for (const std::string name : {"cpu", "memory", "pids"})

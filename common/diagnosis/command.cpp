@@ -7,8 +7,10 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 
 #include "common/fd.hpp"
+#include "common/process.hpp"
 
 namespace sys {
 
@@ -78,6 +80,16 @@ std::string hint_for_exec(int errnum, const std::string& command,
     return "it is on a file system that is mounted noexec";
   return is_there && (it.st_mode & 0111) == 0 ? "chmod +x makes it executable"
                                               : "";
+}
+
+void exec_failed(const char* command, const char* path) {
+  const int errnum = errno;
+  if (path == nullptr) path = std::getenv("PATH");
+  const auto file =
+      find_along(path == nullptr ? "/bin:/usr/bin" : path, command);
+  throw Error{errnum, sys::format("execve(2) {}", command),
+              hint_for_exec(errnum, command, file),
+              errnum == ENOENT ? kNotFound : kNotExecutable};
 }
 
 }  // namespace sys

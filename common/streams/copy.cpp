@@ -71,7 +71,7 @@ bool are_one_terminal(int one, int other) {
 struct stat look_at(int stream) {
   struct stat status {};
   if (::fstat(stream, &status) == -1)
-    throw Error{errno, sys::format("look at {}", name_of(stream))};
+    throw Error{errno, sys::format("fstat(2) {}", name_of(stream))};
   return status;
 }
 
@@ -179,7 +179,7 @@ void Copy::read_some() {
 // too.
 void Copy::end_reading(ssize_t n) {
   if (n == -1 && is_input_ && !is_terminal_)
-    note(Error{errno, "read standard input"}.what());
+    note(Error{errno, "read(2) standard input"}.what());
   end();
 }
 
@@ -214,7 +214,7 @@ void Copy::give_up(int errnum) {
   const bool is_nobody_there = errnum == EPIPE || errnum == ECONNRESET ||
                                (errnum == EIO && is_terminal_);
   if (!is_nobody_there && !failure_)
-    failure_.emplace(errnum, sys::format("write to {}", name_of(stream_)));
+    failure_.emplace(errnum, sys::format("write(2) to {}", name_of(stream_)));
 }
 
 // A file goes on behind what the command has read, if no other process has read

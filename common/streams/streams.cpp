@@ -57,7 +57,7 @@ bool is_told_to_end() {
 
 int make_counter(int flags) {
   return sys::check(::eventfd(0, flags | EFD_CLOEXEC | EFD_NONBLOCK),
-                    "make an eventfd");
+                    "eventfd(2)");
 }
 
 // A write to an eventfd does not fail. If it did, the thread that waits for it
@@ -246,7 +246,7 @@ void Streams::use_pipe(int stream) {
   Pipe pipe;
   // Each user of the container may open it by its name, /dev/stdout say.
   if (::fchmod(pipe.read_end.get(), 0666) == -1)
-    throw Error{errno, "let a pipe be opened by its name"};
+    throw Error{errno, "fchmod(2) a pipe: let it be opened by its name"};
   auto ours = std::make_shared<Fd>(std::move(pipe.write_end));
   auto its = std::make_shared<Fd>(std::move(pipe.read_end));
   const bool is_input = stream == STDIN_FILENO;
@@ -264,14 +264,13 @@ void Streams::use_pipe(int stream) {
 
 void Streams::use_device(int stream, const char* path, int access) {
   auto device = std::make_shared<Fd>(::open(path, access | O_CLOEXEC));
-  if (device->get() == -1) throw Error{errno, sys::format("open {}", path)};
+  if (device->get() == -1) throw Error{errno, sys::format("open(2) {}", path)};
   its_[stream] = std::move(device);
 }
 
 void Streams::enter() const {
   for (const auto& [stream, its] : its_)
-    check(::dup2(its->get(), stream),
-          "put another descriptor in the place of {}", name_of(stream));
+    check(::dup2(its->get(), stream), "dup2(2) over {}", name_of(stream));
 }
 
 // ---- Copying ---------------------------------------------------------------
@@ -289,7 +288,8 @@ void Streams::start(void (Carrier::*run)()) {
   try {
     for (const auto& carrier : carriers_) std::thread{run, carrier}.detach();
   } catch (const std::system_error& error) {
-    throw Error{error.code().value(), "start a thread that copies a stream"};
+    throw Error{error.code().value(),
+                "pthread_create(3): a thread that copies a stream"};
   }
   for (std::size_t ready = 0; ready < carriers_.size();)
     ready += await(counters_->ready);

@@ -19,7 +19,7 @@
 // working directory. Nothing else changes. Open files stay open, and the
 // processes of the host stay visible.
 void change_root() {
-  sys::check(::chroot("."), "set the root directory to the working directory");
+  sys::check(::chroot("."), "chroot(2) to the working directory");
 }
 
 int main(int argc, char** argv) try {
@@ -33,12 +33,13 @@ int main(int argc, char** argv) try {
   // The child inherits the working directory. In later steps the child has
   // fewer rights than we have, and cannot walk through a private directory like
   // /root.
-  sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
+  sys::check(::chdir(args.rootfs.c_str()), "chdir(2) to the rootfs {}",
+             args.rootfs);
 
   sys::Child child = sys::clone(0, [&] {
     change_root();
 
-    sys::narrate("execvp {}", args.command[0]);
+    sys::narrate("execvp(3) {}", args.command[0]);
     ::execvp(args.command[0], args.command);
     sys::exec_failed(args.command[0]);  // execvp returns only if it failed.
   });

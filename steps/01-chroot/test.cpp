@@ -65,7 +65,7 @@ PROMISE_AS_USER("chroot takes root, and the program says so", Kept{"01"},
   CHECK(result.status == 125);
   CHECK(
       result.err ==
-      "01-chroot: cannot set the root directory to the working directory: "
+      "01-chroot: chroot(2) to the working directory: "
       "Operation not permitted (EPERM); hint: this needs root: run it as root, "
       "or in make lab\n");
 }

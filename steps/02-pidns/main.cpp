@@ -21,7 +21,7 @@
 // working directory. Nothing else changes. Open files stay open, and the
 // processes of the host stay visible.
 void change_root() {
-  sys::check(::chroot("."), "set the root directory to the working directory");
+  sys::check(::chroot("."), "chroot(2) to the working directory");
 }
 
 // ps(1) only reads files under /proc. A procfs shows the PID namespace of the
@@ -29,7 +29,7 @@ void change_root() {
 void mount_proc() {
   sys::check(::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
                      nullptr),
-             "mount proc on /proc");
+             "mount(2) proc on /proc");
 }
 
 int main(int argc, char** argv) try {
@@ -43,18 +43,19 @@ int main(int argc, char** argv) try {
   // The child inherits the working directory. In later steps the child has
   // fewer rights than we have, and cannot walk through a private directory like
   // /root.
-  sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
+  sys::check(::chdir(args.rootfs.c_str()), "chdir(2) to the rootfs {}",
+             args.rootfs);
   // If /proc were a symbolic link, the mount would go somewhere else.
   const sys::Fd mount_point{
       sys::check(::open("proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
-                 "find a directory proc in {}", args.rootfs)};
+                 "open(2) {}/proc", args.rootfs)};
 
   // The child has two PIDs: the one that clone(2) returns, and 1.
   sys::Child child = sys::clone(CLONE_NEWPID, [&] {
     change_root();
     mount_proc();
 
-    sys::narrate("execvp {}", args.command[0]);
+    sys::narrate("execvp(3) {}", args.command[0]);
     ::execvp(args.command[0], args.command);
     sys::exec_failed(args.command[0]);  // execvp returns only if it failed.
   });

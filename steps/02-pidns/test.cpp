@@ -127,12 +127,14 @@ PROMISE_AS_ROOT("/proc may not be a link, nor be missing", Kept{"02"},
   const auto run = host::step_in(tree, Caller::kRoot, "02-pidns") + "true";
   CHECK(shell(run).status == 125);
   CHECK(shell(run).err ==
-        "02-pidns: cannot find a directory proc in " + tree +
+        "02-pidns: open(2) " + tree +
+            "/proc"
             ": No such file or directory (ENOENT); hint: a root "
-            "filesystem has one: make rootfs\n");
+            "filesystem has a directory proc: make rootfs\n");
   fs::create_directory_symlink("bin", tree + "/proc");
   CHECK(shell(run).status == 125);
-  CHECK(shell(run).err == "02-pidns: cannot find a directory proc in " + tree +
+  CHECK(shell(run).err == "02-pidns: open(2) " + tree +
+                              "/proc"
                               ": Not a directory (ENOTDIR)\n");
 }
 

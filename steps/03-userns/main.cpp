@@ -21,7 +21,7 @@
 // working directory. Nothing else changes. Open files stay open, and the
 // processes of the host stay visible.
 void change_root() {
-  sys::check(::chroot("."), "set the root directory to the working directory");
+  sys::check(::chroot("."), "chroot(2) to the working directory");
 }
 
 // ps(1) only reads files under /proc. A procfs shows the PID namespace of the
@@ -29,7 +29,7 @@ void change_root() {
 void mount_proc() {
   sys::check(::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
                      nullptr),
-             "mount proc on /proc");
+             "mount(2) proc on /proc");
 }
 
 // Writes the maps, which say which host id each id of the child is. The parent
@@ -52,9 +52,9 @@ void map_ids(pid_t child) {
 // Becomes id 0 of the namespace. An ordinary user is id 0 already, by the map.
 void become_root() {
   if (::geteuid() == 0) return;
-  sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
-  sys::check(::setresgid(0, 0, 0), "become group 0");
-  sys::check(::setresuid(0, 0, 0), "become user 0");
+  sys::check(::setgroups(0, nullptr), "setgroups(2): drop the caller's groups");
+  sys::check(::setresgid(0, 0, 0), "setresgid(2): become group 0");
+  sys::check(::setresuid(0, 0, 0), "setresuid(2): become user 0");
   sys::die_with_parent();  // sys::clone asked for it; changing ids cleared it.
 }
 
@@ -68,7 +68,8 @@ int main(int argc, char** argv) try {
   const sys::Signals signals;
   // The child inherits the working directory. Soon the child has fewer rights
   // than we have, and cannot walk through a private directory such as /root.
-  sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
+  sys::check(::chdir(args.rootfs.c_str()), "chdir(2) to the rootfs {}",
+             args.rootfs);
 
   // The child has two PIDs: the one that clone(2) returns, and 1.
   sys::Gate gate;
@@ -86,7 +87,7 @@ int main(int argc, char** argv) try {
           sys::errno_name(error.code().value())));
     }
 
-    sys::narrate("execvp {}", args.command[0]);
+    sys::narrate("execvp(3) {}", args.command[0]);
     ::execvp(args.command[0], args.command);
     sys::exec_failed(args.command[0]);  // execvp returns only if it failed.
   });

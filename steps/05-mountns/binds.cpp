@@ -35,7 +35,7 @@ Fd open_inside(const std::string& path, const char* hint) {
   const auto file =
       ::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how);
   if (file == -1)
-    throw Error{errno, "find " + path + " in the rootfs",
+    throw Error{errno, "openat2(2) " + path + ": find it in the rootfs",
                 errno == ENOENT ? hint : ""};
   return Fd{static_cast<int>(file)};
 }
@@ -47,7 +47,8 @@ std::vector<Fd> copy_binds(const std::vector<Bind>& binds) {
   for (const auto& bind : binds) {
     // (Of one that is too long this says nothing.)
     if (::access(bind.source.c_str(), F_OK) == -1 && errno != ENAMETOOLONG)
-      throw Error{errno, sys::format("find {} for --bind", bind.source),
+      throw Error{errno,
+                  sys::format("access(2) {}: find it for --bind", bind.source),
                   hint_for_source(bind.source)};
     copies.push_back(copy_mount(bind.source));
     mount_attr wanted{};
@@ -56,8 +57,8 @@ std::vector<Fd> copy_binds(const std::vector<Bind>& binds) {
     wanted.propagation = MS_PRIVATE;  // What comes later has no such flags.
     check(::syscall(SYS_mount_setattr, copies.back().get(), "",
                     AT_EMPTY_PATH | AT_RECURSIVE, &wanted, sizeof wanted),
-          "make the copy of {} private, nosuid, nodev{}", bind.source,
-          bind.read_only ? ", read-only" : "");
+          "mount_setattr(2) on the copy of {}: private, nosuid, nodev{}",
+          bind.source, bind.read_only ? ", read-only" : "");
   }
   return copies;
 }
@@ -67,7 +68,7 @@ void place_binds(const std::vector<Bind>& binds,
   for (std::size_t i = 0; i < binds.size(); ++i) {
     const auto& bind = binds[i];
     struct stat source {};
-    check(::fstat(copies[i].get(), &source), "look at {}", bind.source);
+    check(::fstat(copies[i].get(), &source), "fstat(2) {}", bind.source);
     const auto slash = bind.target.find_last_not_of('/');
     const auto path = bind.target.substr(0, slash + 1);
     const auto name = path.substr(path.rfind('/') + 1);
@@ -84,8 +85,9 @@ void place_binds(const std::vector<Bind>& binds,
     const auto target = open_inside(
         path, is_link(path) ? link_hint : "the rootfs is not ours to change");
     struct stat place {};
-    check(::fstat(target.get(), &place), "look at {}", bind.target);
-    const auto doing = sys::format("bind {} on {}", bind.source, bind.target);
+    check(::fstat(target.get(), &place), "fstat(2) {}", bind.target);
+    const auto doing =
+        sys::format("move_mount(2) {} to {}", bind.source, bind.target);
     // A resolv.conf that is a link to /dev/null would take that away.
     if (is_link(path) && S_ISCHR(place.st_mode) && !S_ISCHR(source.st_mode))
       throw Error{EINVAL, doing, link_hint};
@@ -94,7 +96,7 @@ void place_binds(const std::vector<Bind>& binds,
                   "a directory goes on a directory, a file on a file"};
     check(::syscall(SYS_move_mount, copies[i].get(), "", target.get(), "",
                     MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
-          "bind {} on {}", bind.source, bind.target);
+          "move_mount(2) {} to {}", bind.source, bind.target);
   }
 }
 

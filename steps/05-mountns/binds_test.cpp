@@ -83,8 +83,8 @@ TEST_CASE("place_binds makes no more than the last part of a target" *
         {directory.path(), directory / "missing/target"}};
     const auto error =
         error_of([&] { sys::place_binds(binds, sys::copy_binds(binds)); });
-    CHECK(error.doing() ==
-          "find " + (directory / "missing/") + " in the rootfs");
+    CHECK(error.attempt().text ==
+          "openat2(2) " + (directory / "missing/") + ": find it in the rootfs");
     CHECK(error.hint() == "make that directory first");
   });
 }
@@ -128,7 +128,7 @@ TEST_CASE("a source that is not there is named" *
   const auto error = error_of([] {
     sys::copy_binds({{"/no/such", "/x", false}});
   });
-  CHECK(error.doing() == "find /no/such for --bind");
+  CHECK(error.attempt().text == "access(2) /no/such: find it for --bind");
   CHECK(error.code() == std::errc::no_such_file_or_directory);
 }
 

@@ -41,7 +41,7 @@
 void mount_proc() {
   sys::check(::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
                      nullptr),
-             "mount proc on /proc");
+             "mount(2) proc on /proc");
 }
 
 // Writes the maps, which say which host id each id of the child is. The parent
@@ -64,15 +64,15 @@ void map_ids(pid_t child) {
 // Becomes id 0 of the namespace. An ordinary user is id 0 already, by the map.
 void become_root() {
   if (::geteuid() == 0) return;
-  sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
-  sys::check(::setresgid(0, 0, 0), "become group 0");
-  sys::check(::setresuid(0, 0, 0), "become user 0");
+  sys::check(::setgroups(0, nullptr), "setgroups(2): drop the caller's groups");
+  sys::check(::setresgid(0, 0, 0), "setresgid(2): become group 0");
+  sys::check(::setresuid(0, 0, 0), "setresuid(2): become user 0");
   sys::die_with_parent();  // sys::clone asked for it; changing ids cleared it.
 }
 
 // A new UTS namespace starts with a copy of the name of the old one.
 void set_host_name(const std::string& name) {
-  sys::check(::sethostname(name.data(), name.size()), "set the host name {}",
+  sys::check(::sethostname(name.data(), name.size()), "sethostname(2) {}",
              name);
 }
 
@@ -92,7 +92,7 @@ void mount_overlay() {
     sys::make_directory(path);
   sys::mount("overlay", "/tmp/root", "overlay", MS_NODEV,
              "lowerdir=.,upperdir=/tmp/upper,workdir=/tmp/work,userxattr");
-  sys::check(::chdir("/tmp/root"), "enter the new root");
+  sys::check(::chdir("/tmp/root"), "chdir(2) to the new root");
 }
 
 // A process in a user namespace cannot make device nodes, so we bind harmless
@@ -108,11 +108,11 @@ void mount_dev() {
   sys::make_directory("dev/shm");
   for (const char* const path : {"dev/shm", "tmp"})
     sys::mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
-  sys::check(::symlink("pts/ptmx", "dev/ptmx"), "link /dev/ptmx");
-  sys::check(::symlink("/proc/self/fd", "dev/fd"), "link /dev/fd");
-  sys::check(::symlink("fd/0", "dev/stdin"), "link /dev/stdin");
-  sys::check(::symlink("fd/1", "dev/stdout"), "link /dev/stdout");
-  sys::check(::symlink("fd/2", "dev/stderr"), "link /dev/stderr");
+  sys::check(::symlink("pts/ptmx", "dev/ptmx"), "symlink(2) /dev/ptmx");
+  sys::check(::symlink("/proc/self/fd", "dev/fd"), "symlink(2) /dev/fd");
+  sys::check(::symlink("fd/0", "dev/stdin"), "symlink(2) /dev/stdin");
+  sys::check(::symlink("fd/1", "dev/stdout"), "symlink(2) /dev/stdout");
+  sys::check(::symlink("fd/2", "dev/stderr"), "symlink(2) /dev/stderr");
 }
 
 // A sysfs shows the network devices of the network namespace in which it was
@@ -127,9 +127,10 @@ void mount_sys() {
 // there is no other tree to go to. The old root lies on top of the new one for
 // a moment: see pivot_root(2), NOTES.
 void pivot_root() {
-  sys::check(::syscall(SYS_pivot_root, ".", "."), "make this the root mount");
-  sys::check(::umount2(".", MNT_DETACH), "unmount the old root");
-  sys::check(::chdir("/"), "enter the root");
+  sys::check(::syscall(SYS_pivot_root, ".", "."),
+             "pivot_root(2): make this the root mount");
+  sys::check(::umount2(".", MNT_DETACH), "umount2(2) the old root");
+  sys::check(::chdir("/"), "chdir(2) to /");
 }
 
 // A veth pair. What goes in at one end comes out at the other.
@@ -257,7 +258,8 @@ void limit_memory(const std::vector<sys::Cgroup>& groups, std::int64_t bytes) {
 // writes it.
 void join_v1_cgroups(const std::vector<sys::Fd>& v1_cgroups) {
   for (const auto& file : v1_cgroups)
-    sys::check(::write(file.get(), "0", 1), "join a v1 cgroup");
+    sys::check(::write(file.get(), "0", 1),
+               "write(2) to cgroup.procs: join a v1 cgroup");
 }
 
 // The kernel counts the processes that it kills because of the limit.
@@ -307,7 +309,8 @@ int main(int argc, char** argv) try {
   const sys::Signals signals;
   sys::Streams streams;  // The caller's might be files of the host.
   // With fewer rights, the child could not walk through a private directory.
-  sys::check(::chdir(args.rootfs.c_str()), "enter the rootfs {}", args.rootfs);
+  sys::check(::chdir(args.rootfs.c_str()), "chdir(2) to the rootfs {}",
+             args.rootfs);
 
   const auto network = sys::choose_network(args.network);
   // Root opens the sources of --bind here, a user in the child: see step 05.
@@ -336,7 +339,7 @@ int main(int argc, char** argv) try {
     become_root();
     build_inside(args, network, cable, copies);
     streams.enter();
-    sys::narrate("execvp {}", args.command[0]);
+    sys::narrate("execvp(3) {}", args.command[0]);
     ::execvp(args.command[0], args.command);
     sys::exec_failed(args.command[0]);  // execvp returns only if it failed.
   });

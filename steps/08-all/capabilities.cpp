@@ -32,10 +32,10 @@ void drop_capabilities() {
     if (((kept_bits() >> capability) & 1) != 0) continue;
     const int dropped = ::prctl(PR_CAPBSET_DROP, capability);
     if (dropped == -1 && errno == EINVAL) break;  // This kernel has no more.
-    sys::check(dropped, "drop capability {}", capability);
+    sys::check(dropped, "prctl(2) PR_CAPBSET_DROP {}", capability);
   }
   sys::check(::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0),
-             "clear the ambient capabilities");
+             "prctl(2) PR_CAP_AMBIENT_CLEAR_ALL");
 
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, 2> sets{};  // Low and high 32 bits.
@@ -44,5 +44,5 @@ void drop_capabilities() {
     sets.at(half) = {.effective = bits, .permitted = bits, .inheritable = 0};
   }
   sys::check(::syscall(SYS_capset, &header, sets.data()),
-             "keep {} capabilities", kKept.size());
+             "capset(2): keep {} capabilities", kKept.size());
 }

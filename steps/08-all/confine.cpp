@@ -9,9 +9,10 @@
 
 void confine() {
   leave_descriptors();
-  sys::check(::personality(PER_LINUX), "leave the caller's personality");
+  sys::check(::personality(PER_LINUX), "personality(2) PER_LINUX");
   drop_capabilities();
-  sys::check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
+  sys::check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+             "prctl(2) PR_SET_NO_NEW_PRIVS 1");
   confine_programs();
   filter_system_calls();
 }

@@ -17,7 +17,7 @@ void leave_descriptors() {
   // empty, and close_range(2) accepts it.
   const auto kept = static_cast<unsigned>(sys::failure_descriptor());
   sys::check(::syscall(SYS_close_range, STDERR_FILENO + 1, kept - 1, 0),
-             "close the descriptors from 3 on");
+             "close_range(2) from 3 on");
   sys::check(::syscall(SYS_close_range, kept + 1, ~0U, 0),
-             "close the descriptors above {}", kept);
+             "close_range(2) above {}", kept);
 }

@@ -28,7 +28,8 @@
 // On the host, because setgroups(2) is denied in an ordinary user's container.
 void leave_groups() {
   if (::geteuid() == 0)
-    sys::check(::setgroups(0, nullptr), "drop the groups of the caller");
+    sys::check(::setgroups(0, nullptr),
+               "setgroups(2): drop the caller's groups");
 }
 
 // Becomes id 0 of the namespace. An ordinary user is id 0 already, by the map.
@@ -37,8 +38,8 @@ void become_root() {
   // By syscall(2), because the functions of the C library also signal each
   // thread of the process. Our parent's threads are not here, and in this PID
   // namespace their numbers can be those of other processes.
-  sys::check(::syscall(SYS_setresgid, 0, 0, 0), "become group 0");
-  sys::check(::syscall(SYS_setresuid, 0, 0, 0), "become user 0");
+  sys::check(::syscall(SYS_setresgid, 0, 0, 0), "setresgid(2): become group 0");
+  sys::check(::syscall(SYS_setresuid, 0, 0, 0), "setresuid(2): become user 0");
   sys::die_with_parent();  // sys::clone asked for it; changing ids cleared it.
 }
 
@@ -53,7 +54,7 @@ std::vector<sys::Fd> open_cgroups(const Process& member) {
     const auto path = directory + "/cgroup.procs";
     files.emplace_back(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (files.back().get() == -1)
-      throw sys::Error{errno, "open " + path,
+      throw sys::Error{errno, "open(2) " + path,
                        "enter it as the user who runs it, or as root"};
   }
   return files;
@@ -86,10 +87,11 @@ void take_over_limits(const std::vector<rlimit>& limits) {
   for (std::size_t i = 0; i < limits.size(); ++i) {
     const auto resource = static_cast<decltype(RLIMIT_CPU)>(i);
     rlimit own{};
-    sys::check(::getrlimit(resource, &own), "get limit {}", i);
+    sys::check(::getrlimit(resource, &own), "getrlimit(2) {}", i);
     const rlimit wanted{std::min(limits[i].rlim_cur, own.rlim_max),
                         std::min(limits[i].rlim_max, own.rlim_max)};
-    sys::check(::setrlimit(resource, &wanted), "take over limit {}", i);
+    sys::check(::setrlimit(resource, &wanted),
+               "setrlimit(2) {}: as the container has it", i);
   }
 }
 
@@ -100,13 +102,13 @@ void join_namespaces(const Process& member, int namespaces,
                      sys::Streams& streams) {
   struct stat before {};
   struct stat after {};
-  sys::check(::stat("/", &before), "look at /");
+  sys::check(::stat("/", &before), "stat(2) /");
   sys::check(::setns(member.descriptor().get(), namespaces & ~CLONE_NEWPID),
-             "join the namespaces of process {}", member.pid());
+             "setns(2) to the namespaces of process {}", member.pid());
   streams.start_processes();
   sys::check(::setns(member.descriptor().get(), CLONE_NEWPID),
-             "join the PID namespace of process {}", member.pid());
-  sys::check(::stat("/", &after), "look at the new /");
+             "setns(2) to the PID namespace of process {}", member.pid());
+  sys::check(::stat("/", &after), "stat(2) the new /");
   if (before.st_dev == after.st_dev && before.st_ino == after.st_ino)
     throw std::runtime_error{sys::format(
         "process {} has the root directory of the host", member.pid())};
@@ -169,7 +171,8 @@ int main(int argc, char** argv) try {
   Terminal terminal{0, 0, open_ptmx(member), false};
   // After we have joined, no process of the container must trace us or open our
   // descriptors until the command runs. execve(2) makes us traceable again.
-  sys::check(::prctl(PR_SET_DUMPABLE, 0), "make us opaque");
+  sys::check(::prctl(PR_SET_DUMPABLE, 0),
+             "prctl(2) PR_SET_DUMPABLE 0: hide us from ptrace(2)");
   leave_keys();
   leave_groups();
   const auto cgroups = open_cgroups(member);
@@ -182,7 +185,7 @@ int main(int argc, char** argv) try {
     gate.wait();  // Until we are in the cgroups.
     become_root();
     ::umask(022);
-    sys::check(::chdir("/"), "enter the root");
+    sys::check(::chdir("/"), "chdir(2) to /");
     take_over_limits(limits);
     confine();
     execute(command, {}, {});
@@ -192,9 +195,11 @@ int main(int argc, char** argv) try {
     const auto n = ::write(file.get(), number.data(), number.size());
     // v2 also asks who owns the cgroup that ours and this one are both below.
     if (n == -1 && errno == EACCES)
-      throw sys::Error{EACCES, "enter a cgroup of the container",
-                       "enter it from the session that runs it, or as root"};
-    sys::check(n, "put PID {} into a cgroup of the container", number);
+      throw sys::Error{
+          EACCES, "write(2) to cgroup.procs: join a cgroup of the container",
+          "enter it from the session that runs it, or as root"};
+    sys::check(n, "write(2) {} to cgroup.procs: join a cgroup of the container",
+               number);
   }
   gate.open();
 

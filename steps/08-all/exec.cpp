@@ -16,12 +16,12 @@ void become_user(sys::Ids ids) {
   if (ids.user == 0 && ids.group == 0) return;
   if (::setresgid(ids.group, ids.group, ids.group) == -1 && errno == EINVAL)
     throw sys::Error{
-        EINVAL, sys::format("become group {}", ids.group),
+        EINVAL, sys::format("setresgid(2): become group {}", ids.group),
         "an ordinary user's container has one user, and that is 0"};
-  sys::check(::setresgid(ids.group, ids.group, ids.group), "become group {}",
-             ids.group);
-  sys::check(::setresuid(ids.user, ids.user, ids.user), "become user {}",
-             ids.user);
+  sys::check(::setresgid(ids.group, ids.group, ids.group),
+             "setresgid(2): become group {}", ids.group);
+  sys::check(::setresuid(ids.user, ids.user, ids.user),
+             "setresuid(2): become user {}", ids.user);
 }
 
 namespace {
@@ -82,7 +82,7 @@ void execute(char** command, const std::vector<std::string>& environment,
     pointers.push_back(variable.data());
   }
   pointers.push_back(nullptr);
-  sys::narrate("execve {}", command[0]);
+  sys::narrate("execve(2) {}", command[0]);
   errno = try_along_path(command, pointers.data(), path);
   sys::exec_failed(command[0], path.c_str());
 }

@@ -14,7 +14,7 @@ bool cover(const char* source, const char* path, const char* type,
            unsigned long flags, const char* options) {
   const int covered = ::mount(source, path, type, flags, options);
   if (covered == -1 && errno == ENOENT) return false;
-  sys::check(covered, "cover /{}", path);
+  sys::check(covered, "mount(2) over /{}", path);
   return true;
 }
 

@@ -23,8 +23,8 @@ namespace {
 
 sys::Fd user_namespace_of(pid_t pid) {
   const auto path = sys::format("/proc/{}/ns/user", pid);
-  return sys::Fd{
-      sys::check(::open(path.c_str(), O_RDONLY | O_CLOEXEC), "open {}", path)};
+  return sys::Fd{sys::check(::open(path.c_str(), O_RDONLY | O_CLOEXEC),
+                            "open(2) {}", path)};
 }
 
 struct Owner {
@@ -40,13 +40,13 @@ Owner owner_of_image() {
   int of_root = 0;
   struct stat file {};
   for (const auto& entry : std::filesystem::directory_iterator{"."}) {
-    sys::check(::lstat(entry.path().c_str(), &file), "look at {}",
+    sys::check(::lstat(entry.path().c_str(), &file), "lstat(2) {}",
                entry.path().string());
     ++all;
     if (file.st_uid == 0) ++of_root;
   }
   if (2 * of_root > all) return {};
-  sys::check(::stat(".", &file), "look at the image");
+  sys::check(::stat(".", &file), "stat(2) the image");
   return {file.st_uid, file.st_gid};
 }
 
@@ -70,7 +70,7 @@ std::string swap_with_root(unsigned owner) {
 // Before Linux 5.19, OverlayFS refuses an image that is an id-mapped mount.
 bool overlay_takes_map() {
   utsname kernel{};
-  sys::check(::uname(&kernel), "ask for the kernel's version");
+  sys::check(::uname(&kernel), "uname(2)");
   unsigned major = 0;
   unsigned minor = 0;
   (void)std::sscanf(kernel.release, "%u.%u", &major, &minor);
@@ -115,11 +115,14 @@ bool map_image(const sys::Fd& image, pid_t child) {
                  sys::errno_name(errno));
     return false;
   }
-  sys::narrate("map the image's owner {} to the container's root", owner.user);
+  sys::narrate(
+      "mount_setattr(2) MOUNT_ATTR_IDMAP: the image's owner {} is the "
+      "container's root",
+      owner.user);
   return true;
 }
 
 void enter_image(const sys::Fd& image) {
   sys::place_mount(image, "/tmp");
-  sys::check(::chdir("/tmp"), "enter the mapped image");
+  sys::check(::chdir("/tmp"), "chdir(2) to the mapped image");
 }

@@ -94,16 +94,17 @@ void wipe(char** words) {
 void leave_init_behind(char** words) {
   // This process runs a program of the host's. Undumpable, it cannot be traced,
   // nor /proc/1/exe, fd, mem or environ be opened, whatever the capabilities.
-  sys::check(::prctl(PR_SET_DUMPABLE, 0), "make PID 1 opaque");
+  sys::check(::prctl(PR_SET_DUMPABLE, 0),
+             "prctl(2) PR_SET_DUMPABLE 0: hide PID 1 from ptrace(2)");
 
   sigset_t all;
   sigset_t before;
   ::sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, &before);
   const sys::Fd signals{
-      sys::check(::signalfd(-1, &all, SFD_CLOEXEC), "make a signalfd")};
+      sys::check(::signalfd(-1, &all, SFD_CLOEXEC), "signalfd(2)")};
   const pid_t command = ::fork();
-  if (command == -1) throw sys::Error{errno, "fork the command from PID 1"};
+  if (command == -1) throw sys::Error{errno, "fork(2) the command from PID 1"};
   if (command == 0) {
     ::sigprocmask(SIG_SETMASK, &before, nullptr);
     return;

@@ -79,7 +79,7 @@ class Process {
       std::array<char, 64> target{};
       const auto size = sys::check(
           ::readlink(path(name).c_str(), target.data(), target.size()),
-          "read {}", path(name));
+          "readlink(2) {}", path(name));
       const std::string text{target.data(), static_cast<std::size_t>(size)};
       return text.substr(kind.size() + 2, text.size() - kind.size() - 3);
     });
@@ -89,7 +89,7 @@ class Process {
   [[nodiscard]] std::string root() const {
     return checked("root", [&] {
       struct stat status {};
-      sys::check(::stat(path("root/").c_str(), &status), "look at {}",
+      sys::check(::stat(path("root/").c_str(), &status), "stat(2) {}",
                  path("root"));
       return sys::format("inode {} on {}:{}", status.st_ino,
                          major(status.st_dev), minor(status.st_dev));
@@ -126,9 +126,9 @@ class Process {
     } catch (const sys::Error& error) {
       const int errnum = error.code().value();
       if (errnum == ENOENT || errnum == ESRCH || errnum == ENOTDIR)
-        throw sys::Error{ESRCH, "find process " + pid_};
+        throw sys::Error{ESRCH, "open(2) /proc/" + pid_ + ": find the process"};
       throw sys::Error{
-          errnum, "read " + name + " of process " + pid_,
+          errnum, "read(2) /proc/" + pid_ + "/" + name,
           ::geteuid() == 0 ? "" : "it is not yours alone: use sudo"};
     }
   }
@@ -433,7 +433,8 @@ int main(int argc, char** argv) try {
   for (const auto& pid : pids)
     names.push_back(name_of(processes.emplace_back(pid), pid));
   const auto text = table(pids, names, compare(processes));
-  sys::check(::write(STDOUT_FILENO, text.data(), text.size()), "print it");
+  sys::check(::write(STDOUT_FILENO, text.data(), text.size()),
+             "write(2) the table");
   for (std::size_t i = 1; i < processes.size(); ++i)
     tell_of_children(processes[0], processes[i], pids[i - 1]);
 } catch (const std::exception& error) {

@@ -12,5 +12,5 @@ void leave_keys() {
   const auto keyring =
       ::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
   if (keyring == -1 && errno == ENOSYS) return;  // A kernel without keys.
-  sys::check(keyring, "join a new session keyring");
+  sys::check(keyring, "keyctl(2) KEYCTL_JOIN_SESSION_KEYRING: a new keyring");
 }

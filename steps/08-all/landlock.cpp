@@ -25,7 +25,8 @@ void confine_programs() {
                                  LANDLOCK_CREATE_RULESET_VERSION);
   const bool is_missing =
       version == -1 && (errno == ENOSYS || errno == EOPNOTSUPP);
-  if (!is_missing) sys::check(version, "ask for Landlock");
+  if (!is_missing)
+    sys::check(version, "landlock_create_ruleset(2): ask for the version");
   if (version < 2) {
     sys::note(
         "no wall around the host's programs: this kernel has no Landlock, or "
@@ -36,15 +37,14 @@ void confine_programs() {
   rules.handled_access_fs = kRights;
   const sys::Fd ruleset{static_cast<int>(sys::check(
       ::syscall(SYS_landlock_create_ruleset, &rules, sizeof rules, 0),
-      "make a Landlock rule set"))};
-  const sys::Fd root{
-      sys::check(::open("/", O_PATH | O_CLOEXEC), "open the root")};
+      "landlock_create_ruleset(2)"))};
+  const sys::Fd root{sys::check(::open("/", O_PATH | O_CLOEXEC), "open(2) /")};
   landlock_path_beneath_attr beneath{};
   beneath.allowed_access = kRights;
   beneath.parent_fd = root.get();
   sys::check(::syscall(SYS_landlock_add_rule, ruleset.get(),
                        LANDLOCK_RULE_PATH_BENEATH, &beneath, 0),
-             "allow what is below the root to be run");
+             "landlock_add_rule(2): allow programs below /");
   sys::check(::syscall(SYS_landlock_restrict_self, ruleset.get(), 0),
-             "allow no other program");
+             "landlock_restrict_self(2): allow no other program");
 }

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "common/diagnosis/causes.hpp"
 #include "common/file.hpp"
 #include "common/mount.hpp"
 #include "steps/08-all/layers.hpp"
@@ -19,13 +20,13 @@ std::vector<sys::Cgroup> find_cgroup_parents(
   try {
     return sys::find_cgroup_parents(controllers, "hugetlb");
   } catch (const sys::Error& error) {
-    const bool has_no_place = error.doing().starts_with("find a cgroup") ||
-                              error.code().value() == ENOENT;
+    const bool has_no_place =
+        !error.attempt().controllers.empty() || error.code().value() == ENOENT;
     if (!has_no_place || !wanted.empty()) throw;
     // For one on processes, limit_own_processes does without.
     if (std::find(optional.begin(), optional.end(), "memory") != optional.end())
-      sys::note("no memory limit: cannot " + error.doing() +
-                (error.hint().empty() ? "" : "; hint: " + error.hint()));
+      sys::note("no memory limit: no cgroup for it; hint: " +
+                sys::hint_of(error));
     return {};
   }
 }
@@ -51,10 +52,11 @@ void limit_own_processes(const std::vector<sys::Cgroup>& groups,
   if (sys::find_cgroup(groups, "pids") != nullptr) return;
   auto most = static_cast<rlim_t>(pids.value_or(sys::kDefaultPids));
   rlimit limit{};
-  sys::check(::getrlimit(RLIMIT_NPROC, &limit), "get the limit on processes");
+  sys::check(::getrlimit(RLIMIT_NPROC, &limit), "getrlimit(2) RLIMIT_NPROC");
   if (!pids) most = std::min(most, limit.rlim_max);
   limit = {most, most};
-  sys::check(::setrlimit(RLIMIT_NPROC, &limit), "allow {} processes", most);
+  sys::check(::setrlimit(RLIMIT_NPROC, &limit), "setrlimit(2) RLIMIT_NPROC {}",
+             most);
 }
 
 namespace {
@@ -69,7 +71,7 @@ rlimit limit_on(Resource resource) {
 }
 
 void set_limit(Resource resource, const char* name, const rlimit& limit) {
-  sys::check(::setrlimit(resource, &limit), "set {} to {}", name,
+  sys::check(::setrlimit(resource, &limit), "setrlimit(2) {} {}", name,
              limit.rlim_cur);
 }
 

@@ -32,7 +32,8 @@ namespace {
 constexpr unsigned kForkedOnly = 0x40;
 
 [[noreturn]] void fail_to_find(pid_t pid, int errnum) {
-  throw sys::Error{errnum, sys::format("find process {}", pid),
+  throw sys::Error{errnum,
+                   sys::format("pidfd_open(2) {}: find the process", pid),
                    errnum == ESRCH || errnum == ENOENT
                        ? "pgrep 08-all prints those of 08-all"
                        : ""};
@@ -66,7 +67,7 @@ std::string Process::read(const std::string& file) const {
   } catch (const sys::Error& error) {
     if (has_ended()) return {};
     throw sys::Error{error.code().value(),
-                     sys::format("read /proc/{}/{}", pid_, file)};
+                     sys::format("read(2) /proc/{}/{}", pid_, file)};
   }
 }
 
@@ -76,12 +77,12 @@ std::string Process::name_space(const std::string& kind) const {
       ::readlink(path("ns/" + kind).c_str(), target.data(), target.size() - 1);
   if (size == -1 && errno == EACCES)
     throw sys::Error{
-        EACCES, sys::format("look into process {}", pid_),
+        EACCES, sys::format("readlink(2) /proc/{}/ns", pid_),
         status("Uid") == std::vector<long>(4, ::geteuid())
             ? "it allows nobody to; try another process of that container"
             : "enter a container as the user who started it, or as root"};
   if (size == -1 && errno != ENOENT && errno != ESRCH)
-    throw sys::Error{errno, sys::format("look into process {}", pid_)};
+    throw sys::Error{errno, sys::format("readlink(2) /proc/{}/ns", pid_)};
   return target.data();
 }
 
@@ -227,7 +228,8 @@ Process wait_for_member(pid_t pid) {
     // While it lives, the PID is its own.
     if (given.has_ended())
       throw sys::Error{
-          ESRCH, sys::format("wait for the container of process {}", pid)};
+          ESRCH,
+          sys::format("poll(2) process {}: wait for its container", pid)};
     if (member) return std::move(*member);
     if (!is_narrated)
       sys::narrate("the container of process {} is not finished: wait", pid);

@@ -349,5 +349,6 @@ void filter_system_calls() {
   const sock_fprog program{static_cast<unsigned short>(filter.size()),
                            filter.data()};
   sys::check(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program),
-             "filter system calls with {} instructions", filter.size());
+             "prctl(2) PR_SET_SECCOMP: a filter of {} instructions",
+             filter.size());
 }

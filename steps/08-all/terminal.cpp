@@ -25,7 +25,7 @@ namespace {
 void give_away(int file, uid_t user, gid_t group) {
   if (::geteuid() == 0 && ::fchown(file, 100000 + user, 100000 + group) == -1 &&
       errno != EINVAL)
-    throw sys::Error{errno, "give the terminal to the container"};
+    throw sys::Error{errno, "fchown(2): give the terminal to the container"};
 }
 
 // Whether the terminal is ours but others have the keys.
@@ -56,22 +56,23 @@ Terminal::~Terminal() {
 
 void Terminal::make(uid_t user, gid_t group, sys::Fd ptmx) {
   termios modes{};
-  sys::check(::tcgetattr(shown_, &modes), "get the terminal's modes");
+  sys::check(::tcgetattr(shown_, &modes), "tcgetattr(3)");
   if (ptmx.get() == -1)
     ptmx.reset(sys::check(
         ::open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK),
-        "make a terminal"));
+        "open(2) /dev/ptmx: make a terminal"));
   ours_ = std::make_shared<sys::Fd>(std::move(ptmx));
-  sys::check(::unlockpt(ours_->get()), "unlock the terminal");
+  sys::check(::unlockpt(ours_->get()), "unlockpt(3)");
   its_ = std::make_shared<sys::Fd>(sys::check(
       ::ioctl(ours_->get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC),
-      "open its other end"));
+      "ioctl(2) TIOCGPTPEER: open its other end"));
   // One of the two makes "\r\n" of the ends of lines: the caller's, unless we
   // make that raw and nobody else prints there.
   is_all_raw_ = is_terminal(STDIN_FILENO) && is_terminal(STDOUT_FILENO) &&
                 are_one(STDIN_FILENO, STDOUT_FILENO) && !is_in_background();
   if (!is_all_raw_) modes.c_oflag &= ~static_cast<tcflag_t>(OPOST);
-  sys::check(::tcsetattr(its_->get(), TCSANOW, &modes), "copy the modes");
+  sys::check(::tcsetattr(its_->get(), TCSANOW, &modes),
+             "tcsetattr(3): copy the modes");
   give_away(its_->get(), user, group);
   copy_size();
   pass(shown_, false, ours_);
@@ -89,8 +90,10 @@ void Terminal::make(uid_t user, gid_t group, sys::Fd ptmx) {
 }
 
 void Terminal::enter() const {
-  sys::check(::setsid(), "leave the session of the caller");
-  if (its_) sys::check(::ioctl(its_->get(), TIOCSCTTY, 0), "take the terminal");
+  sys::check(::setsid(), "setsid(2): leave the session of the caller");
+  if (its_)
+    sys::check(::ioctl(its_->get(), TIOCSCTTY, 0),
+               "ioctl(2) TIOCSCTTY: make this the terminal of the session");
   Streams::enter();
 }
 

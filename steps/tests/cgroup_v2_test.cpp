@@ -167,7 +167,7 @@ TEST_ON_V2("what was told to hand down is told no more if the start fails") {
     const auto result = service.run(
         box(Caller::kRoot, name, "--memory 64M") + "true", "/shell");
     CHECK(result.status == 125);
-    CHECK(result.err.find("make the directory ") != std::string::npos);
+    CHECK(result.err.find("mkdir(2) ") != std::string::npos);
     CHECK(service.read("cgroup.subtree_control").empty());
   }
 }

@@ -116,7 +116,7 @@ PROMISE_AS_BOTH(
       const auto result = shell(run + command);
       CHECK(result.status == (command == "/bin/sh/x" ? 126 : 127));
       CHECK(testing::last(host::lines(result.err))
-                .starts_with(program.name + ": cannot run "));
+                .starts_with(program.name + ": execve(2) "));
     }
     CHECK(shell(run + "/etc/passwd").status == 126);
     CHECK(shell(run + "/etc").status == 126);
@@ -136,7 +136,7 @@ PROMISE_AS_BOTH("125 and one clear line if ROOTFS is none",
     CHECK(missing.out.empty());
     CHECK(missing.err.starts_with(
         program.name +
-        ": cannot find the rootfs /no/such: No such file or directory "
+        ": stat(2) /no/such: find the rootfs: No such file or directory "
         "(ENOENT); hint: "));
     CHECK(host::lines(missing.err).size() == 1);
     const auto file = shell(step_in(host::scratch("roots") + "/file", caller,
@@ -184,7 +184,7 @@ PROMISE_AS_BOTH(
     const auto result =
         shell(step(caller, program.name, program.options + " -v") + "true");
     CHECK(result.out.empty());
-    CHECK_MESSAGE(result.err.find("clone a child") != std::string::npos,
+    CHECK_MESSAGE(result.err.find("clone3(2)") != std::string::npos,
                   "no line tells of the clone");
     if (program.name != "01-chroot")
       CHECK_MESSAGE(result.err.find("[pid 1] ") != std::string::npos,

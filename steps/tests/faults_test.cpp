@@ -132,7 +132,7 @@ TEST_CASE("whichever system call fails: one line, 125, and nothing is left" *
         }
         CHECK((result.err.empty() || result.err.starts_with("08-all: ")));
         // What could not be undone is said.
-        const std::string doing = "cannot remove the cgroup ";
+        const std::string doing = "rmdir(2) ";
         const auto at = result.err.find(doing);
         if (at != std::string::npos && call == "rmdir") {
           const auto path = result.err.substr(at + doing.size());
@@ -157,7 +157,7 @@ TEST_CASE("of a child that fails, and a parent then, the child's line is told" *
     CHECK(result.status == 125);
     CHECK(result.out.empty());
     CHECK(result.err ==
-          program + ": cannot " + what + ": Input/output error (EIO)\n");
+          program + ": " + what + ": Input/output error (EIO)\n");
   };
   for (const std::string name :
        {"02-pidns", "03-userns", "04-uts", "05-mountns", "06-netns-veth",
@@ -166,20 +166,20 @@ TEST_CASE("of a child that fails, and a parent then, the child's line is told" *
     const host::Unharmed unharmed;
     is_told(shell(strace + "prctl:error=EIO:when=1 " +
                   step(Caller::kRoot, name) + "echo ran"),
-            name, "ask to die with the parent");
+            name, "prctl(2) PR_SET_PDEATHSIG SIGKILL: die with the parent");
   }
   {
     const host::Unharmed unharmed;
     is_told(shell(strace + "setsid:error=EIO " + step(Caller::kRoot, "08-all") +
                   "echo ran"),
-            "08-all", "leave the session of the caller");
+            "08-all", "setsid(2): leave the session of the caller");
     host::Running box{step(Caller::kRoot, "08-all") +
                       "sh -c 'echo up; read wait'"};
     CHECK(box.hear() == "up");
     is_told(
         shell(strace + "setsid:error=EIO " + host::as(Caller::kRoot, "enter") +
               " " + std::to_string(box.pid()) + " echo ran"),
-        "enter", "leave the session of the caller");
+        "enter", "setsid(2): leave the session of the caller");
     box.finish();
   }
 }

@@ -605,7 +605,7 @@ class PlainPath {
  public:
   explicit PlainPath(const fs::path& top) {
     if (::mkdtemp(directory_.data()) == nullptr)
-      throw sys::Error{errno, "make the directory " + directory_};
+      throw sys::Error{errno, "mkdir(2) " + directory_};
     link_ = directory_ + "/project";
     if (is_mount_) {
       sys::check(

@@ -234,7 +234,7 @@ TEST_AS_BOTH("input that cannot be read is at its end") {
     const auto result = shell(run + "sh -c 'cat; exit 4' </proc/self/mem");
     CHECK(result.status == 4);
     CHECK(result.out.empty());
-    CHECK(result.err.find("read standard input") != result.err.npos);
+    CHECK(result.err.find("read(2) standard input") != result.err.npos);
   });
 }
 
@@ -302,7 +302,7 @@ TEST_AS_BOTH("its output that cannot be written is an error, and told") {
       const auto result = shell("cd " + directory + "; ulimit -f 8; exec " +
                                 run + command + " >file");
       CHECK(result.status == 125);
-      CHECK(result.err.find("cannot write to standard output: File too large "
+      CHECK(result.err.find("write(2) to standard output: File too large "
                             "(EFBIG)") != result.err.npos);
       CHECK(std::filesystem::file_size(directory + "/file") == 4096);
     }

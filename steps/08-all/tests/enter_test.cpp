@@ -204,7 +204,7 @@ TEST_AS_BOTH("a command below /proc that cannot run is no fault of /proc") {
   const auto visit = enter(caller, std::to_string(box.pid())) + " ";
   for (const std::string command : {"/proc/self/exe", "/proc/no/such"}) {
     const auto result = shell(visit + command);
-    CHECK(result.err.starts_with("enter: cannot run " + command + ": "));
+    CHECK(result.err.starts_with("enter: execve(2) " + command + ": "));
     CHECK(result.err.find("PID namespace") == std::string::npos);
   }
   box.finish();
@@ -313,8 +313,8 @@ TEST_AS_BOTH("enter says what it waits for, and a signal ends it meanwhile") {
   // It ends while somebody waits for it.
   host::Running visitor{visit(all->pid())};
   CHECK(visitor.hear() == told);
-  const auto ended = "enter: cannot wait for the container of process " +
-                     std::to_string(all->pid()) + ": No such process (ESRCH)";
+  const auto ended = "enter: poll(2) process " + std::to_string(all->pid()) +
+                     ": wait for its container: No such process (ESRCH)";
   all.reset();
   CHECK(visitor.hear() == ended);
   CHECK(visitor.finish() == 125);

@@ -184,7 +184,7 @@ TEST_AS_USER("a process of somebody else is told, with a hint") {
   const auto result = shell(inspect(Caller::kUser, "1"));
   CHECK(result.status == 125);
   CHECK(result.err ==
-        "inspect: cannot read root of process 1: Permission denied (EACCES); "
+        "inspect: read(2) /proc/1/root: Permission denied (EACCES); "
         "hint: it is not yours alone: use sudo\n");
 }
 
