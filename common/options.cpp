@@ -283,7 +283,9 @@ Bind parse_bind(std::string_view text) {
         sys::format("--bind wants SRC:DST or SRC:DST:ro, DST absolute, "
                     "not '{}'",
                     text));
-  bind.source = std::filesystem::absolute(rest.substr(0, colon));
+  std::error_code error;
+  bind.source = std::filesystem::absolute(rest.substr(0, colon), error);
+  if (error) throw Error{error.value(), "getcwd(3)"};
   bind.target = rest.substr(colon + 1);
   if (bind.target.find_first_not_of("/.") == std::string::npos)
     invalid("--bind cannot cover / itself: that is what ROOTFS is for");

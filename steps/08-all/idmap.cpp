@@ -39,12 +39,16 @@ Owner owner_of_image() {
   int all = 0;
   int of_root = 0;
   struct stat file {};
-  for (const auto& entry : std::filesystem::directory_iterator{"."}) {
-    sys::check(::lstat(entry.path().c_str(), &file), "lstat(2) {}",
-               entry.path().string());
+  std::error_code error;
+  const std::filesystem::directory_iterator end;
+  for (std::filesystem::directory_iterator entry{".", error};
+       !error && entry != end; entry.increment(error)) {
+    sys::check(::lstat(entry->path().c_str(), &file), "lstat(2) {}",
+               entry->path().string());
     ++all;
     if (file.st_uid == 0) ++of_root;
   }
+  if (error) throw sys::Error{error.value(), "readdir(3) the image"};
   if (2 * of_root > all) return {};
   sys::check(::stat(".", &file), "stat(2) the image");
   return {file.st_uid, file.st_gid};
@@ -99,7 +103,7 @@ bool map_image(const sys::Fd& image, pid_t child) {
   if (image.get() == -1) return false;
   if (!overlay_takes_map()) {
     sys::narrate(
-        "OverlayFS takes no map of ids before Linux 5.19: image as it is");
+        "uname(2): before Linux 5.19, OverlayFS accepts no map of ids");
     return false;
   }
   const auto owner = owner_of_image();
@@ -111,8 +115,10 @@ bool map_image(const sys::Fd& image, pid_t child) {
   attributes.userns_fd = static_cast<__u64>(map.get());
   if (::syscall(SYS_mount_setattr, image.get(), "", AT_EMPTY_PATH, &attributes,
                 sizeof attributes) == -1) {
-    sys::narrate("this file system takes no map of ids ({}): image as it is",
-                 sys::errno_name(errno));
+    sys::narrate(
+        "mount_setattr(2) MOUNT_ATTR_IDMAP: this file system accepts no map "
+        "({})",
+        sys::errno_name(errno));
     return false;
   }
   sys::narrate(

@@ -232,7 +232,8 @@ Process wait_for_member(pid_t pid) {
           sys::format("poll(2) process {}: wait for its container", pid)};
     if (member) return std::move(*member);
     if (!is_narrated)
-      sys::narrate("the container of process {} is not finished: wait", pid);
+      sys::narrate("poll(2) process {}: wait until its container is finished",
+                   pid);
     is_narrated = true;
     const auto now = steady_clock::now();
     const bool is_hopeful = may_start_one(given);

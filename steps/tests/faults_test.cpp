@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <regex>
 #include <set>
 #include <sstream>
 
@@ -88,7 +89,28 @@ int tamper(
   return tried;
 }
 
+// Whether a line has the name of a call behind `prefix`: "08-all: mount(2) ".
+bool names_a_call(const std::string& line, const std::string& prefix) {
+  return std::regex_search(line, std::regex{"^" + prefix + "\\w+\\(\\d\\)"});
+}
+
 }  // namespace
+
+TEST_CASE("each line of -v begins with the call that was made" *
+          doctest::skip(::geteuid() != 0)) {
+  for (const std::string name :
+       {"01-chroot", "02-pidns", "03-userns", "04-uts", "05-mountns",
+        "06-netns-veth", "07-cgroup-memory", "08-all"}) {
+    const auto result = shell(step(Caller::kRoot, name, "-v") + "true");
+    CHECK(result.status == 0);
+    for (const auto& line : host::lines(result.err)) {
+      CAPTURE(name);
+      CAPTURE(line);
+      CHECK((names_a_call(line, R"(\[pid \d+\] )") ||
+             line.starts_with(name + ": no ")));
+    }
+  }
+}
 
 // It looks at a host on which others have just run.
 TEST_CASE("a cable that goes while the fixture looks is nobody's harm" *
@@ -126,6 +148,7 @@ TEST_CASE("whichever system call fails: one line, 125, and nothing is left" *
           ++stopped;
           CHECK(result.status == 125);
           CHECK(host::lines(result.err).size() == 1);
+          CHECK(names_a_call(result.err, "08-all: "));
           CHECK(!where.empty());  // strace's log is where we look for it.
         } else if (result.err.empty()) {
           CHECK((harmless.contains(call) || wakes_a_thread(where)));
@@ -156,8 +179,7 @@ TEST_CASE("of a child that fails, and a parent then, the child's line is told" *
     CAPTURE(result.err);
     CHECK(result.status == 125);
     CHECK(result.out.empty());
-    CHECK(result.err ==
-          program + ": " + what + ": Input/output error (EIO)\n");
+    CHECK(result.err == program + ": " + what + ": Input/output error (EIO)\n");
   };
   for (const std::string name :
        {"02-pidns", "03-userns", "04-uts", "05-mountns", "06-netns-veth",
