@@ -156,9 +156,9 @@ int why_not_below(const std::string& directory, Cgroup& parent) {
 [[noreturn]] void no_place(int errnum,
                            const std::vector<std::string>& controllers,
                            const std::string& directory = {}) {
-  Attempt attempt{
-      sys::format("no cgroup for a limit on {}", fmt::join(controllers, ", ")),
-      errnum};
+  Attempt attempt{sys::format("cgroups(7): find one for a limit on {}",
+                              fmt::join(controllers, ", ")),
+                  errnum};
   attempt.directory = directory;
   attempt.controllers = controllers;
   throw Error{std::move(attempt)};

@@ -197,7 +197,7 @@ void check_rootfs(const std::string& rootfs) {
         errno, "stat(2) " + rootfs + ": find the rootfs",
         errno == ENOENT ? hint_for_rootfs(rootfs, default_rootfs()) : ""};
   if (!S_ISDIR(ours.st_mode))
-    throw Error{ENOTDIR, "chdir(2) to the rootfs " + rootfs,
+    throw Error{ENOTDIR, "chdir(2) to " + rootfs + ": the rootfs",
                 hint_for_rootfs(rootfs, default_rootfs())};
   // Undoing a mount that failed, step 02 would take the host's /proc away.
   check(::stat("/", &root), "stat(2) /");

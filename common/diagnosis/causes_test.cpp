@@ -46,7 +46,11 @@ std::string mend(const Attempt& attempt, const Host& host) {
 }
 
 Attempt no_cgroup(int errnum, const std::string& directory = {}) {
-  return {"no cgroup for a limit on memory", errnum, 0, directory, {"memory"}};
+  return {"cgroups(7): find one for a limit on memory",
+          errnum,
+          0,
+          directory,
+          {"memory"}};
 }
 
 Attempt with(Attempt attempt, int errnum) {

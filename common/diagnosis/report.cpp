@@ -19,11 +19,10 @@ std::string line_about(const std::exception& error) {
                        shorten(error.what()));
   const int errnum = failure->code().value();
   const auto& attempt = failure->attempt();
-  const bool is_named = !attempt.call().empty() || !attempt.controllers.empty();
-  const auto line =
-      sys::format("{}: {}{}: {} ({})", ::program_invocation_short_name,
-                  is_named ? "" : "cannot ", shorten(attempt.text),
-                  std::strerror(errnum), errno_name(errnum));
+  const auto line = sys::format(
+      "{}: {}{}: {} ({})", ::program_invocation_short_name,
+      attempt.call().empty() ? "cannot " : "", shorten(attempt.text),
+      std::strerror(errnum), errno_name(errnum));
   const auto hint = hint_of(*failure);
   return hint.empty() ? line : sys::format("{}; hint: {}", line, hint);
 }

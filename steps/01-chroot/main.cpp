@@ -33,8 +33,7 @@ int main(int argc, char** argv) try {
   // The child inherits the working directory. In later steps the child has
   // fewer rights than we have, and cannot walk through a private directory like
   // /root.
-  sys::check(::chdir(args.rootfs.c_str()), "chdir(2) to the rootfs {}",
-             args.rootfs);
+  sys::check(::chdir(args.rootfs.c_str()), "chdir(2) to {}", args.rootfs);
 
   sys::Child child = sys::clone(0, [&] {
     change_root();

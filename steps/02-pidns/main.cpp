@@ -43,8 +43,7 @@ int main(int argc, char** argv) try {
   // The child inherits the working directory. In later steps the child has
   // fewer rights than we have, and cannot walk through a private directory like
   // /root.
-  sys::check(::chdir(args.rootfs.c_str()), "chdir(2) to the rootfs {}",
-             args.rootfs);
+  sys::check(::chdir(args.rootfs.c_str()), "chdir(2) to {}", args.rootfs);
   // If /proc were a symbolic link, the mount would go somewhere else.
   const sys::Fd mount_point{
       sys::check(::open("proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),

@@ -76,8 +76,7 @@ int main(int argc, char** argv) try {
   const sys::Signals signals;
   // The child inherits the working directory. Soon the child has fewer rights
   // than we have, and cannot walk through a private directory such as /root.
-  sys::check(::chdir(args.rootfs.c_str()), "chdir(2) to the rootfs {}",
-             args.rootfs);
+  sys::check(::chdir(args.rootfs.c_str()), "chdir(2) to {}", args.rootfs);
 
   // The child has two PIDs: the one that clone(2) returns, and 1.
   sys::Gate gate;

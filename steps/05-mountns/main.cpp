@@ -127,8 +127,7 @@ int main(int argc, char** argv) try {
   sys::Streams streams;  // The caller's might be files of the host.
   // The child inherits the working directory. Soon the child has fewer rights
   // than we have, and cannot walk through a private directory such as /root.
-  sys::check(::chdir(args.rootfs.c_str()), "chdir(2) to the rootfs {}",
-             args.rootfs);
+  sys::check(::chdir(args.rootfs.c_str()), "chdir(2) to {}", args.rootfs);
 
   // The sources of --bind are opened with the caller's rights. Root opens them
   // here, before the child loses its rights. An ordinary user opens them in the

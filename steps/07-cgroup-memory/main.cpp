@@ -309,8 +309,7 @@ int main(int argc, char** argv) try {
   const sys::Signals signals;
   sys::Streams streams;  // The caller's might be files of the host.
   // With fewer rights, the child could not walk through a private directory.
-  sys::check(::chdir(args.rootfs.c_str()), "chdir(2) to the rootfs {}",
-             args.rootfs);
+  sys::check(::chdir(args.rootfs.c_str()), "chdir(2) to {}", args.rootfs);
 
   const auto network = sys::choose_network(args.network);
   // Root opens the sources of --bind here, a user in the child: see step 05.
