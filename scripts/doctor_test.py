@@ -211,7 +211,7 @@ echo unshare from util-linux 2.38 || { echo no >&2; exit 1; }
     def test_a_step_that_is_ended_is_not_ready_whatever_it_has_noted_before(self):
         # A machine that is slow, or short of memory, ends a step at any moment: also after it has
         # said what its container has not.
-        note = 'no memory limit: cannot find a cgroup for a limit on memory; hint: the cgroups ' \
+        note = 'no memory limit: no cgroup for it; hint: the cgroups ' \
             'here are root\'s: run it as root, or in make lab'
         # sudo(8) would try it as root, with another PATH.
         self.pretend('sudo', 'exit 1\n')
@@ -245,7 +245,7 @@ exec "$@"
     @testing.asks_no_kernel
     def test_a_filter_that_knows_no_clone3(self):
         self.forbid('clone3', errno.ENOSYS)
-        self.fails('03-userns', 'clone3 is ' + BY_FILTER)
+        self.fails('03-userns', 'clone3(2) is ' + BY_FILTER)
         # It has not come so far; but it would.
         self.assertIn('not here', line_of(self.told().out, '07-'))
 
@@ -260,7 +260,7 @@ exec "$@"
     def test_a_filter_that_forbids_unshare(self):
         self.forbid('unshare', errno.EPERM)
         self.assertTrue(self.works('05-mountns'))
-        self.fails('08-all', 'to make a cgroup namespace is ' + BY_FILTER)
+        self.fails('08-all', 'unshare(2) is ' + BY_FILTER)
 
     @testing.needs_root
     @testing.asks_no_kernel
@@ -484,7 +484,7 @@ class AsRoot(Both, Doctor):
         self.forbid('personality', errno.EPERM)
         entered = self.shell(self.enter(box.pid))
         self.assertEqual(entered.status, 125)
-        self.assertIn(f"; hint: to leave the caller's personality is {BY_FILTER}: ", entered.err)
+        self.assertIn(f"; hint: personality(2) is {BY_FILTER}: ", entered.err)
         testing.finish(box)
 
     @testing.asks_no_kernel
