@@ -148,7 +148,7 @@ void enter_at(Caller caller, const std::string& call, int n,
   std::string rest;
   for (std::string said = visitor.hear(); !said.empty();
        said = visitor.hear()) {
-    if (said.find("is not finished") != std::string::npos)
+    if (said.find("wait until its container") != std::string::npos)
       CHECK(host::eventually(
           [&](pid_t pid) {
             all.go_on();
