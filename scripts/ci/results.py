@@ -62,6 +62,17 @@ def cgroup(mounts):
                       if kind in types) or 'none'
 
 
+def merged(runs):
+    """Those of one place and one user in one row, by kernel."""
+    rows = {}
+    for row in runs:
+        known = rows.get(row.name())
+        rows[row.name()] = row if not known else dataclasses.replace(
+            row, passed=known.passed + row.passed, failed=known.failed + row.failed,
+            skipped=known.skipped + row.skipped)
+    return sorted(rows.values(), key=lambda row: (row.kernel, row.who))
+
+
 def place(lines):
     """Where the table is in a text: its first line, and the one behind its last."""
     if HEAD[0] not in lines:

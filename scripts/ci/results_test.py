@@ -35,6 +35,12 @@ class Runs(unittest.TestCase):
         with self.assertRaises(ValueError):
             results.rows('Before.')
 
+    def test_two_runs_of_one_kernel_and_user_are_one_row(self):
+        texts = results.Row('lab', '6.1', 'v2', 'root', 90, 1, 5)
+        tests = results.Row('lab', '6.1', 'v2', 'root', 500, 0, 20)
+        self.assertEqual(results.merged([texts, self.ROWS[1], tests]),
+                         [results.Row('lab', '6.1', 'v2', 'root', 590, 1, 25), self.ROWS[1]])
+
 
 class RanNowhere(unittest.TestCase):
     TEXT = '\n'.join(['```console', 'host# one', 'host# two', '```',
