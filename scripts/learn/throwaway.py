@@ -96,7 +96,7 @@ def wait_for(process, timeout, files):
     try:
         while (not GIVE_UP.is_set() and time.monotonic() < give_up and
                sum(os.fstat(file.fileno()).st_size for file in files) < MOST_OUTPUT):
-            if select.select([ended], [], [], 0.1)[0]:
+            if select.select([ended], [], [], 0.02)[0]:  # What prints fills a disk meanwhile.
                 return process.wait()
     finally:
         os.close(ended)
