@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -92,6 +93,27 @@ std::string common_errno_name(int errnum) {
 void vnarrate(fmt::string_view text, fmt::format_args args) {
   print_line(sys::format("[pid {}] {}", ::getpid(),
                          shorten(fmt::vformat(text, args), kLongest)));
+}
+
+bool speaks_json() noexcept {
+  const char* const wanted = std::getenv("BOX_MESSAGES");
+  return wanted != nullptr && std::string_view{wanted} == "json";
+}
+
+std::string json_string(std::string_view text) {
+  std::string quoted{'"'};
+  for (const char c : printable(text)) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+void lack(const std::string& what, const std::string& why) {
+  if (speaks_json())
+    print_line("{\"lacks\": " + json_string(what) + "}");
+  else
+    note("no " + what + ": " + why);
 }
 
 void note(const std::string& text) {

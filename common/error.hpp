@@ -116,6 +116,16 @@ void print_line(const std::string& text) noexcept;
 /// Prints "PROGRAM: text" on stderr: what the user must know even without -v.
 void note(const std::string& text);
 
+/// The same for what a container does without: "PROGRAM: no memory limit: why".
+void lack(const std::string& what, const std::string& why);
+
+/// Whether messages are JSON, one object a line, for scripts/doctor: the
+/// environment says BOX_MESSAGES=json.
+bool speaks_json() noexcept;
+
+/// A string of JSON, with its quotes.
+std::string json_string(std::string_view text);
+
 /// Passes on the result of a system call and narrates it, or throws Error if
 /// it is -1. The text begins with the call, because the hint is found by it.
 ///

@@ -75,6 +75,20 @@ TEST_CASE("a hint stands at the end of the line") {
             "little\n");
 }
 
+TEST_CASE("for a script an error is an object of JSON, one a line") {
+  ::setenv("BOX_MESSAGES", "json", 1);
+  const sys::Defer unset{[] { ::unsetenv("BOX_MESSAGES"); }};
+  CHECK(reported(sys::Error{EBUSY, "mount(2) a \"b\\c\n on /x", "wait"}) ==
+        "{\"message\": \"mount(2) a \\\"b\\\\c? on /x: Device or resource busy "
+        "(EBUSY)\", \"call\": \"mount(2)\", \"subject\": \"a \\\"b\\\\c? on "
+        "/x\", \"errno\": \"EBUSY\", \"hint\": \"wait\"}\n");
+  CHECK(reported(std::runtime_error{"no way"}) == R"({"message": "no way"})"
+                                                  "\n");
+  const auto refused = reported(sys::Error{ENOENT, "open(2) /srv/tree/proc"});
+  CHECK(refused.find(R"("mend": "make rootfs", "stops": "everybody"})") !=
+        refused.npos);
+}
+
 TEST_CASE("only an ordinary user without permission is told to be root") {
   const auto sudo = std::string{
       "; hint: this needs root: run it as root, "

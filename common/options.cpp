@@ -243,7 +243,7 @@ Arguments parse_arguments(int argc, char** argv, const Usage& usage) {
 Network choose_network(std::optional<Network> said) {
   if (said) return *said;
   if (::geteuid() == 0) return Network::kVeth;
-  note("no cable, only lo: only root can plug a cable into the host (sudo)");
+  lack("cable", "only root can plug a cable into the host (sudo)");
   return Network::kNone;
 }
 

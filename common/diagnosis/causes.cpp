@@ -119,7 +119,8 @@ Cause at_a_limit(const Attempt& attempt, const Host& host) {
 const Cause kAppArmor{
     "AppArmor leaves no rights in a user namespace to programs without a "
     "profile",
-    "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"};
+    "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+    Stops::kUsers};
 
 // A procfs that shows another PID namespace, or none at all. A new one covers
 // both. In 02, one that is mounted on the host's /proc stays when the container
@@ -254,8 +255,8 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
     return {"the cgroup file system is not root's to change", kElsewhere};
   if (host.systemd && v1.empty())
     return {"no cgroup is delegated to this user",
-            "systemd-run --user --scope -p Delegate=yes ..."};
-  return {"the cgroups here are root's", kAsRoot};
+            "systemd-run --user --scope -p Delegate=yes ...", Stops::kUsers};
+  return {"the cgroups here are root's", kAsRoot, Stops::kUsers};
 }
 
 Cause masked(const Host& host) {
@@ -283,7 +284,8 @@ std::optional<Cause> no_user_namespace(const Attempt& attempt,
   if (host.is_chrooted) return kChroot;
   if (!host.is_root && host.forbids_users)
     return Cause{"kernel.unprivileged_userns_clone is 0",
-                 "sudo sysctl -w kernel.unprivileged_userns_clone=1"};
+                 "sudo sysctl -w kernel.unprivileged_userns_clone=1",
+                 Stops::kUsers};
   auto cause = policy("user namespaces are", host);
   // Nothing else is left for which the kernel refuses one.
   if (!cause && attempt.errnum == EPERM) return kChroot;
@@ -299,7 +301,7 @@ std::optional<Cause> forbidden(const Attempt& attempt, const Host& host) {
                                   contains(attempt.subject(), "id_map");
   if (!has_user_namespace && !host.is_root) {
     if (attempt.errnum != EPERM) return {};
-    return Cause{"this needs root", kAsRoot};
+    return Cause{"this needs root", kAsRoot, Stops::kUsersAnywhere};
   }
   if (!host.shows_us) return no_proc(host);
   if (makes_user_namespace) return no_user_namespace(attempt, host);
@@ -399,11 +401,15 @@ void keep_host() {
   kept_host = look_at_host();
 }
 
-std::string hint_for(const Attempt& attempt) {
+std::optional<Cause> cause_of(const Attempt& attempt) {
   auto host = kept_host ? *kept_host : look_at_host();
   host.hides_processes =
       attempt.errnum == EBUSY && hides_processes(attempt.directory);
-  const auto cause = explain(attempt, host);
+  return explain(attempt, host);
+}
+
+std::string hint_for(const Attempt& attempt) {
+  const auto cause = cause_of(attempt);
   return cause ? sys::format("{}: {}", cause->why, cause->mend) : "";
 }
 

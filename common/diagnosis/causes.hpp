@@ -14,12 +14,17 @@
 
 namespace sys {
 
+/// Whom a cause stops: every user of this host, users who are not root, or
+/// users who are not root on any host, because that is how the step is.
+enum class Stops { kEverybody, kUsers, kUsersAnywhere };
+
 /// Why a call failed, and the one command that mends it: with sudo, where that
 /// is needed and there. The hint of an error is "why: mend", so `why` has no
 /// colon.
 struct Cause {
   std::string why;
   std::string mend;
+  Stops stops = Stops::kEverybody;
   bool operator==(const Cause&) const = default;
 };
 
@@ -29,6 +34,9 @@ std::optional<Cause> explain(const Attempt& attempt, const Host& host);
 /// Has later hints tell of the host as this process sees it now: before it
 /// enters a container, where /proc and the maps are others.
 void keep_host();
+
+/// The same on this very host.
+std::optional<Cause> cause_of(const Attempt& attempt);
 
 /// The hint for an error on this very host, or "".
 std::string hint_for(const Attempt& attempt);

@@ -12,19 +12,50 @@ namespace sys {
 
 namespace {
 
+// "mount(2) proc on /proc: Operation not permitted (EPERM)".
+std::string words_of(const std::exception& error) {
+  const auto* failure = dynamic_cast<const Error*>(&error);
+  if (failure == nullptr) return shorten(error.what());
+  const auto& attempt = failure->attempt();
+  return sys::format("{}{}: {} ({})", attempt.call().empty() ? "cannot " : "",
+                     shorten(attempt.text), std::strerror(attempt.errnum),
+                     errno_name(attempt.errnum));
+}
+
 std::string line_about(const std::exception& error) {
   const auto* failure = dynamic_cast<const Error*>(&error);
-  if (failure == nullptr)
-    return sys::format("{}: {}", ::program_invocation_short_name,
-                       shorten(error.what()));
-  const int errnum = failure->code().value();
-  const auto& attempt = failure->attempt();
-  const auto line = sys::format(
-      "{}: {}{}: {} ({})", ::program_invocation_short_name,
-      attempt.call().empty() ? "cannot " : "", shorten(attempt.text),
-      std::strerror(errnum), errno_name(errnum));
-  const auto hint = hint_of(*failure);
+  const auto line =
+      sys::format("{}: {}", ::program_invocation_short_name, words_of(error));
+  const auto hint = failure == nullptr ? "" : hint_of(*failure);
   return hint.empty() ? line : sys::format("{}; hint: {}", line, hint);
+}
+
+const char* name_of(Stops stops) {
+  return stops == Stops::kEverybody ? "everybody"
+         : stops == Stops::kUsers   ? "users"
+                                    : "users anywhere";
+}
+
+// For scripts/doctor: strings only, and no quote in a name.
+std::string json_about(const std::exception& error) {
+  std::string object = "{\"message\": " + json_string(words_of(error));
+  const auto add = [&](const std::string& name, std::string_view value) {
+    object += ", \"" + name + "\": " + json_string(value);
+  };
+  if (const auto* failure = dynamic_cast<const Error*>(&error)) {
+    const auto& attempt = failure->attempt();
+    add("call", attempt.call());
+    add("subject", shorten(attempt.subject()));
+    add("errno", errno_name(attempt.errnum));
+    add("hint", failure->hint());
+    if (const auto cause = cause_of(attempt);
+        cause && failure->hint().empty()) {
+      add("why", cause->why);
+      add("mend", cause->mend);
+      add("stops", name_of(cause->stops));
+    }
+  }
+  return object + "}";
 }
 
 }  // namespace
@@ -41,7 +72,7 @@ int report(const std::exception& error) noexcept {
 
 int tell(const std::exception& error) noexcept {
   try {
-    print_line(line_about(error));
+    print_line(speaks_json() ? json_about(error) : line_about(error));
   } catch (const std::exception&) {  // Out of memory: then without the words.
     print_line("an error");
   }

@@ -250,7 +250,7 @@ PROMISE_AS_USER(
   const auto result = shell(step(Caller::kUser, kStep) + "ls /sys/class/net");
   CHECK(result.out == "lo\n");
   CHECK(result.err ==
-        "06-netns-veth: no cable, only lo: only root can plug a cable into "
+        "06-netns-veth: no cable: only root can plug a cable into "
         "the host (sudo)\n");
 }
 

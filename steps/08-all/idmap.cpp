@@ -116,8 +116,7 @@ bool map_image(const sys::Fd& image, pid_t child) {
   if (::syscall(SYS_mount_setattr, image.get(), "", AT_EMPTY_PATH, &attributes,
                 sizeof attributes) == -1) {
     sys::narrate(
-        "mount_setattr(2) MOUNT_ATTR_IDMAP: this file system accepts no map "
-        "({})",
+        "mount_setattr(2): this file system accepts no map of ids ({})",
         sys::errno_name(errno));
     return false;
   }

@@ -28,9 +28,8 @@ void confine_programs() {
   if (!is_missing)
     sys::check(version, "landlock_create_ruleset(2): ask for the version");
   if (version < 2) {
-    sys::note(
-        "no wall around the host's programs: this kernel has no Landlock, or "
-        "an early one");
+    sys::lack("wall around the host's programs",
+              "this kernel has no Landlock, or an early one");
     return;
   }
   landlock_ruleset_attr rules{};

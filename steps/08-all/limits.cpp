@@ -25,8 +25,8 @@ std::vector<sys::Cgroup> find_cgroup_parents(
     if (!has_no_place || !wanted.empty()) throw;
     // For one on processes, limit_own_processes does without.
     if (std::find(optional.begin(), optional.end(), "memory") != optional.end())
-      sys::note("no memory limit: no cgroup for it; hint: " +
-                sys::hint_of(error));
+      sys::lack("memory limit",
+                "no cgroup for it; hint: " + sys::hint_of(error));
     return {};
   }
 }
