@@ -131,7 +131,7 @@ std::vector<std::string> missing_in(
 // Whether a v2 cgroup can hand the controllers of `parent` down: 0, or why it
 // cannot. One with processes must not even be asked: the kernel refuses to hand
 // memory down there, but accepts pids or cpu, and from then on the cgroup is
-// "domain threaded" and takes no container.
+// "domain threaded" and accepts no container.
 int why_not_below(const std::string& directory, Cgroup& parent) {
   const auto control = directory + "/cgroup.subtree_control";
   const auto missing = missing_in(control, parent.controllers);

@@ -347,7 +347,7 @@ TEST_CASE("why there is no v2 cgroup is told by what could be mended") {
   SUBCASE("a threaded one takes none") {
     host.is_inner("v2/mine", "", "threaded");
     errnum = EOPNOTSUPP;
-    part = "v2/mine is threaded, so it takes no container";
+    part = "v2/mine is threaded, so it accepts no container";
   }
   SUBCASE("others are not ours") {
     std::filesystem::remove(host / "v2/mine/cgroup.procs");

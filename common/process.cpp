@@ -230,7 +230,7 @@ unsigned flags_of(const std::string& stat) {
 // another name, as the init of step 08.
 bool is_setting_up(const std::string& stat) {
   std::array<char, 16> own_name{};
-  ::prctl(PR_GET_NAME, own_name.data());
+  (void)::prctl(PR_GET_NAME, own_name.data());
   const auto name = sys::format("({})", own_name.data());
   return (flags_of(stat) & kForkedOnly) != 0 &&
          stat.find(name) != std::string::npos;

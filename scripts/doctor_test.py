@@ -334,7 +334,7 @@ exec "$@"
         place = shlex.quote(self.build + '/rootfs/proc')
         self.must('mount -t proc proc ' + place)
         mend = self.fails('05-mountns',
-                          'an overlay takes no rootfs with a mount in it, as a killed 02 leaves')
+                          'an overlay accepts no rootfs with a mount in it, as a killed 02 leaves')
         if mend != 'make reset':
             self.must(self.as_root(mend))
         elif self.is_root:

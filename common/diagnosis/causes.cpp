@@ -212,7 +212,7 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
             "sudo umount " + host.cgroup_cover};
   if (attempt.errnum == EBUSY) return full_cgroup(attempt.directory, host);
   if (attempt.errnum == EOPNOTSUPP)
-    return {sys::format("the cgroup {} is threaded, so it takes no container",
+    return {sys::format("the cgroup {} is threaded, so it accepts no container",
                         attempt.directory),
             kElsewhere};
   if (attempt.errnum == ENOENT) {
@@ -319,7 +319,8 @@ Cause no_overlay(int errnum, const Host& host) {
             "cp -a . /var/tmp/box && cd /var/tmp/box"};
   // A user namespace must not show what a mount of the host hides.
   return {
-      "an overlay takes no rootfs with a mount in it, as a killed 02 leaves",
+      "an overlay accepts no rootfs with a mount in it, which a killed 02 "
+      "leaves",
       host.mount_below == host.programs + "/rootfs/proc"
           ? "make reset"
           : "sudo umount " + host.mount_below};
@@ -336,24 +337,9 @@ bool makes_namespaces(const Attempt& attempt) {
   return makes_process(attempt) || attempt.call() == "unshare(2)";
 }
 
-std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
+// What the kernel, /dev or the rootfs lacks for one call.
+std::optional<Cause> missing(const Attempt& attempt, const Host& host) {
   const int errnum = attempt.errnum;
-  // The command has its path in the container, whose /proc is another one.
-  if (attempt.call() == "execve(2)") return {};
-  const bool wants_cgroup = !attempt.controllers.empty();
-  if (!host.shows_us && (names_path_in(attempt, "/proc") || wants_cgroup))
-    return no_proc(host);
-  if (wants_cgroup) return no_cgroup(attempt, host);
-  if (is_one_of(errnum, {ENOSYS, EINVAL, E2BIG}) && is_too_old(host.release))
-    return Cause{
-        sys::format("Linux {} is too old, it takes 5.14", host.release),
-        kElsewhere};
-  if (errnum == ENOSYS && host.has_filter)
-    return filtered(host, forbidden_one(attempt));
-  if (names_path_in(attempt, "/proc/sys") && !host.mask.empty())
-    return masked(host);
-  if (makes_namespaces(attempt) && is_one_of(errnum, {ENOSPC, EUSERS}))
-    return at_a_limit(attempt, host);
   if (names_path_in(attempt, "/dev/ptmx") && errnum == ENODEV)
     return Cause{"/dev/pts is no devpts",
                  "sudo mount -t devpts -o ptmxmode=666 devpts /dev/pts"};
@@ -366,11 +352,32 @@ std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
     return Cause{"a root filesystem has a directory proc", "make rootfs"};
   if (attempt.call() == "pivot_root(2)" && errnum == EINVAL)
     return Cause{
-        "pivot_root(2) takes the top of a mount, where no mount above it is "
+        "pivot_root(2) needs the top of a mount, and no mount above it may be "
         "shared",
         "see Pitfalls in steps/05-mountns/README.md"};
-  std::optional<Cause> cause;
-  if (is_forbidden(attempt)) cause = forbidden(attempt, host);
+  return {};
+}
+
+std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
+  const int errnum = attempt.errnum;
+  // The command has its path in the container, whose /proc is another one.
+  if (attempt.call() == "execve(2)") return {};
+  const bool wants_cgroup = !attempt.controllers.empty();
+  if (!host.shows_us && (names_path_in(attempt, "/proc") || wants_cgroup))
+    return no_proc(host);
+  if (wants_cgroup) return no_cgroup(attempt, host);
+  if (is_one_of(errnum, {ENOSYS, EINVAL, E2BIG}) && is_too_old(host.release))
+    return Cause{
+        sys::format("Linux {} is too old, 5.14 is needed", host.release),
+        kElsewhere};
+  if (errnum == ENOSYS && host.has_filter)
+    return filtered(host, forbidden_one(attempt));
+  if (names_path_in(attempt, "/proc/sys") && !host.mask.empty())
+    return masked(host);
+  if (makes_namespaces(attempt) && is_one_of(errnum, {ENOSPC, EUSERS}))
+    return at_a_limit(attempt, host);
+  auto cause = missing(attempt, host);
+  if (!cause && is_forbidden(attempt)) cause = forbidden(attempt, host);
   if (!cause && makes_veth(attempt))
     return Cause{"a container can do without a cable", "--net none"};
   return cause;

@@ -328,7 +328,7 @@ TEST_CASE("an old kernel is named only where its age is the reason") {
   auto host = user_on_good_host();
   host.release = "4.18.0-553.el8";
   CHECK(why(with(kUserNamespace, ENOSYS), host) ==
-        "Linux 4.18.0-553.el8 is too old, it takes 5.14");
+        "Linux 4.18.0-553.el8 is too old, 5.14 is needed");
   CHECK(why(kChroot, host) == "this needs root");
 }
 
@@ -387,7 +387,8 @@ TEST_CASE("a mount in the rootfs stops an overlay, and reset knows 02's") {
   auto host = user_on_good_host();
   host.mount_below = host.programs + "/rootfs/proc";
   CHECK(why(overlay, host) ==
-        "an overlay takes no rootfs with a mount in it, as a killed 02 leaves");
+        "an overlay accepts no rootfs with a mount in it, which a killed 02 "
+        "leaves");
   CHECK(mend(overlay, host) == "make reset");
   host.mount_below = "/srv/rootfs/proc";
   CHECK(mend(overlay, host) == "sudo umount /srv/rootfs/proc");
@@ -474,7 +475,7 @@ TEST_CASE("a cgroup with processes: what moves them to a leaf") {
                        "nothing down"));
   CHECK(mend(full, host) == "run it outside, or in make lab");
   full.errnum = EOPNOTSUPP;
-  CHECK(why(full, host).ends_with("is threaded, so it takes no container"));
+  CHECK(why(full, host).ends_with("is threaded, so it accepts no container"));
 }
 
 TEST_CASE("a process outside our PID namespace is a 0 in its cgroup") {
