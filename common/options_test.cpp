@@ -112,7 +112,8 @@ TEST_CASE("without ROOTFS it is the one beside the program") {
     CHECK(parse({}).rootfs == beside);
   } else {
     const auto error = testing::error_of([] { parse({}); });
-    CHECK(error.attempt().text == "find the rootfs " + beside.string());
+    CHECK(error.attempt().text ==
+          "stat(2) " + beside.string() + ": find the rootfs");
     CHECK(error.hint() == "make rootfs makes one");
   }
 }

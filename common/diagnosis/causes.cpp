@@ -319,8 +319,7 @@ Cause no_overlay(int errnum, const Host& host) {
             "cp -a . /var/tmp/box && cd /var/tmp/box"};
   // A user namespace must not show what a mount of the host hides.
   return {
-      "an overlay accepts no rootfs with a mount in it, which a killed 02 "
-      "leaves",
+      "an overlay accepts no rootfs with a mount in it, as a killed 02 leaves",
       host.mount_below == host.programs + "/rootfs/proc"
           ? "make reset"
           : "sudo umount " + host.mount_below};

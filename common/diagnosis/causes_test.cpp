@@ -386,9 +386,9 @@ TEST_CASE("a mount in the rootfs stops an overlay, and reset knows 02's") {
   const Attempt overlay{"mount(2) overlay on /tmp/root", EINVAL, CLONE_NEWUSER};
   auto host = user_on_good_host();
   host.mount_below = host.programs + "/rootfs/proc";
-  CHECK(why(overlay, host) ==
-        "an overlay accepts no rootfs with a mount in it, which a killed 02 "
-        "leaves");
+  CHECK(
+      why(overlay, host) ==
+      "an overlay accepts no rootfs with a mount in it, as a killed 02 leaves");
   CHECK(mend(overlay, host) == "make reset");
   host.mount_below = "/srv/rootfs/proc";
   CHECK(mend(overlay, host) == "sudo umount /srv/rootfs/proc");
