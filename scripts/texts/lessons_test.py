@@ -123,7 +123,7 @@ class Lessons(unittest.TestCase):
             shown = [line for command in transcript.parse(text).commands for line in command.expected]
             said = [sources.read(source) for source in glob.glob('common/**/*.?pp', recursive=True) +
                     glob.glob(os.path.dirname(path) + '/*.cpp')]
-            known = '\n'.join(shown + said)
+            known = '\n'.join(shown + said).replace('lack("', '("no ')
             for quotes in re.findall(r'`([^`]*)`|"([^"]*)"', BLOCK.sub('', text)):
                 quote = ' '.join(''.join(quotes).split())
                 if fault.search(quote):
