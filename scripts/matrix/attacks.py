@@ -146,10 +146,11 @@ def image(host):
     return host.run(host.name, look)
 
 
-@row('05', 'changes a file that is its input or output',
+@row('05', 'changes a file that is its stdin or stdout',
      'A process needs no path for an open file. In 01 to 04, a process can empty a file that was '
-     'opened only for reading or appending. The owner of the file can also make the file '
-     'set-user-ID. From 05 on, the container gets pipes, and the parent copies the bytes.')
+     'opened for appending. The owner of the file can also make the file set-user-ID. In a /proc, '
+     'a process can open a file again for writing that was opened only for reading. From 05 on, '
+     'the container gets pipes, and the parent copies the bytes.')
 def stream(host):
     kept, files = 'kept\n', [f'{host.place}/{host.name}.{name}' for name in ('in', 'log')]
     for file in files:
@@ -190,10 +191,10 @@ def localhost(host):
     return host.tells(listen(('127.0.0.1', 0), host.secret)[1])
 
 
-@row('06', 'connects to an abstract socket of the host',
-     'An abstract socket has no path, so neither chroot(2) nor pivot_root(2) hides it. The name '
-     'of the socket belongs to a network namespace, and 06 is the first step that makes a new '
-     'one.')
+@row('06', 'connects to a host socket that has no path',
+     'A socket without a path, an abstract socket (unix(7)), is hidden neither by chroot(2) nor by '
+     'pivot_root(2). Its name belongs to a network namespace, and 06 is the first step that makes '
+     'a new one.')
 def abstract(host):
     listen('\0' + host.name, host.secret)
     return host.tells(host.name)
@@ -214,9 +215,9 @@ def memory(host):
     return host.run(mebibytes, look)
 
 
-@row('08', 'reads a System V segment of the host',
-     '01 to 07 are in the host\'s IPC namespace, so they can read a segment that all users can '
-     'read. 08 makes a new IPC namespace, which is empty.')
+@row('08', 'reads shared memory of the host',
+     '01 to 07 are in the host\'s IPC namespace, so they can read System V shared memory '
+     '(sysvipc(7)) that all users can read. 08 makes a new IPC namespace, which is empty.')
 def shm(host):
     return host.tells(make_segment(host.secret))
 
@@ -237,9 +238,9 @@ def lacks_keys(_who, _step):
     return KEYS
 
 
-@row('08', 'reads a key of the caller\'s session',
-     'No namespace separates keyrings, so 01 to 07 inherit the caller\'s session keyring. 08 joins '
-     'a new keyring, and its filter refuses all system calls for keys.', lacks_keys)
+@row('08', 'reads a secret in the caller\'s keyring',
+     'A new namespace does not change the session keyring (keyrings(7)), so 01 to 07 inherit the '
+     'caller\'s. 08 joins a new keyring, and its filter refuses system calls for keys.', lacks_keys)
 def key(host):
     add_key(host.name, host.secret)
     return host.tells(host.name)
@@ -306,10 +307,10 @@ def userns(host):
 
 
 @row('08', 'signals the caller\'s process group',
-     'kill(2) with the PID 0 signals the process group of the sender, in all PID namespaces. If '
-     'root starts the container, the signal reaches the caller only in 01 and 02, because from 03 '
-     'on the container has another user id. If an ordinary user starts the container, the signal '
-     'reaches the caller up to 07. 08 starts a new session, which has a new process group.')
+     'kill(2) with the PID 0 signals the whole process group of the sender, also its members in '
+     'other PID namespaces. If root starts the container, the signal reaches the caller only in 01 '
+     'and 02, because from 03 on the container has another user id. If an ordinary user starts the '
+     'container, it reaches the caller up to 07. 08 starts a session with a new process group.')
 def group(host):
     pid, _ = host.victim()
 

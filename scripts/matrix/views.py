@@ -124,9 +124,9 @@ def turns(rows, step):
     if not turned:
         return 'In [the matrix](../matrix.md), no row has another result than in the step before.'
     many = len(turned) > 1
-    text = ('In [the matrix](../matrix.md), ' + ('these rows' if many else 'this row') +
-            (' end without harm to the host in step 01. ' if step == '01' else
-             f' {"have" if many else "has"} another result than in the step before. '))
+    text = 'In [the matrix](../matrix.md), ' + (
+        'these attacks do not hit the host in step 01. ' if step == '01' else
+        f'{"these rows have" if many else "this row has"} another result than in the step before. ')
     if any(OWN in how for _, how in turned):
         text += f'*{OWN.capitalize()}* means that the attack reaches only the container. '
     lines = [text + f'`make matrix STEP={step} PROBE={turned[0][0]["attack"]}` runs ' +
@@ -151,10 +151,11 @@ def stopped_by(row, step, who):
 
 def still_open(rows, step):
     """A table of a step's README.md: the attacks that hit the host there, and which step stops
-    them, for whom."""
+    them, for whom. An ordinary user, who begins with 03, has the results of 03 before."""
     lines = []
     for row in rows:
-        by = {who: stopped_by(row, step, who) for who in WHO if row[who].get(step) == HITS}
+        by = {who: stopped_by(row, step, who) for who in WHO
+              if row[who].get(step, row[who]['03']) == HITS}
         if not by:
             continue
         who, stops = next(iter(by.items()))
