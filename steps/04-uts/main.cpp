@@ -38,7 +38,7 @@ void mount_proc() {
 // writes them, because a child that root started is not permitted to. The
 // kernel accepts each map only once. Root gives 65536 ids that no account uses.
 // An ordinary user can give only one id, and must first give up setgroups(2),
-// because membership in a group can also deny access: see user_namespaces(7).
+// because a file can be closed to a group, and open to those who leave it.
 void map_ids(pid_t child) {
   const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {
@@ -57,7 +57,7 @@ void become_root() {
   sys::check(::setgroups(0, nullptr), "setgroups(2): drop the caller's groups");
   sys::check(::setresgid(0, 0, 0), "setresgid(2): become group 0");
   sys::check(::setresuid(0, 0, 0), "setresuid(2): become user 0");
-  sys::die_with_parent();  // sys::clone asked for it; changing ids cleared it.
+  sys::die_with_parent();  // Again, because a change of ids cancels this.
 }
 
 // A new UTS namespace starts with a copy of the name of the old one.

@@ -6,8 +6,8 @@
 //   new     CLONE_NEWNS; overlay, proc, a small /dev; pivot_root(2)
 //   try     touch /new; cat /proc/self/mountinfo
 //   open    it shares the network, the abstract sockets and the memory of the
-//           host; if root starts it, its root does not own the files of its
-//           image (08 corrects this)
+//           host; if root starts the container, root in it does not own the
+//           files of the image (08 corrects this)
 
 #include <grp.h>          // setgroups
 #include <sched.h>        // CLONE_NEW*
@@ -38,7 +38,7 @@ void mount_proc() {
 // writes them, because a child that root started is not permitted to. The
 // kernel accepts each map only once. Root gives 65536 ids that no account uses.
 // An ordinary user can give only one id, and must first give up setgroups(2),
-// because membership in a group can also deny access: see user_namespaces(7).
+// because a file can be closed to a group, and open to those who leave it.
 void map_ids(pid_t child) {
   const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {
@@ -57,7 +57,7 @@ void become_root() {
   sys::check(::setgroups(0, nullptr), "setgroups(2): drop the caller's groups");
   sys::check(::setresgid(0, 0, 0), "setresgid(2): become group 0");
   sys::check(::setresuid(0, 0, 0), "setresuid(2): become user 0");
-  sys::die_with_parent();  // sys::clone asked for it; changing ids cleared it.
+  sys::die_with_parent();  // Again, because a change of ids cancels this.
 }
 
 // A new UTS namespace starts with a copy of the name of the old one.
@@ -71,11 +71,11 @@ void set_host_name(const std::string& name) {
 // layer wins, so we make the directories for our next mounts there. A hostile
 // image could have links to the host in these places.
 void mount_overlay() {
-  // Later mounts of the host must not reach us. Ours never reach the host,
-  // because in a new user namespace, shared mounts are slaves of the host's.
+  // Later mounts of the host must not reach us. Our mounts never reach the
+  // host, because our mount table belongs to a new user namespace.
   sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   sys::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
-  ::umask(022);  // The caller's would decide the modes of what we make.
+  ::umask(022);  // The caller's umask would change the modes of our files.
   for (const char* const path :
        {"/tmp/work", "/tmp/root", "/tmp/upper", "/tmp/upper/dev",
         "/tmp/upper/proc", "/tmp/upper/sys", "/tmp/upper/tmp"})

@@ -1,15 +1,15 @@
 // Step 07: control groups. The container gets a memory limit.
 //
 //   usage   sudo build/07-cgroup-memory [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
-//   who     root; without the cable, a user with a delegated cgroup; without
-//           cable and limit, anyone
+//   who     root; a user with a delegated cgroup, but without the cable;
+//           anyone, but then without cable and limit
 //   new     a cgroup directory, memory.max, CLONE_INTO_CGROUP
 //   try     tail /dev/zero      reads a line without end until it is killed
-//   open    it can read System V memory of the host and keys of its caller; it
-//           can start any number of processes; it can use the open descriptors
-//           and the terminal of its caller; if an ordinary user started it, it
-//           can signal the caller's process group; it can make a user
-//           namespace, and reach more kernel code in it
+//   open    it can read shared memory of the host and secrets in its caller's
+//           keyring; it can start any number of processes; it can use the open
+//           descriptors and the terminal of its caller; if an ordinary user
+//           started it, it can signal the caller's process group; in a new user
+//           namespace, it can reach more kernel code
 
 #include <grp.h>          // setgroups
 #include <linux/sched.h>  // CLONE_NEW*, CLONE_INTO_CGROUP
@@ -48,7 +48,7 @@ void mount_proc() {
 // writes them, because a child that root started is not permitted to. The
 // kernel accepts each map only once. Root gives 65536 ids that no account uses.
 // An ordinary user can give only one id, and must first give up setgroups(2),
-// because membership in a group can also deny access: see user_namespaces(7).
+// because a file can be closed to a group, and open to those who leave it.
 void map_ids(pid_t child) {
   const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {
@@ -67,7 +67,7 @@ void become_root() {
   sys::check(::setgroups(0, nullptr), "setgroups(2): drop the caller's groups");
   sys::check(::setresgid(0, 0, 0), "setresgid(2): become group 0");
   sys::check(::setresuid(0, 0, 0), "setresuid(2): become user 0");
-  sys::die_with_parent();  // sys::clone asked for it; changing ids cleared it.
+  sys::die_with_parent();  // Again, because a change of ids cancels this.
 }
 
 // A new UTS namespace starts with a copy of the name of the old one.
@@ -81,11 +81,11 @@ void set_host_name(const std::string& name) {
 // layer wins, so we make the directories for our next mounts there. A hostile
 // image could have links to the host in these places.
 void mount_overlay() {
-  // Later mounts of the host must not reach us. Ours never reach the host,
-  // because in a new user namespace, shared mounts are slaves of the host's.
+  // Later mounts of the host must not reach us. Our mounts never reach the
+  // host, because our mount table belongs to a new user namespace.
   sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   sys::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
-  ::umask(022);  // The caller's would decide the modes of what we make.
+  ::umask(022);  // The caller's umask would change the modes of our files.
   for (const char* const path :
        {"/tmp/work", "/tmp/root", "/tmp/upper", "/tmp/upper/dev",
         "/tmp/upper/proc", "/tmp/upper/sys", "/tmp/upper/tmp"})
@@ -195,7 +195,8 @@ void set_up_network(const Cable& cable, sys::Network network) {
   sys::Netlink own;
   own.set_up("lo");
   const std::string settings = "/proc/sys/net/ipv4/";
-  // All groups of the container can use ping(8) without CAP_NET_RAW.
+  // These groups can use ping(8) without CAP_NET_RAW. Without a cable, the id
+  // map might have only group 0, and the kernel refuses groups that it lacks.
   sys::write_file(settings + "ping_group_range",
                   cable.inside == 0 ? "0 0" : "0 65535");
   if (cable.inside == 0) return;
@@ -216,8 +217,8 @@ void hand_down(const std::vector<sys::Cgroup>& parents) {
 // A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it. mkdir(2)
 // also claims the name, because it succeeds for one process only. If a program
 // in another PID namespace has our PID and was first, we add 1 << 22. All PIDs
-// are smaller than that, so the sum is the PID of no program. If one name is
-// taken, the directories made so far go, and the next number is tried.
+// are smaller than that, so the sum is the PID of no program. If a name is
+// taken, we remove the directories made so far, and try the next number.
 void make_cgroups(const std::vector<sys::Cgroup>& parents,
                   std::vector<sys::Cgroup>& groups) {
   constexpr int kMostPids = 1 << 22;
@@ -262,7 +263,7 @@ void join_v1_cgroups(const std::vector<sys::Fd>& v1_cgroups) {
                "write(2) to cgroup.procs: join a v1 cgroup");
 }
 
-// The kernel counts the processes that it kills because of the limit.
+// The kernel counts the processes of a cgroup that its OOM killer has killed.
 void tell_of_kills(const std::vector<sys::Cgroup>& groups) {
   const auto* const group = sys::find_cgroup(groups, "memory");
   if (group == nullptr) return;

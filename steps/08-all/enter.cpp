@@ -40,7 +40,7 @@ void become_root() {
   // namespace their numbers can be those of other processes.
   sys::check(::syscall(SYS_setresgid, 0, 0, 0), "setresgid(2): become group 0");
   sys::check(::syscall(SYS_setresuid, 0, 0, 0), "setresuid(2): become user 0");
-  sys::die_with_parent();  // sys::clone asked for it; changing ids cleared it.
+  sys::die_with_parent();  // Again, because a change of ids cancels this.
 }
 
 // The files through which the container's cgroups are joined, opened while we
