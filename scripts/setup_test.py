@@ -51,6 +51,17 @@ class Setup(testing.OnAHost):
         self.assertEqual(len(result.err.splitlines()), 1, result.err)
         self.assertIn('this is Darwin, and containers need Linux', result.err)
 
+    def test_where_a_script_goes_does_not_depend_on_cdpath(self):
+        place = self.scratch()
+        self.must(f'mkdir -p {place}/scripts/ci {place}/rootfs')
+        told = testing.shell('scripts/reset --dry-run')
+        self.assertEqual(testing.shell(f'CDPATH={place} scripts/reset --dry-run'), told)
+        scripts = self.must("grep -rlE '^#!/bin/(ba)?sh' scripts rootfs .ci").split()
+        self.assertIn('scripts/reset', scripts)
+        for script in scripts:
+            for line in re.findall(r'^.*\bcd\b.*dirname "\$0".*$', testing.contents(script), re.M):
+                self.assertIn("CDPATH='' cd -- ", line, script)
+
     @testing.needs_root
     def test_in_a_copy_of_somebody_elses_it_says_what_makes_it_ours(self):
         place = self.scratch()
