@@ -30,7 +30,8 @@ void hide_paths() {
         "sys/devices/virtual/powercap"})
     cover("tmpfs", directory, "tmpfs", MS_RDONLY, "mode=0");
   for (const char* const path :
-       {"proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger"})
+       {"proc/bus", "proc/fs", "proc/irq", "proc/pressure", "proc/sys",
+        "proc/sysrq-trigger"})
     if (cover(path, path, nullptr, MS_BIND, nullptr))
       sys::set_mount_attributes(path, MOUNT_ATTR_RDONLY);
 }

@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/personality.h>
@@ -226,19 +227,29 @@ Program socket_rule() {
 
 // In linux/in6.h, which does not go together with netinet/in.h.
 constexpr unsigned kFlowLabels = 32;  // IPV6_FLOWLABEL_MGR
+// In linux/tcp.h, which does not go together with netinet/tcp.h.
+constexpr unsigned kAddKey = 38;  // TCP_AO_ADD_KEY, since Linux 6.7
 
-// What IPv6 is to send with each packet of a socket, the kernel keeps in memory
-// that is charged to nobody: up to 64 KiB for each socket. The labels of flows
-// are few, for all users together.
+Program without_options(std::initializer_list<unsigned> options) {
+  Program rule;
+  load_argument(rule, 2);
+  for (const unsigned option : options)
+    answer_if(rule, BPF_JEQ, option, refuse(ENOPROTOOPT));
+  answer(rule, SECCOMP_RET_ALLOW);
+  return rule;
+}
+
+// The kernel keeps the keys of TCP, and what IPv6 is to send with each packet
+// of a socket, in memory that no cgroup counts: up to 64 KiB for each socket.
+// The labels of flows are few, for all users together.
 Program option_rule() {
   Program rule;
   load_argument(rule, 1);
-  answer_unless(rule, BPF_JEQ, IPPROTO_IPV6, SECCOMP_RET_ALLOW);
-  load_argument(rule, 2);
-  for (const unsigned option :
-       {0U + IPV6_2292PKTOPTIONS, 0U + IPV6_HOPOPTS, 0U + IPV6_RTHDR,
-        0U + IPV6_RTHDRDSTOPTS, 0U + IPV6_DSTOPTS, kFlowLabels})
-    answer_if(rule, BPF_JEQ, option, refuse(ENOPROTOOPT));
+  only_for(rule, IPPROTO_TCP,
+           without_options({TCP_MD5SIG, TCP_MD5SIG_EXT, kAddKey}));
+  only_for(rule, IPPROTO_IPV6,
+           without_options({IPV6_2292PKTOPTIONS, IPV6_HOPOPTS, IPV6_RTHDR,
+                            IPV6_RTHDRDSTOPTS, IPV6_DSTOPTS, kFlowLabels}));
   answer(rule, SECCOMP_RET_ALLOW);
   return rule;
 }

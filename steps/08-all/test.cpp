@@ -390,7 +390,7 @@ PROMISE_AS_BOTH("what /proc and /sys tell of the host is covered", Kept{"08"},
   for (const std::string path :
        {"/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/timer_list",
         "/proc/acpi", "/sys/firmware", "/proc/bus", "/proc/fs", "/proc/irq",
-        "/proc/sys", "/proc/sysrq-trigger"}) {
+        "/proc/pressure", "/proc/sys", "/proc/sysrq-trigger"}) {
     CAPTURE(path);
     if (fs::exists(path))
       CHECK_MESSAGE(table.find(" " + path + " ") != table.npos,
@@ -398,7 +398,8 @@ PROMISE_AS_BOTH("what /proc and /sys tell of the host is covered", Kept{"08"},
   }
   for (const std::string path :
        {"/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger",
-        "/proc/irq/default_smp_affinity", "/sys/kernel/uevent_helper"})
+        "/proc/irq/default_smp_affinity", "/proc/pressure/cpu",
+        "/sys/kernel/uevent_helper"})
     CHECK(shell(box(caller) + "sh -c 'echo x >" + path + "' 2>/dev/null")
               .status != 0);
 }

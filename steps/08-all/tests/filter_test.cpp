@@ -111,7 +111,8 @@ struct Difference {
 constexpr std::array kOnlyDocker{
     Difference{"io_setup", "its requests are few, for all users together"},
     Difference{"ioctl", "a rule of ours looks at its second argument"},
-    Difference{"setsockopt", "a rule of ours refuses some options of IPv6"},
+    Difference{"setsockopt",
+               "a rule of ours refuses some options of IPv6 and TCP"},
     Difference{"socketpair", "a rule of ours, that of socket(2)"}};
 constexpr std::array<Difference, 0> kOnlyOurs{};
 
@@ -264,6 +265,13 @@ TEST_CASE("no option has the kernel keep memory that is charged to nobody") {
       CHECK(verdict(SYS_setsockopt, {3, SOL_SOCKET, option}) ==
             SECCOMP_RET_ALLOW);
     }
+  for (const int option : {TCP_MD5SIG, TCP_MD5SIG_EXT, 38 /*TCP_AO_ADD_KEY*/})
+    for (const long high : {0L, kHighBit})
+      CHECK(verdict(SYS_setsockopt, {3, IPPROTO_TCP | high, option | high}) ==
+            (kErrno | ENOPROTOOPT));
+  for (const int option : {TCP_NODELAY, TCP_KEEPIDLE, TCP_FASTOPEN})
+    CHECK(verdict(SYS_setsockopt, {3, IPPROTO_TCP, option}) ==
+          SECCOMP_RET_ALLOW);
   for (const int option : {IPV6_V6ONLY, IPV6_UNICAST_HOPS, IPV6_RECVPKTINFO})
     CHECK(verdict(SYS_setsockopt, {3, IPPROTO_IPV6, option}) ==
           SECCOMP_RET_ALLOW);
