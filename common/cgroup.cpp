@@ -156,7 +156,7 @@ int why_not_below(const std::string& directory, Cgroup& parent) {
 [[noreturn]] void no_place(int errnum,
                            const std::vector<std::string>& controllers,
                            const std::string& directory = {}) {
-  Attempt attempt{sys::format("cgroups(7): find one for a limit on {}",
+  Attempt attempt{sys::format("cgroups(7): no cgroup for a limit on {}",
                               fmt::join(controllers, ", ")),
                   errnum};
   attempt.directory = directory;

@@ -473,7 +473,7 @@ TEST_CASE("without a cgroup file system the error is ENOENT, with a hint") {
   });
   CHECK(error.code() == std::errc::no_such_file_or_directory);
   CHECK(error.attempt().text ==
-        "cgroups(7): find one for a limit on memory, pids");
+        "cgroups(7): no cgroup for a limit on memory, pids");
   CHECK(error.attempt().controllers ==
         std::vector<std::string>{"memory", "pids"});
   CHECK_FALSE(sys::hint_of(error).empty());
@@ -502,7 +502,7 @@ TEST_CASE("where there is one that is not for us, it is EACCES, with a hint") {
   }
   const auto error = testing::error_of([&] { return host.find({"memory"}); });
   CHECK(error.code() == std::errc::permission_denied);
-  CHECK(error.attempt().text == "cgroups(7): find one for a limit on memory");
+  CHECK(error.attempt().text == "cgroups(7): no cgroup for a limit on memory");
   CHECK_FALSE(sys::hint_of(error).empty());
 }
 

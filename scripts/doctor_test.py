@@ -517,6 +517,22 @@ class AsUser(Both, Doctor):
                   f'{self.build}/rootfs; chown -Rh {testing.USER}:{testing.USER} '
                   f'{self.build}/rootfs')
 
+    def test_a_cause_that_stops_only_users_leaves_a_step_ready_as_root(self):
+        self.pretend('sudo', 'exit 1\n')
+        for stops, verdict, is_told in (('everybody', 'not here', True),
+                                        ('users', 'ready as root', True),
+                                        ('users anywhere', 'ready as root', False)):
+            with self.subTest(stops):
+                message = ('{"message": "mount(2) it", "call": "mount(2)", "why": "a \\"b\\\\c", '
+                           f'"mend": "mend it", "stops": "{stops}"}}')
+                told = self.told(self.pretend('timeout', f"""\
+case $2 in *05-mountns) printf '%s\\n' '{message}' >&2; exit 125 ;; esac
+shift
+exec "$@"
+"""))
+                self.assertTrue(line_of(told.out, '05-mountns')[18:].startswith(verdict), told)
+                self.assertEqual('\n05: a "b\\c\n    mend it\n' in told.out, is_told, told)
+
     @testing.needs_root
     @testing.asks_no_kernel
     def test_a_tree_of_roots_does_not_build_for_a_user_in_any_language(self):

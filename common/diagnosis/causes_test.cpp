@@ -46,7 +46,7 @@ std::string mend(const Attempt& attempt, const Host& host) {
 }
 
 Attempt no_cgroup(int errnum, const std::string& directory = {}) {
-  return {"cgroups(7): find one for a limit on memory",
+  return {"cgroups(7): no cgroup for a limit on memory",
           errnum,
           0,
           directory,
@@ -407,6 +407,28 @@ TEST_CASE("other words behind the call change no hint") {
     CHECK(why({text, EPERM}, host) == expected);
   CHECK(mend({"pivot_root(2)", EINVAL}, host) ==
         mend({"pivot_root(2): change the root", EINVAL}, host));
+}
+
+TEST_CASE("a cause tells whom it stops") {
+  using sys::Stops;
+  const auto stops = [](const Attempt& attempt, const Host& host) {
+    const auto cause = explain(attempt, host);
+    REQUIRE(cause);
+    return cause->stops;
+  };
+  auto host = user_on_good_host();
+  CHECK(stops(kChroot, host) == Stops::kUsersAnywhere);
+  CHECK(stops(no_cgroup(EACCES), host) == Stops::kUsers);
+  host.systemd = true;
+  CHECK(stops(no_cgroup(EACCES), host) == Stops::kUsers);
+  host.forbids_users = true;
+  CHECK(stops(kUserNamespace, host) == Stops::kUsers);
+  host.forbids_users = false;
+  host.apparmor_restricts = true;
+  CHECK(stops(kUserNamespace, host) == Stops::kUsers);
+  CHECK(stops(kMountInside, host) == Stops::kUsers);
+  host.mask = "/proc/sys";
+  CHECK(stops(kProcInside, host) == Stops::kEverybody);
 }
 
 TEST_CASE("sudo is told to who needs it and has it") {

@@ -33,7 +33,7 @@ HOLDS, BROKEN, UNCHECKED = 'holds', 'does not hold', 'not checked'
 def no_end(outcome, timeout):
     if len(outcome.out) + len(outcome.err) >= MOST_OUTPUT:
         return f'{NO_END}of what it prints'
-    return f'{NO_END}after {timeout} seconds: does something wait for what nobody does?'
+    return f'{NO_END}after {timeout} seconds: does a process wait for something that no process does?'
 
 
 def own_lines(text, name):
@@ -62,7 +62,7 @@ def run_test(step, test):
         return Promise(name, verdict, saw, said, test['pieces'], test['fails'])
 
     if name.endswith(' (root)') and not Root.find():
-        return promise(UNCHECKED, 'it takes root, and there is no sudo here', [])
+        return promise(UNCHECKED, 'it needs root, and there is no sudo here', [])
     environment = {f'STEP_{step}': program(step), 'SHOW_ERRORS': '1',
                    'ONLY_STEP': STEPS[step],  # In place of all.
                    'TEST_ROOTFS': rootfs()}
@@ -115,7 +115,7 @@ def runs_at_all(step):
     for who in ['root'] if step < '03' else ['root', 'user']:
         name = f'{RUNS} ({who})'
         if who == 'root' and not Root.find():
-            yield Promise(name, UNCHECKED, 'it takes root, and there is no sudo here', [])
+            yield Promise(name, UNCHECKED, 'it needs root, and there is no sudo here', [])
             continue
         if who == 'user' and os.geteuid() == 0:
             continue  # Tried by the tests, which play one.
@@ -138,8 +138,8 @@ def runs_at_all(step):
                 yield Promise(name, BROKEN if left else HOLDS, '\n'.join(told_left(left)),
                               own_lines(err, STEPS[step]))
             else:
-                yield Promise(name, UNCHECKED, 'it takes root to make a host of which one knows '
-                              'all, and there is no sudo here', [])
+                yield Promise(name, UNCHECKED, 'it needs root to make a throw-away host, and there is '
+                              'no sudo here', [])
 
 
 def tests(step):
@@ -193,8 +193,8 @@ def attacks(step, only, topics):
         return
     if not Root.find():
         for key, row in rows.items():
-            yield Promise(attack_name(key, row), UNCHECKED, 'it takes root to make a host that '
-                          'may be attacked, and there is no sudo here', [])
+            yield Promise(attack_name(key, row), UNCHECKED, 'it needs root to make a host for '
+                          'the attacks, and there is no sudo here', [])
         return
     names = {attack for _, attack in rows}
     callers = {who for who, _ in rows}
