@@ -384,6 +384,12 @@ std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
 
 }  // namespace
 
+const char* name_of(Stops stops) noexcept {
+  return stops == Stops::kEverybody ? "everybody"
+         : stops == Stops::kUsers   ? "users"
+                                    : "users anywhere";
+}
+
 std::optional<Cause> explain(const Attempt& attempt, const Host& host) {
   auto cause = find_cause(attempt, host);
   constexpr std::string_view kSudo = "sudo ";

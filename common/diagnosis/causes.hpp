@@ -18,6 +18,9 @@ namespace sys {
 /// users who are not root on any host, because that is how the step is.
 enum class Stops { kEverybody, kUsers, kUsersAnywhere };
 
+/// The word for it that scripts/doctor reads: "everybody", for example.
+const char* name_of(Stops stops) noexcept;
+
 /// Why a call failed, and the one command that mends it: with sudo, where that
 /// is needed and there. The hint of an error is "why: mend", so `why` has no
 /// colon.

@@ -429,6 +429,9 @@ TEST_CASE("a cause tells whom it stops") {
   CHECK(stops(kMountInside, host) == Stops::kUsers);
   host.mask = "/proc/sys";
   CHECK(stops(kProcInside, host) == Stops::kEverybody);
+  CHECK(std::string{sys::name_of(Stops::kEverybody)} == "everybody");
+  CHECK(std::string{sys::name_of(Stops::kUsers)} == "users");
+  CHECK(std::string{sys::name_of(Stops::kUsersAnywhere)} == "users anywhere");
 }
 
 TEST_CASE("sudo is told to who needs it and has it") {

@@ -30,12 +30,6 @@ std::string line_about(const std::exception& error) {
   return hint.empty() ? line : sys::format("{}; hint: {}", line, hint);
 }
 
-const char* name_of(Stops stops) {
-  return stops == Stops::kEverybody ? "everybody"
-         : stops == Stops::kUsers   ? "users"
-                                    : "users anywhere";
-}
-
 // For scripts/doctor: strings only, and no quote in a name.
 std::string json_about(const std::exception& error) {
   std::string object = "{\"message\": " + json_string(words_of(error));
