@@ -78,7 +78,37 @@ Ids parse_user(std::string_view text) {
   }
 }
 
-constexpr std::array<Option, 10> kOptions{{
+struct Wall {
+  std::string_view name;
+  bool Walls::*is_built;
+};
+
+constexpr std::array<Wall, 8> kWalls{{{"seccomp", &Walls::seccomp},
+                                      {"capabilities", &Walls::capabilities},
+                                      {"landlock", &Walls::landlock},
+                                      {"no-new-privs", &Walls::no_new_privs},
+                                      {"hidden-paths", &Walls::hidden_paths},
+                                      {"terminal", &Walls::terminal},
+                                      {"init", &Walls::init},
+                                      {"keys", &Walls::keys}}};
+
+std::string wall_names(const char* separator) {
+  std::vector<std::string_view> names;
+  for (const auto& wall : kWalls) names.push_back(wall.name);
+  return sys::format("{}", fmt::join(names, separator));
+}
+
+void leave_out(Walls& walls, std::string_view name) {
+  for (const auto& wall : kWalls)
+    if (wall.name == name) {
+      walls.*wall.is_built = false;
+      return;
+    }
+  invalid(sys::format("--without takes one of {}, not '{}'", wall_names(", "),
+                      name));
+}
+
+constexpr std::array<Option, 11> kOptions{{
     {"--hostname", "NAME", "the host name of the container (box)", "04",
      [](Arguments& args, std::string_view value) {
        args.hostname = parse_host_name(value);
@@ -114,6 +144,10 @@ constexpr std::array<Option, 10> kOptions{{
      [](Arguments& args, std::string_view value) {
        args.ids = parse_user(value);
      }},
+    {"--without", "WALL", "leave out a wall, to see what it stops (none)", "08",
+     [](Arguments& args, std::string_view value) {
+       leave_out(args.walls, value);
+     }},
     {"-v", "", "print each action when it is done", "01",
      [](Arguments&, std::string_view) { verbose = true; }},
 }};
@@ -135,10 +169,13 @@ bool takes(const Usage& usage, std::string_view name) {
                           option.help);
   text += sys::format(
       "  --help                     print this text\n\n"
-      "The values in parentheses are the defaults.\n\n"
+      "The values in parentheses are the defaults.{}\n\n"
       "Exit status: that of COMMAND, or 128+N if signal N ended it; 127 if\n"
       "COMMAND was not found, 126 if it cannot run, 125 if {} failed.\n\n"
       "Read {}.\n",
+      takes(usage, "--without")
+          ? "\nWALL is one of these:\n  " + wall_names(" ")
+          : "",
       ::program_invocation_short_name, usage.man_pages);
   check(::write(STDOUT_FILENO, text.data(), text.size()), "write(2) the help");
   std::exit(EXIT_SUCCESS);
@@ -236,6 +273,8 @@ Arguments parse_arguments(int argc, char** argv, const Usage& usage) {
   args.rootfs = at < argc ? argv[at] : default_rootfs();
   check_rootfs(args.rootfs);
   args.command = at + 1 < argc ? argv + at + 1 : default_command.data();
+  for (const auto& wall : kWalls)
+    if (!(args.walls.*wall.is_built)) lack(std::string{wall.name}, "--without");
   if (at + 1 >= argc) wait_for_the_terminal();
   return args;
 }

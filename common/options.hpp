@@ -32,6 +32,19 @@ struct Ids {
   gid_t group = 0;
 };
 
+/// The walls of step 08 that --without can leave out, each with whether it is
+/// to be built.
+struct Walls {
+  bool seccomp = true;
+  bool capabilities = true;
+  bool landlock = true;
+  bool no_new_privs = true;
+  bool hidden_paths = true;
+  bool terminal = true;
+  bool init = true;
+  bool keys = true;
+};
+
 /// What the command line says, or else the defaults. What has no value was not
 /// said, where that makes a difference: a limit that was said is a promise.
 struct Arguments {
@@ -47,6 +60,7 @@ struct Arguments {
   std::optional<std::int64_t> cpus;      ///< --cpus, in thousandths
   std::vector<std::string> environment;  ///< --env
   Ids ids;                               ///< --user
+  Walls walls;                           ///< all but those of --without
 };
 
 /// What a program tells about itself under --help, and what it takes.
@@ -57,8 +71,8 @@ struct Usage {
 };
 
 /// Reads `PROGRAM [OPTIONS] [ROOTFS [COMMAND [ARG...]]]`; -v and --help are
-/// always known. Throws std::invalid_argument with one line that says what is
-/// wrong.
+/// always known. Prints a note for each wall that --without leaves out. Throws
+/// std::invalid_argument with one line that says what is wrong.
 Arguments parse_arguments(int argc, char** argv, const Usage& usage);
 
 /// Opens /dev/null for what the caller has closed of 0 to 2, lest a file that

@@ -41,7 +41,7 @@ class CommandLine {
 sys::Arguments parse(std::initializer_list<const char*> words) {
   return CommandLine{words}.parse({"--hostname", "--bind", "--read-only",
                                    "--net", "--memory", "--pids", "--cpus",
-                                   "--env", "--user"});
+                                   "--env", "--user", "--without"});
 }
 
 std::vector<std::string> command_of(std::initializer_list<const char*> words) {
@@ -176,6 +176,32 @@ TEST_CASE("--user takes a group, or the one with the user's number") {
   for (const char* const wrong :
        {"root", "", ":", "1:", ":1", "65536", "0:65536", "-1", "-0", "1:2:3"})
     CHECK(complaint({"--user", wrong, kRootfs}).starts_with("'"));
+}
+
+TEST_CASE("--without leaves out the wall that it names, and no other") {
+  const auto built = [](std::initializer_list<const char*> words) {
+    const auto walls = parse(words).walls;
+    return std::vector<bool>{walls.seccomp,      walls.capabilities,
+                             walls.landlock,     walls.no_new_privs,
+                             walls.hidden_paths, walls.terminal,
+                             walls.init,         walls.keys};
+  };
+  const std::vector<bool> all(8, true);
+  CHECK(built({kRootfs}) == all);
+  std::size_t at = 0;
+  for (const char* const name :
+       {"seccomp", "capabilities", "landlock", "no-new-privs", "hidden-paths",
+        "terminal", "init", "keys"}) {
+    auto others = all;
+    others.at(at++) = false;
+    CHECK(built({"--without", name, kRootfs}) == others);
+    CHECK(built({"--without", name, "--without", name, kRootfs}) == others);
+  }
+  CHECK(built({"--without", "init", "--without=keys", kRootfs}) ==
+        std::vector<bool>{true, true, true, true, true, true, false, false});
+  CHECK(complaint({"--without", "wall", kRootfs}) ==
+        "--without takes one of seccomp, capabilities, landlock, no-new-privs, "
+        "hidden-paths, terminal, init, keys, not 'wall'");
 }
 
 TEST_CASE("-v makes the program verbose") {

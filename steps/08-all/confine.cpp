@@ -7,12 +7,13 @@
 #include "common/error.hpp"
 #include "steps/08-all/layers.hpp"
 
-void confine() {
+void confine(const sys::Walls& walls) {
   leave_descriptors();
   sys::check(::personality(PER_LINUX), "personality(2) PER_LINUX");
-  drop_capabilities();
-  sys::check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
-             "prctl(2) PR_SET_NO_NEW_PRIVS 1");
-  confine_programs();
-  filter_system_calls();
+  if (walls.no_new_privs)
+    sys::check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+               "prctl(2) PR_SET_NO_NEW_PRIVS 1");
+  if (walls.landlock) confine_programs();
+  if (walls.seccomp) filter_system_calls();
+  if (walls.capabilities) drop_capabilities();
 }

@@ -95,6 +95,23 @@ void take_over_limits(const std::vector<rlimit>& limits) {
   }
 }
 
+// What the member's status tells: see proc_pid_status(5). What it does not tell
+// stands, so that we never have fewer walls than the member. The bounding set
+// of a new user namespace has all capabilities.
+sys::Walls read_walls(const Process& member) {
+  constexpr int kHex = 16;
+  std::uint64_t all = 0;
+  for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability) != -1;
+       ++capability)
+    all |= 1ULL << capability;
+  sys::Walls walls;
+  walls.no_new_privs = member.status("NoNewPrivs") != std::vector<long>{0};
+  walls.seccomp = member.status("Seccomp") != std::vector<long>{0};
+  walls.capabilities = member.status("CapBnd", kHex) !=
+                       std::vector<long>{static_cast<long>(all)};
+  return walls;
+}
+
 // Joins the namespaces of the member. Its root directory is then ours; that it
 // is not the host's still is a last look before anything runs there. A process
 // joins a user namespace before it has threads, and a PID namespace after.
@@ -168,7 +185,7 @@ int main(int argc, char** argv) try {
   const auto member = wait_for_member(pid);
   const int namespaces = foreign_namespaces(member);
   const sys::Signals signals;
-  Terminal terminal{0, 0, open_ptmx(member), false};
+  Terminal terminal{0, 0, true, open_ptmx(member), false};
   // After we have joined, no process of the container must trace us or open our
   // descriptors until the command runs. execve(2) makes us traceable again.
   sys::check(::prctl(PR_SET_DUMPABLE, 0),
@@ -177,6 +194,7 @@ int main(int argc, char** argv) try {
   leave_groups();
   const auto cgroups = open_cgroups(member);
   const auto limits = read_limits(member);
+  const auto walls = read_walls(member);
   join_namespaces(member, namespaces, terminal);
   sys::Gate gate;
   // A process never changes its own PID namespace, only that of its children.
@@ -187,7 +205,7 @@ int main(int argc, char** argv) try {
     ::umask(022);
     sys::check(::chdir("/"), "chdir(2) to /");
     take_over_limits(limits);
-    confine();
+    confine(walls);
     execute(command, {}, {});
   });
   const auto number = sys::format("{}", child.pid());

@@ -123,20 +123,22 @@ void drop_capabilities();
 
 /// Permits only programs below the root directory, and no program of the host.
 /// If the kernel has no Landlock, prints a note and does nothing. Needs
-/// no_new_privs.
+/// no_new_privs or CAP_SYS_ADMIN.
 void confine_programs();
 
 // ---- seccomp.cpp -----------------------------------------------------------
 
-/// Permits only the system calls on a list: see seccomp(2). Needs no_new_privs.
+/// Permits only the system calls on a list: see seccomp(2). Needs no_new_privs
+/// or CAP_SYS_ADMIN.
 void filter_system_calls();
 
 // ---- confine.cpp -----------------------------------------------------------
 
 /// Child: all that is left behind and given up once the container is built, in
 /// an order in which each call still has the rights that it needs: descriptors,
-/// the personality, capabilities, programs of the host and system calls.
-void confine();
+/// the personality, and those of the `walls` that a process keeps. Without
+/// no_new_privs, Landlock and the filter need the capabilities that go last.
+void confine(const sys::Walls& walls);
 
 // ---- init.cpp --------------------------------------------------------------
 

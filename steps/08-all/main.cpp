@@ -331,7 +331,7 @@ void build_inside(const sys::Arguments& args, sys::Network network,
     mount_sys();
     mount_cgroups(groups);
   }
-  hide_paths();
+  if (args.walls.hidden_paths) hide_paths();
   pivot_root();
   sys::place_binds(args.binds, copies);
   if (args.read_only)
@@ -345,13 +345,13 @@ const sys::Usage kUsage{
     .gives = "the namespaces, limits and filters of a container",
     .man_pages = "namespaces(7), capabilities(7), seccomp(2), cgroups(7)",
     .options = {"--hostname", "--bind", "--read-only", "--net", "--memory",
-                "--pids", "--cpus", "--env", "--user"},
+                "--pids", "--cpus", "--env", "--user", "--without"},
 };
 
 int main(int argc, char** argv) try {
   const auto args = sys::parse_arguments(argc, argv, kUsage);
   const sys::Signals signals;
-  Terminal terminal{args.ids.user, args.ids.group};
+  Terminal terminal{args.ids.user, args.ids.group, args.walls.terminal};
   // With fewer rights, the child could not walk through a private directory.
   sys::check(::chdir(args.rootfs.c_str()), "chdir(2) to {}", args.rootfs);
 
@@ -379,15 +379,15 @@ int main(int argc, char** argv) try {
   sys::Child child = sys::clone(flags, v2_cgroup, [&] {
     terminal.enter();
     join_v1_cgroups(v1_cgroups);
-    leave_keys();
+    if (args.walls.keys) leave_keys();
     // Waits for the cable, and for the id maps (see step 03).
     const Word word = gate.wait();
     if (copies.empty()) copies = sys::copy_binds(args.binds);
     become_root();
     if (word.image_is_mapped) enter_image(image);
     build_inside(args, network, word.cable, copies, groups, terminal);
-    confine();
-    leave_init_behind(argv);
+    confine(args.walls);
+    if (args.walls.init) leave_init_behind(argv);
     become_user(args.ids);
     execute(args.command, args.environment, args.ids);
   });

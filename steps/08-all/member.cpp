@@ -19,6 +19,7 @@
 #include <array>
 #include <chrono>
 #include <filesystem>
+#include <iomanip>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
@@ -86,12 +87,13 @@ std::string Process::name_space(const std::string& kind) const {
   return target.data();
 }
 
-std::vector<long> Process::status(const std::string& field) const {
+std::vector<long> Process::status(const std::string& field, int base) const {
   std::istringstream lines{read("status")};
   std::vector<long> numbers;
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with(field + ":")) continue;
     std::istringstream words{line.substr(field.size() + 1)};
+    words >> std::setbase(base);
     for (long number = 0; words >> number;) numbers.push_back(number);
   }
   return numbers;

@@ -33,8 +33,9 @@ class Process {
   /// the kernel has no such kind. Throws Error, with EACCES if we may not look.
   [[nodiscard]] std::string name_space(const std::string& kind) const;
 
-  /// What stands behind "FIELD:" in its status: numbers.
-  [[nodiscard]] std::vector<long> status(const std::string& field) const;
+  /// What stands behind "FIELD:" in its status: numbers to this base.
+  [[nodiscard]] std::vector<long> status(const std::string& field,
+                                         int base = 10) const;
 
   /// Its children, in the order in which it got them.
   [[nodiscard]] std::vector<Process> children() const;

@@ -42,11 +42,12 @@ bool are_the_same(const termios& one, const termios& other) {
 
 }  // namespace
 
-Terminal::Terminal(uid_t user, gid_t group, sys::Fd ptmx, bool starts_threads)
-    : Streams{{STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}} {
+Terminal::Terminal(uid_t user, gid_t group, bool is_new, sys::Fd ptmx,
+                   bool starts_threads)
+    : Streams{{STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}}, is_new_{is_new} {
   for (const int stream : {STDIN_FILENO, STDERR_FILENO, STDOUT_FILENO})
     if (is_terminal(stream)) shown_ = stream;
-  if (shown_ != -1) make(user, group, std::move(ptmx));
+  if (is_new && shown_ != -1) make(user, group, std::move(ptmx));
   if (starts_threads) start_threads();
 }
 
@@ -90,7 +91,8 @@ void Terminal::make(uid_t user, gid_t group, sys::Fd ptmx) {
 }
 
 void Terminal::enter() const {
-  sys::check(::setsid(), "setsid(2): leave the session of the caller");
+  if (is_new_)
+    sys::check(::setsid(), "setsid(2): leave the session of the caller");
   if (its_)
     sys::check(::ioctl(its_->get(), TIOCSCTTY, 0),
                "ioctl(2) TIOCSCTTY: make this the terminal of the session");
@@ -111,7 +113,7 @@ void Terminal::prepare() {
 // In the background the keys are others'. A shell does not tell when it has put
 // us into the foreground, so this is asked again and again.
 bool Terminal::may_read() {
-  if (!is_terminal(STDIN_FILENO) || is_raw_) return true;
+  if (!ours_ || !is_terminal(STDIN_FILENO) || is_raw_) return true;
   if (is_in_background()) return false;
   make_raw();
   return true;

@@ -16,13 +16,14 @@
 class Terminal : public sys::Streams {
  public:
   /// Parent: makes the pseudo-terminal, with the size and modes of the caller's
-  /// terminal, for a user and group of the container. Throws Error.
+  /// terminal, for a user and group of the container. If `is_new` is false,
+  /// terminal and session stay the caller's, as up to step 07. Throws Error.
   /// `ptmx` is the device that makes it: by default the host's. A terminal that
   /// the container's device makes has a name in the container.
   /// build/enter starts the threads later, because setns(2) lets only a process
   /// without threads into a user namespace.
-  explicit Terminal(uid_t user = 0, gid_t group = 0, sys::Fd ptmx = sys::Fd{},
-                    bool starts_threads = true);
+  explicit Terminal(uid_t user = 0, gid_t group = 0, bool is_new = true,
+                    sys::Fd ptmx = sys::Fd{}, bool starts_threads = true);
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
   /// Gives the caller's terminal its modes back.
@@ -44,6 +45,7 @@ class Terminal : public sys::Streams {
   void make_raw();
   void copy_size() const;
 
+  bool is_new_;
   std::shared_ptr<sys::Fd> ours_, its_;  // The pseudo-terminal's ends.
   int shown_ = -1;                       // The stream on whose screen it is.
   termios found_{};                      // The modes of the caller's terminal,

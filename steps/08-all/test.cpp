@@ -500,23 +500,31 @@ PROMISE_AS_ROOT("it can neither leave its cgroup, nor change or nest it",
   CHECK(host::lines(result).size() == 1);
 }
 
-// Step 01 takes root, and so tells whether who runs it came to be root.
+namespace {
+
+// Runs a set-uid program of the image as user 54321: a probe, which makes a
+// file and says whose it is. Step 01 would be stopped by the filter.
+std::string owner_of_file(const std::string& options) {
+  const auto tree = host::scratch("suid") + "/rootfs";
+  if (!fs::exists(tree))
+    must("cp -a " + host::rootfs(Caller::kRoot) + " " + tree + " && cp " +
+         (host::build_directory() / "probe-03-userns").string() + " " + tree +
+         "/bin/probe && chmod 4755 " + tree + "/bin/probe");
+  const auto said = shell(host::step_in(tree, Caller::kRoot, "08-all",
+                                        "--net none --user 54321 " + options) +
+                          "probe owner made")
+                        .out;
+  return said.substr(said.rfind(' ') + 1);
+}
+
+}  // namespace
+
 PROMISE_AS_ROOT("a set-uid file of the image's gives nothing", Kept{"08"},
                 Pieces{"Fewer rights for root"},
                 Fails{"A user in the container runs a set-uid file of the "
                       "image and we expect it not to become root, because "
-                      "no_new_privs and nosuid forbid it."}) {
-  const auto tree = host::scratch("suid") + "/rootfs";
-  must("cp -a " + host::rootfs(Caller::kRoot) + " " + tree + " && cp " +
-       host::as(Caller::kRoot, "01-chroot") + " " + tree +
-       "/bin/step-01 && chmod 4755 " + tree + "/bin/step-01");
-  CHECK(shell("setpriv --reuid 54321 --clear-groups " + tree + "/bin/step-01 " +
-              tree + " true")
-            .status == 0);
-  CHECK(shell(host::step_in(tree, Caller::kRoot, "08-all",
-                            "--net none --user 54321") +
-              "/bin/step-01 / true")
-            .status == 125);
+                      "no_new_privs forbids it."}) {
+  CHECK(owner_of_file("") == "54321\n");
 }
 
 PROMISE_AS_ROOT(
@@ -804,6 +812,140 @@ PROMISE_AS_ROOT(
     CHECK(result.out.empty());
     CHECK(result.err.empty());
   }
+}
+
+// ---- Without a wall --------------------------------------------------------
+
+namespace {
+
+// What a command prints in a container, if these walls are left out.
+std::string without(Caller caller, const std::vector<std::string>& walls,
+                    const std::string& command) {
+  std::string options;
+  std::string notes;
+  for (const auto& wall : walls) {
+    options += "--without " + wall + " ";
+    notes += "08-all: no " + wall + ": --without\n";
+  }
+  CAPTURE(options);
+  const auto result =
+      shell(box(caller, options) + "sh -c '(" + command + ") 2>&1'");
+  CHECK_MESSAGE(result.err == notes, "what was left out was not told");
+  return result.out;
+}
+
+}  // namespace
+
+PROMISE_AS_BOTH("--without hidden-paths shows what /proc tells of the host",
+                Kept{"08"}, Pieces{"The image, and what is hidden"},
+                Fails{"We read /proc/interrupts and set kernel.msgmax, and "
+                      "expect both to work only with --without hidden-paths, "
+                      "so that it can be seen what the covers stop."}) {
+  const std::string attack =
+      "wc -l </proc/interrupts; echo 12345 >/proc/sys/kernel/msgmax && "
+      "cat /proc/sys/kernel/msgmax";
+  const auto host = shell("cat /proc/sys/kernel/msgmax").out;
+  CHECK(without(caller, {}, attack).starts_with("0\n"));
+  CHECK(without(caller, {}, attack).ends_with("Read-only file system\n"));
+  const auto seen = without(caller, {"hidden-paths"}, attack);
+  CHECK_FALSE(seen.starts_with("0\n"));
+  CHECK(seen.ends_with("\n12345\n"));
+  CHECK(shell("cat /proc/sys/kernel/msgmax").out == host);
+}
+
+PROMISE_AS_BOTH("--without terminal leaves the command in the caller's session",
+                Kept{"08"}, Pieces{"Nothing inherited from the caller"},
+                Fails{"We look at the session of the command and expect the "
+                      "caller's with --without terminal, and a new one else, "
+                      "so that it can be seen what the wall stops."}) {
+  // A session that is not of this PID namespace has the number 0.
+  const std::string look = "ps -o sid | sed 1d | grep -c \"^ *0\"";
+  CHECK(without(caller, {}, look) == "0\n");
+  CHECK(testing::number(without(caller, {"terminal"}, look)) >= 2);
+}
+
+// As above, the keyrings of a user of whom no other process runs.
+PROMISE_IF(
+    ::geteuid() == 0 && !host::contents("/proc/keys").empty(),
+    "--without keys leaves the command in the caller's session keyring (root)",
+    Kept{"08"}, Pieces{"Nothing inherited from the caller"},
+    Fails{"We count the session keyrings of a user who starts a container "
+          "with --without keys and expect no new one, so that it can be seen "
+          "what the wall stops."}) {
+  const auto id = std::to_string(2'000'000 + ::getpid());
+  const auto as_that_user =
+      "setpriv --reuid " + id + " --regid " + id + " --clear-groups ";
+  const auto keyrings = [&] {
+    return testing::number(
+        shell(as_that_user + "grep -c 'keyring *_ses' /proc/keys").out);
+  };
+  const auto words = host::as(Caller::kUser, "08-all");
+  const auto before = keyrings();
+  host::Running box{as_that_user + words.substr(words.rfind(' ') + 1) +
+                    " --net none --memory none --without keys " +
+                    host::rootfs(Caller::kUser) +
+                    " sh -c 'echo ready; read wait' 2>/dev/null"};
+  CHECK(box.hear() == "ready");
+  CHECK(keyrings() == before);
+  box.finish();
+}
+
+PROMISE_AS_BOTH("--without init makes the command PID 1", Kept{"08"},
+                Pieces{"Limits and an init"},
+                Fails{"The command sends TERM to itself and we expect it to go "
+                      "on only with --without init, because PID 1 does not "
+                      "hear a signal for which it has no handler."}) {
+  const std::string attack = "kill -TERM $$; echo went on as PID $$";
+  CHECK(without(caller, {}, attack) == "");
+  CHECK(without(caller, {"init"}, attack) == "went on as PID 1\n");
+}
+
+PROMISE_AS_BOTH(
+    "--without seccomp and --without capabilities, one of the two "
+    "still refuses a host name",
+    Kept{"08"}, Pieces{"Fewer rights for root"},
+    Fails{"We make a user namespace and set the host name, without "
+          "the filter, without the wall of capabilities and "
+          "without both, and expect each of the two to stop what "
+          "it is there to stop."}) {
+  const std::string rename = "hostname other && hostname";
+  const std::string nest = "unshare -U echo nested";
+  CHECK(without(caller, {}, rename) ==
+        "hostname: sethostname: Operation not permitted\n");
+  CHECK(without(caller, {"seccomp"}, rename) ==
+        "hostname: sethostname: Operation not permitted\n");
+  CHECK(without(caller, {"capabilities"}, rename) ==
+        "hostname: sethostname: Operation not permitted\n");
+  CHECK(without(caller, {"seccomp", "capabilities"}, rename) == "other\n");
+  CHECK(without(caller, {"capabilities", "landlock", "no-new-privs"}, nest) ==
+        "unshare: unshare(0x10000000): Operation not permitted\n");
+  CHECK(without(caller, {"seccomp"}, nest) == "nested\n");
+}
+
+PROMISE_AS_BOTH("--without landlock runs the program of the host", Kept{"08"},
+                Pieces{"Fewer rights for root"},
+                Fails{"We run /proc/self/exe in the container and expect it to "
+                      "run only with --without landlock, so that it can be "
+                      "seen what the wall stops."}) {
+  // Its "no rootfs here", or a sanitizer's complaint, comes from that program.
+  CHECK(shell(box(caller) + "/proc/self/exe --help").status == 126);
+  CHECK(shell(box(caller, "--without landlock ") + "/proc/self/exe --help")
+            .status != 126);
+}
+
+PROMISE_AS_ROOT("--without no-new-privs a set-uid file makes its user root",
+                Kept{"08"}, Pieces{"Fewer rights for root"},
+                Fails{"A user in the container runs a set-uid file of the "
+                      "image and we expect it to become root only with "
+                      "--without no-new-privs, with the other walls in their "
+                      "places."}) {
+  CHECK(owner_of_file("--without seccomp --without capabilities "
+                      "--without landlock") == "54321\n");
+  CHECK(owner_of_file("--without no-new-privs") == "0\n");
+  CHECK(without(Caller::kRoot, {"no-new-privs"},
+                "grep -E \"^(CapEff|NoNewPrivs|Seccomp):\" "
+                "/proc/self/status") ==
+        "CapEff:\t00000000a80425fb\nNoNewPrivs:\t0\nSeccomp:\t2\n");
 }
 
 // ---- What the kernel counts for a user, or charges to nobody ---------------

@@ -223,6 +223,7 @@ const std::vector<Mistake> kOfValues{
     {"{08} --hostname a/b {R} true", 125, "is not a host name", ""},
     {"{08} --user root {R} true", 125, "root is 0", ""},
     {"{08} --user 1000:users {R} true", 125, "--user wants UID[:GID]", ""},
+    {"{08} --without sandbox {R} true", 125, "one of seccomp, cap", "hint: "},
     {"{08} --cpus two {R} true", 125, "number of processors", ""},
     {"{08} --cpus 50% {R} true", 125, "number of processors", ""},
     {"{08} --env FOO {R} true", 125, "--env wants NAME=VALUE", ""},

@@ -235,6 +235,43 @@ TEST_AS_BOTH(
   }
 }
 
+// What the kernel tells of a process's walls. The caller of 08-all and of enter
+// might have a filter, in Docker for example; it is in both.
+TEST_AS_BOTH("enter has the walls that a member of the container has") {
+  const std::string facts =
+      "grep -E \"^(Cap(Eff|Prm|Bnd)|NoNewPrivs|Seccomp):\" /proc/self/status";
+  std::vector<std::string> containers{
+      step(caller, "07-cgroup-memory", "--net none --memory none"),
+      quiet(caller)};
+  for (const std::string walls :
+       {"seccomp", "capabilities", "landlock", "no-new-privs", "hidden-paths",
+        "terminal", "init", "keys", "seccomp --without capabilities",
+        "no-new-privs --without seccomp --without capabilities"})
+    containers.push_back(quiet(caller, "--without " + walls));
+  std::set<std::string> seen;
+  for (const auto& container : containers) {
+    CAPTURE(container);
+    host::Running box{container + "sh -c '" + facts + "; echo up; read wait' " +
+                      "2>/dev/null"};
+    std::string its;
+    for (auto line = box.hear(); line != "up" && !line.empty();
+         line = box.hear())
+      its += line + "\n";
+    CHECK(host::lines(its).size() == 5);
+    CHECK(shell(enter(caller, std::to_string(box.pid())) + " sh -c '" + facts +
+                "'")
+              .out == its);
+    seen.insert(its);
+    box.finish();
+  }
+  // With all, without one of three, two of them, and without the three.
+  CHECK(seen.size() ==
+        (host::contents("/proc/self/status").find("Seccomp:\t0") !=
+                 std::string::npos
+             ? 6
+             : 4));
+}
+
 // A name proves nothing: any process gives itself one.
 TEST_AS_BOTH("enter refuses processes of the host, whatever their names") {
   const auto directory = host::scratch("enter-name");

@@ -189,9 +189,14 @@ bool is_stopped(pid_t shell) {
 }  // namespace
 
 TEST_AS_BOTH("the shell prompts box#, has job control and takes ^C and ^Z") {
-  for (const auto& name : steps(caller)) {
-    CAPTURE(name);
-    Terminal terminal{run(caller, name)};
+  std::vector<std::string> lines;
+  for (const auto& name : steps(caller)) lines.push_back(run(caller, name));
+  for (const std::string without : {"terminal", "terminal --without init"})
+    lines.push_back(step(caller, "08-all",
+                         "--net none --memory none --without " + without));
+  for (const auto& line : lines) {
+    CAPTURE(line);
+    Terminal terminal{line};
     CHECK(terminal.shows("box# "));
     terminal.type("sleep 1000\n");
     CHECK(terminal.is_with_a_job());
