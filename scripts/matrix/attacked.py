@@ -124,16 +124,17 @@ class DeferSigterm:
             sys.exit(143)
 
 
-# not_decided: why this host cannot decide it, if so.
-Cell = collections.namedtuple('Cell', 'who step attack verdict tried answer saw notes not_decided',
-                              defaults=[None])
+# not_decided: why this host cannot decide it, if so. without: the walls that were left out.
+Cell = collections.namedtuple(
+    'Cell', 'who step attack verdict tried answer saw notes not_decided without',
+    defaults=[None, ()])
 
 
 class Host:
     """The host of one cell, seen by the process that plays it."""
 
-    def __init__(self, place, who, step, attack, probe):
-        self.place, self.who, self.step = place, who, step
+    def __init__(self, place, who, step, attack, probe, without):
+        self.place, self.who, self.step, self.without = place, who, step, without
         self.attack, self.probe = attack, probe  # Whose step has the probe.
         self.secret = read(SECRET)
         self.name = 'm' + secrets.token_hex(4)  # For what is made, if it needs one.
@@ -171,7 +172,8 @@ class Host:
 
     def options(self):
         # An ordinary user has no cgroup, and 07 insists on one.
-        return ['--memory', 'none'] if (self.who, self.step[:2]) == ('user', '07') else []
+        return (['--memory', 'none'] if (self.who, self.step[:2]) == ('user', '07') else []) + [
+            '--without=' + wall for wall in self.without]
 
     def attacker(self):
         """The number, out here, of the probe inside."""

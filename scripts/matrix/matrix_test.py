@@ -42,6 +42,23 @@ class Matrix(testing.OnAHost):
         self.assertEqual(int(re.match(r'\d+', last)[0]) + len(not_compared),
                          ATTACKS * (ROOTS_STEPS + USERS_STEPS))
 
+    def test_each_wall_stops_what_the_table_of_08_says(self):
+        result = testing.shell('scripts/matrix/walls --build build --compare steps')
+        self.assertEqual(result.status, 0, result.out + result.err)
+        print(result.out, end='')
+        self.assertRegex(result.out.splitlines()[-1], r'^\d\d attacks, 0 otherwise than expected$')
+
+    def test_a_wall_that_stops_another_attack_is_noticed(self):
+        copy = self.scratch()
+        found = json.loads(testing.contents('steps/walls.json'))
+        found['userns']['without']['seccomp'] = 'refused'
+        del found['group']
+        testing.write(copy + '/walls.json', json.dumps(found))
+        result = testing.shell(f'scripts/matrix/walls --build build --compare {copy}')
+        self.assertEqual(result.status, 1)
+        self.assertRegex(result.out, '(?s)^group: expected null\ngroup: but .*\n'
+                         'userns: expected .*\nuserns: but .*, 2 otherwise than expected\n$')
+
     def test_a_cell_that_is_otherwise_in_the_data_is_noticed(self):
         copy = self.scratch()
         rows = json.loads(testing.contents('steps/matrix.json'))

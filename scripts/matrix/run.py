@@ -23,7 +23,7 @@ from matrix.attacks import ROWS, STEPS
 TIMEOUT_SECONDS = 30  # For one attack, on a slow machine too.
 
 
-def play(place, who, step, attack):
+def play(place, who, step, attack, without):
     """In a process of its own: makes a host, and has it attacked."""
     os.setsid()
     signal.signal(signal.SIGTERM, DeferSigterm.hear)
@@ -38,16 +38,16 @@ def play(place, who, step, attack):
     socket.sethostname('host')
     signal.alarm(TIMEOUT_SECONDS)
     try:
-        return ROWS[attack].run(Host(place, who, step, attack, ROWS[attack].step))
+        return ROWS[attack].run(Host(place, who, step, attack, ROWS[attack].step, without))
     except (OSError, subprocess.SubprocessError, KeyError) as error:
         return Cell(who, step[:2], attack, BROKEN, '', '', f'{type(error).__name__}: {error}', '')
 
 
-def play_in_child(place, who, step, attack, answer):
+def play_in_child(answer, *what):
     status = 1
     try:
         die_with_parent()
-        cell = play(place, who, step, attack)
+        cell = play(*what)
         os.write(answer, json.dumps(cell).encode())
         status = 0
     except Exception:  # pylint: disable=broad-except
@@ -56,7 +56,7 @@ def play_in_child(place, who, step, attack, answer):
         os._exit(status)
 
 
-def run_cell(place, who, step, attack):
+def run_cell(place, who, step, attack, without):
     """PID 1: has a cell played, and ends whatever is left of it."""
     if os.getpid() != 1:
         sys.exit('matrix: kill(2) with -1 is only for PID 1 of our own')
@@ -66,7 +66,7 @@ def run_cell(place, who, step, attack):
         player = os.fork()
         if player == 0:
             os.close(result)
-            play_in_child(place, who, step, attack, answer)
+            play_in_child(answer, place, who, step, attack, without)
         os.close(answer)
         with os.fdopen(result, 'rb') as file:
             text = file.read()
@@ -117,9 +117,11 @@ def run_matrix(place, options, report):
                         continue  # chroot takes root, and clone with CLONE_NEWPID.
                     reason = (ROWS[attack].lacks(who, step[:2]) or
                               (USERS if who == 'user' else None))
-                    cell = run_cell(place, who, step, attack)
-                    report.write(json.dumps(cell._replace(not_decided=reason)) + '\n')
-                    report.flush()
+                    for without in options.without:
+                        cell = run_cell(place, who, step, attack, without)
+                        report.write(json.dumps(cell._replace(
+                            not_decided=reason, without=without)) + '\n')
+                        report.flush()
     finally:
         remove_cgroups()
 

@@ -41,10 +41,19 @@ def verdicts_in(directory):
 def made(verdicts, directory):
     """The files that are made of the verdicts: their names in `directory`, and their texts."""
     rows = rows_of(verdicts)
-    return {'matrix.json': json.dumps(rows, indent=1, ensure_ascii=False) + '\n',
-            'matrix.md': markdown(rows), 'matrix.svg': svg(rows)} | {
-        f'{step}/README.md': with_blocks(sources.read(f'{directory}/{step}/README.md'), rows,
-                                         step[:2]) for step in STEPS}
+    texts = {f'{step}/README.md': with_blocks(sources.read(f'{directory}/{step}/README.md'), rows,
+                                              step[:2]) for step in STEPS}
+    last = f'{STEPS[-1]}/README.md'
+    texts[last] = with_block(texts[last], 'walls', walls(walls_in(directory)), '08')
+    return texts | {'matrix.json': json.dumps(rows, indent=1, ensure_ascii=False) + '\n',
+                    'matrix.md': markdown(rows), 'matrix.svg': svg(rows)}
+
+
+def write(verdicts, directory):
+    """All that is made of the verdicts."""
+    for name, text in made(verdicts, directory).items():
+        with open(f'{directory}/{name}', 'w', encoding='utf-8') as file:
+            file.write(text)
 
 
 def markdown_table(rows, who):
@@ -174,14 +183,44 @@ def still_open(rows, step):
 BLOCKS = {'open': still_open, 'matrix': turns}
 
 
+def walls_in(directory):
+    """What scripts/matrix/walls has found, by the names of the attacks."""
+    return json.loads(sources.read(directory + '/walls.json'))
+
+
+def walls(found):
+    """The table of the walls that --without leaves out, and the walls that stop no attack."""
+    lines = [f'| {TRIES} | without the eight walls | stopped by one wall alone | '
+             'gets through if only this wall is missing |', '|---|---|---|---|']
+    idle = list(next(iter(found.values()))['alone'])
+    for name, row in found.items():
+        alone, needed = {}, []
+        for wall, verdict in row['alone'].items():
+            if verdict != row['none']:
+                alone.setdefault(verdict, []).append(f'`{wall}`')
+                idle = [one for one in idle if one != wall]
+            if row['without'][wall] == row['none'] != row['all']:
+                needed.append(f'`{wall}`')
+        stops = '; '.join(f'{", ".join(names)} ({verdict})' for verdict, names in alone.items())
+        lines.append(f'| {told({"label": ROWS[name].label, "attack": name})} | {row["none"]} | '
+                     f'{stops or "not needed"} | {", ".join(needed) or "none"} |')
+    return '\n'.join(lines + [
+        '', 'No attack of this table is stopped by ' +
+        ' or '.join(f'`{wall}`' for wall in idle) + '.'])
+
+
+def with_block(text, name, block, step):
+    before, begin, rest = text.partition(f'<!-- {name} -->\n')
+    _, end, after = rest.partition(f'\n<!-- end of {name} -->\n')
+    if not end:
+        sys.exit(f'matrix: the README.md of {step} has no <!-- {name} --> and its end')
+    return f'{before}{begin}\n{block}\n{end}{after}'
+
+
 def with_blocks(text, rows, step):
     """A step's README.md, with today's blocks in it."""
     for name, block in BLOCKS.items():
-        before, begin, rest = text.partition(f'<!-- {name} -->\n')
-        _, end, after = rest.partition(f'\n<!-- end of {name} -->\n')
-        if not end:
-            sys.exit(f'matrix: the README.md of {step} has no <!-- {name} --> and its end')
-        text = f'{before}{begin}\n{block(rows, step)}\n{end}{after}'
+        text = with_block(text, name, block(rows, step), step)
     return text
 
 
