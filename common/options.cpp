@@ -274,7 +274,8 @@ Arguments parse_arguments(int argc, char** argv, const Usage& usage) {
   check_rootfs(args.rootfs);
   args.command = at + 1 < argc ? argv + at + 1 : default_command.data();
   for (const auto& wall : kWalls)
-    if (!(args.walls.*wall.is_built)) lack(std::string{wall.name}, "--without");
+    if (!(args.walls.*wall.is_built))
+      lack(std::string{wall.name} + " wall", "left out by --without");
   if (at + 1 >= argc) wait_for_the_terminal();
   return args;
 }

@@ -825,7 +825,7 @@ std::string without(Caller caller, const std::vector<std::string>& walls,
   std::string notes;
   for (const auto& wall : walls) {
     options += "--without " + wall + " ";
-    notes += "08-all: no " + wall + ": --without\n";
+    notes += "08-all: no " + wall + " wall: left out by --without\n";
   }
   CAPTURE(options);
   const auto result =
