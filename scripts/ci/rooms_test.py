@@ -15,7 +15,7 @@ from ci import summed
 from texts import sources
 
 ROW = re.compile(r'^\| `([a-z/]+/)` \|.*\| (\d+) \|$', re.M)
-CODE = ('.cpp', '.hpp', '.py', '.sh', '.mjs')
+CODE = ('.cpp', '.hpp', '.py', '.sh', '.js')
 KEPT_ELSEWHERE = {'node_modules', '__pycache__'}
 
 

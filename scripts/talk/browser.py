@@ -1,30 +1,26 @@
-"""Chromium without a window, over its debugging pipe: no driver, no package."""
+"""Chromium without a window: browser.js runs it with puppeteer."""
 
 import base64
-import contextlib
 import json
 import os
 import pathlib
 import re
-import select
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
 
-FLAGS = ('--headless --disable-gpu --disable-quic --no-first-run --disable-sync '
-         '--disable-background-networking --disable-component-update --disable-extensions '
-         '--disable-dev-shm-usage --hide-scrollbars --remote-debugging-pipe').split()
-TIMEOUT_SECONDS = 120  # For one answer, on a slow machine too.
+from talk import npm
+
+TIMEOUT_SECONDS = 120  # On a slow machine, too.
 
 
 class Lost(Exception):
-    """Chromium does not answer, or says no."""
+    """Why the browser does not do what was asked."""
 
 
 def program():
-    """Where it is, or None."""
+    """The path of Chromium, or None."""
     return next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))),
                 None)
 
@@ -34,33 +30,24 @@ def address(path, query=''):
 
 
 class Page:
-    """A page that has been laid out: its body says so in data-ready."""
+    """A page that is complete: its body then has data-ready."""
 
     def __init__(self, url, width=1280, height=720):
         if not program():
             raise Lost('there is no chromium: scripts/setup slides')
-        self.home = tempfile.mkdtemp(prefix='browser.')
-        self.number, self.rest, self.events, self.session = 0, b'', [], None
-        # It reads descriptor 3 and writes descriptor 4.
-        read, self.to = os.pipe()
-        self.back, write = os.pipe()
-        # A sandbox in a sandbox: root has none to give.
-        root = ['--no-sandbox'] if os.geteuid() == 0 else []
-        words = [program(), *FLAGS, *root, f'--user-data-dir={self.home}', 'about:blank']
-        self.process = subprocess.Popen(
-            ['sh', '-c', f'exec 3<&{read} 4>&{write}; exec "$@"', 'sh', *words],
-            pass_fds=(read, write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**os.environ, 'HOME': self.home, 'TMPDIR': self.home})
-        os.close(read)
-        os.close(write)
         try:
-            target = self('Target.createTarget', url='about:blank')['targetId']
-            self.attach(target)
-            self('Emulation.setDeviceMetricsOverride', width=width, height=height,
-                 deviceScaleFactor=1, mobile=False)
-            self('Page.navigate', url=url)
-            self.until("document.body && document.body.dataset.ready")
+            npm.fetch()
+        except npm.Missing as error:
+            raise Lost(error) from error
+        self.home = tempfile.mkdtemp(prefix='browser.')
+        self.process = subprocess.Popen(
+            ['node', os.path.splitext(__file__)[0] + '.js', program(), npm.MODULES, self.home,
+             str(width), str(height)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, 'HOME': self.home, 'TMPDIR': self.home})
+        try:
+            self.run(f'await page.goto({json.dumps(url)}, {{ waitUntil: "domcontentloaded" }})')
+            self.until('document.body.dataset.ready')
         except BaseException:
             self.close()
             raise
@@ -71,104 +58,47 @@ class Page:
     def __exit__(self, *_):
         self.close()
 
-    def attach(self, target):
-        self.session = None
-        self.session = self('Target.attachToTarget', targetId=target, flatten=True)['sessionId']
-        for domain in ('Page', 'Runtime', 'Log', 'Network'):
-            self(domain + '.enable')
-
-    def __call__(self, method, **parameters):
-        self.number += 1
-        message = {'id': self.number, 'method': method, 'params': parameters}
-        if self.session:
-            message['sessionId'] = self.session
-        os.write(self.to, json.dumps(message).encode() + b'\0')
-        while True:
-            reply = self.receive()
-            if reply.get('id') != self.number:
-                self.events.append(reply)
-            elif 'error' in reply:
-                raise Lost(f'{method}: {reply["error"]["message"]}')
-            else:
-                return reply['result']
-
-    def receive(self):
-        while b'\0' not in self.rest:
-            if not select.select([self.back], [], [], TIMEOUT_SECONDS)[0]:
-                raise Lost('chromium does not answer')
-            data = os.read(self.back, 1 << 20)
-            if not data:
-                raise Lost('chromium has ended')
-            self.rest += data
-        one, self.rest = self.rest.split(b'\0', 1)
-        return json.loads(one)
+    def run(self, code):
+        """What JavaScript returns that uses `browser` and `page` of puppeteer."""
+        try:
+            self.process.stdin.write(json.dumps(code) + '\n')
+            self.process.stdin.flush()
+            answer = json.loads(self.process.stdout.readline())
+        except (BrokenPipeError, json.JSONDecodeError) as error:
+            raise Lost('the browser has ended: ' + self.process.stderr.read().strip()) from error
+        if 'error' in answer:
+            raise Lost(answer['error'])
+        return answer.get('value')
 
     def js(self, expression):
         """The value of an expression in the page."""
-        reply = self('Runtime.evaluate', expression=expression, returnByValue=True,
-                     awaitPromise=True)
-        if 'exceptionDetails' in reply:
-            what = reply['exceptionDetails'].get('exception', {}).get('description', expression)
-            raise Lost(what)
-        return reply['result'].get('value')
+        return self.run(f'return page.evaluate({json.dumps(expression)})')
 
     def until(self, expression):
+        """Waits. (The policy of the slides forbids puppeteer's own way of waiting.)"""
         end = time.monotonic() + TIMEOUT_SECONDS
         while not self.js(f'!!({expression})'):
             if time.monotonic() > end:
                 raise Lost(f'still not: {expression}')
             time.sleep(0.05)
 
-    def opened(self):
-        """The target of the window that this page has opened."""
-        end = time.monotonic() + TIMEOUT_SECONDS
-        while True:
-            for target in self('Target.getTargets')['targetInfos']:
-                if target['type'] == 'page' and target.get('openerId'):
-                    return target['targetId']
-            if time.monotonic() > end:
-                raise Lost('no window opens')
-            time.sleep(0.05)
-
-    def press(self, key, code, shift=False):
-        """A key, as from a keyboard."""
-        for kind in ('keyDown', 'keyUp'):
-            self('Input.dispatchKeyEvent', type=kind, key=key, windowsVirtualKeyCode=code,
-                 modifiers=8 if shift else 0,
-                 text=key if len(key) == 1 and kind == 'keyDown' else '')
+    def press(self, *keys):
+        """One key, or several at once."""
+        self.run(f'''const keys = {json.dumps(keys)};
+                     for (const key of keys) await page.keyboard.down(key);
+                     for (const key of keys.reverse()) await page.keyboard.up(key)''')
 
     def picture(self):
-        return base64.b64decode(self('Page.captureScreenshot', format='png')['data'])
+        return base64.b64decode(self.run('return page.screenshot({ encoding: "base64" })'))
 
     def complaints(self):
-        """Errors and requests since the start: all that a page should not have."""
-        self.js('1')  # What has happened has been told by now.
-        for event in self.events:
-            what, method = event.get('params', {}), event.get('method')
-            if method == 'Runtime.exceptionThrown':
-                details = what['exceptionDetails']
-                yield 'throws: ' + details.get('exception', {}).get('description', details['text'])
-            elif method == 'Log.entryAdded' and what['entry']['level'] in ('error', 'warning'):
-                yield 'logs: ' + what['entry']['text']
-            elif method == 'Runtime.consoleAPICalled' and what['type'] in ('error', 'warning'):
-                yield 'console: ' + str(what['args'][0].get('value'))
-            elif method == 'Network.requestWillBeSent' and \
-                    not what['request']['url'].startswith(('data:', 'blob:', 'file:', 'about:')):
-                yield 'asks for ' + what['request']['url']
+        """Errors, warnings and requests since the start: a page should have none."""
+        return self.run('await page.evaluate("1"); return complaints')
 
     def close(self):
-        self.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(10)
-        # Its helpers end a moment later, and write to the end.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        os.close(self.to)
-        os.close(self.back)
-        end = time.monotonic() + TIMEOUT_SECONDS
-        while os.path.exists(self.home) and time.monotonic() < end:
-            shutil.rmtree(self.home, ignore_errors=True)
+        """Ends the browser, and then removes its files."""
+        self.process.communicate()
+        shutil.rmtree(self.home)
 
 
 # Millimetres: a slide, and A4.
@@ -178,13 +108,12 @@ PAPER = {'slides': (338.667, 190.5), 'notes': (210, 297), 'handout': (210, 297)}
 def pdf(path, kind):
     """The page as it is printed: kind is slides, notes or handout."""
     wide, high = PAPER[kind]
-    margin = 0 if kind == 'slides' else 0.4
+    margin = '0' if kind == 'slides' else '0.4in'
+    options = {'printBackground': True, 'width': f'{wide}mm', 'height': f'{high}mm',
+               'margin': dict.fromkeys(('top', 'bottom', 'left', 'right'), margin)}
     with Page(address(path, f'?print={kind}')) as page:
-        # The page says when it is laid out: a clock would lose pages.
-        data = page('Page.printToPDF', printBackground=True, paperWidth=wide / 25.4,
-                    paperHeight=high / 25.4, marginTop=margin, marginBottom=margin,
-                    marginLeft=margin, marginRight=margin)['data']
-    return base64.b64decode(data)
+        return base64.b64decode(page.run(
+            f'return Buffer.from(await page.pdf({json.dumps(options)})).toString("base64")'))
 
 
 def pages(data):

@@ -38,11 +38,10 @@ from pygments.lexer import inherit
 from pygments.lexers.c_cpp import CppLexer
 from pygments.token import Comment, Keyword, Name, String
 
-from talk import recording
+from talk import npm, recording
 from texts import sources, transcript
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-NODE = TOP + '/build/npm/node_modules'
 HEAD = re.compile(r'<!-- (\w+), (\d+) min(?:, (.*?))? -->\n')
 STEPS = {os.path.basename(path)[:2]: os.path.basename(path)
          for path in sorted(glob.glob(TOP + '/steps/0*-*'))}
@@ -352,9 +351,9 @@ def section(slide, number):
 
 
 def asset(path):
-    if not os.path.exists(f'{NODE}/{path}'):
+    if not os.path.exists(f'{npm.MODULES}/{path}'):
         raise Wrong(f'{path} is not there: make slides')
-    text = sources.read(f'{NODE}/{path}')
+    text = sources.read(f'{npm.MODULES}/{path}')
     return re.sub(r'(?m)^(//|/\*)# sourceMappingURL=.*$', '', text)
 
 
@@ -364,7 +363,7 @@ def fonts():
                                  ('Mono', 'ibm-plex-mono', ('400-normal', '600-normal'))):
         for style in styles:
             weight, slant = style.split('-')
-            with open(f'{NODE}/@fontsource/{name}/files/{name}-latin-{style}.woff2', 'rb') as file:
+            with open(f'{npm.MODULES}/@fontsource/{name}/files/{name}-latin-{style}.woff2', 'rb') as file:
                 data = base64.b64encode(file.read()).decode()
             made += (f'@font-face{{font-family:"Deck {family}";font-weight:{weight};font-style:{slant};'
                      f'src:url(data:font/woff2;base64,{data})}}\n')

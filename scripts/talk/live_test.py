@@ -354,23 +354,20 @@ class Life(Served):
 
     def test_in_the_browser(self):
         with browser.Page(self.url) as page:
-            page.press('c', 67)
+            page.press('c')
             rows = "document.querySelector('.live .xterm-rows')?.textContent.replaceAll('\\xa0', ' ')"
             page.until(f"({rows} || '').includes('{PROMPT.decode()}')")
             number = page.js('Reveal.getIndices().h')
-            for key in 'echo $((6*7))':
-                page('Input.dispatchKeyEvent', type='keyDown', key=key, text=key)
-                page('Input.dispatchKeyEvent', type='keyUp', key=key)
-            page.press('\r', 13)
+            page.run('await page.keyboard.type("echo $((6*7))\\n")')
             page.until("[...document.querySelectorAll('.live .xterm-rows > div')]"
                        ".some(row => row.textContent.trim() === '42')")
             self.assertEqual(page.js('Reveal.getIndices().h'), number)  # The keys are the shell's.
             self.assertEqual(page.js("""(() => { const box = document.querySelector('.live')
                 .getBoundingClientRect(); return box.left >= 0 && box.right <= innerWidth &&
                 box.bottom <= innerHeight && box.top > 60; })()"""), True)
-            page.press('Escape', 27, shift=True)
+            page.press('Shift', 'Escape')
             self.assertTrue(page.js("document.querySelector('.live').hidden"))
-            page.press(' ', 32)
+            page.press(' ')
             self.assertEqual(page.js('Reveal.getIndices().h'), number + 1)
             self.assertEqual([what for what in page.complaints() if self.host not in what], [])
             # It may connect to where it is from, and nowhere else.

@@ -9,47 +9,18 @@ Fails rather than show code, a transcript or a picture that is gone.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 
-from talk import browser, deck
+from talk import browser, deck, npm
 
 BUILD = deck.TOP + '/build'
 PAGE = BUILD + '/slides.html'
 LIMIT = 4 << 20  # Bytes, so that it goes into a mail.
 
 
-def fetch():
-    """What the lock file pins, and no program of it is run."""
-    place = BUILD + '/npm'
-    os.makedirs(place, exist_ok=True)
-    lock = 'package-lock.json'
-    with open(f'{deck.TOP}/slides/{lock}', encoding='utf-8') as file:
-        wanted = file.read()
-    done = place + '/done'
-    if os.path.exists(done) and open(done, encoding='utf-8').read() == wanted:
-        return
-    for name in ('package.json', lock):
-        shutil.copy(f'{deck.TOP}/slides/{name}', place)
-    # What another clone has fetched is taken without asking; a registry that coughs is
-    # asked again.
-    words = ['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error',
-             '--prefer-offline', '--fetch-retries=5', '--fetch-retry-mintimeout=2000',
-             '--fetch-retry-maxtimeout=5000']
-    try:
-        subprocess.run(words, cwd=place, check=True, stdout=subprocess.DEVNULL)
-    except FileNotFoundError as error:
-        raise deck.Wrong('there is no npm: scripts/setup slides') from error
-    except subprocess.CalledProcessError as error:
-        raise deck.Wrong('npm could not fetch what slides/package-lock.json pins; it takes a '
-                         'network, once') from error
-    with open(done, 'w', encoding='utf-8') as file:
-        file.write(wanted)
-
-
 def build():
-    fetch()
+    npm.fetch()
     slides = deck.read()
     talk, day = deck.minutes(slides)
     text = deck.page(slides)
@@ -92,5 +63,5 @@ def main():
         sys.exit(__doc__)
     try:
         verbs[sys.argv[1]](*sys.argv[2:])
-    except (deck.Wrong, browser.Lost, subprocess.CalledProcessError) as error:
+    except (deck.Wrong, browser.Lost, npm.Missing, subprocess.CalledProcessError) as error:
         sys.exit(f'slides: {error}')

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import unittest
+import unittest.mock
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -206,6 +207,32 @@ class Drawings(unittest.TestCase):
                                      if what])
 
 
+class Browser(unittest.TestCase):
+    PAGE = 'data:text/html,<body data-ready=1><script>%s</script>'
+
+    def test_what_a_page_complains_about(self):
+        with browser.Page(self.PAGE % 'console.warn("a"); setTimeout(() => { throw Error("b") })') as page:
+            self.assertEqual(page.complaints(), ['logs: a', 'throws: b'])
+        with browser.Page(self.PAGE % 'new Image().src = "http://127.0.0.1:9/"') as page:
+            self.assertIn('asks for http://127.0.0.1:9/', page.complaints())
+
+    def test_an_error_has_its_words_and_nothing_is_left(self):
+        for code, words in (('throw Error("mine")', 'mine'), ('await page.evaluate("no()")', 'no is not'),
+                            ('browser.process().kill("SIGKILL"); await page.title()', 'closed'),
+                            ('process.exit(1)', 'has ended')):
+            with self.assertRaisesRegex(browser.Lost, words), browser.Page(self.PAGE % '') as page:
+                page.run(code)
+            self.assertIsNotNone(page.process.returncode)
+            self.assertFalse(os.path.exists(page.home))
+            self.assertEqual(subprocess.run(['pgrep', '-f', page.home], check=False,
+                                            stdout=subprocess.DEVNULL).returncode, 1)
+
+    def test_without_a_chromium_that_runs(self):
+        with unittest.mock.patch('talk.browser.program', lambda: '/bin/false'):
+            with self.assertRaisesRegex(browser.Lost, 'has ended: '):
+                browser.Page(self.PAGE % '')
+
+
 class InTheBrowser(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -242,28 +269,28 @@ class InTheBrowser(unittest.TestCase):
 
     def test_the_keyboard(self):
         with browser.Page(browser.address(PAGE)) as page:
-            page.press(' ', 32)
+            page.press(' ')
             self.assertEqual(page.js('Reveal.getIndices().h'), 1)
-            page.press('ArrowLeft', 37)
+            page.press('ArrowLeft')
             self.assertEqual(page.js('Reveal.getIndices().h'), 0)
             look = page.js('document.documentElement.dataset.look')
-            page.press('t', 84)
+            page.press('t')
             self.assertNotEqual(page.js('document.documentElement.dataset.look'), look)
             number = page.js("[...document.querySelectorAll('.slides > section')]"
                              ".findIndex(e => e.querySelector('.play'))")
             page.js(f'Reveal.slide({number})')
-            page.press('v', 86)
+            page.press('v')
             page.until("document.querySelector('.player .ap-term, .player .ap-terminal')")
             page.until("document.querySelector('.player').textContent.includes('container')")
-            page.press('v', 86)
+            page.press('v')
             self.assertFalse(page.js("!!document.querySelector('.player')"))
-            self.assertEqual(list(page.complaints()), [])
+            self.assertEqual(page.complaints(), [])
 
     def test_the_speaker_view(self):
         with browser.Page(browser.address(PAGE)) as page:
-            page('Target.setDiscoverTargets', discover=True)
-            page('Runtime.evaluate', expression='Reveal.getPlugin("notes").open()', userGesture=True)
-            page.attach(page.opened())
+            page.run('''const opened = new Promise(done => page.once("popup", done));
+                        await page.evaluate('Reveal.getPlugin("notes").open()');
+                        page = await opened''')
             page.until("document.querySelector('.speaker-controls-notes .value') && "
                        "document.querySelector('.speaker-controls-notes .value').textContent.length > 20")
             self.assertEqual(page.js("document.querySelectorAll('iframe').length"), 2)
@@ -331,7 +358,7 @@ class InTheBrowser(unittest.TestCase):
                 (getComputedStyle(e).visibility === 'visible') === e.matches('.fade-out')).length"""), 0)
             page.js("document.querySelector('.play').click()")
             page.until("document.querySelector('.player').textContent.includes('container')")
-            self.assertEqual(list(page.complaints()), [])
+            self.assertEqual(page.complaints(), [])
 
     def test_what_is_printed_has_all_pages(self):
         number = len(deck.read())
