@@ -176,6 +176,14 @@ void Child::remember_its_failure(int status) const {
   }
 }
 
+void Child::let_go() {
+  pollfd pipe{.fd = failure_.get(), .events = POLLIN, .revents = 0};
+  while (::poll(&pipe, 1, -1) == -1)
+    if (errno != EINTR) throw Error{errno, "poll(2) the pipe of a child"};
+  if ((pipe.revents & POLLIN) != 0) (void)wait();  // It throws.
+  running_ = false;
+}
+
 int Child::wait() {
   Streams the_callers{std::set<int>{}};
   return wait(the_callers);

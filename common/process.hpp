@@ -42,6 +42,10 @@ class Child {
   /// The same, and meanwhile copies what goes through `streams`.
   int wait(Streams& streams);
 
+  /// Waits until the child executes or closes its failure_descriptor, and
+  /// leaves it alone from then on. Throws Error if the child failed before.
+  void let_go();
+
  private:
   void pass_on(int number, int code, Streams& streams);
   void throw_its_failure() const;

@@ -133,6 +133,31 @@ TEST_CASE("a child left un-waited is killed and reaped") {
   CHECK(errno == ESRCH);
 }
 
+TEST_CASE("a child that is let go lives on without us") {
+  const Bell at_work;
+  const Bell end;
+  pid_t pid = 0;
+  {
+    sys::Child child = sys::clone(0, [&] {
+      ::close(sys::failure_descriptor());
+      end.await();
+      at_work.ring();
+    });
+    pid = child.pid();
+    child.let_go();
+  }
+  CHECK(::waitpid(pid, nullptr, WNOHANG) == 0);
+  end.ring();
+  at_work.await();
+  CHECK(::waitpid(pid, nullptr, 0) == pid);
+}
+
+TEST_CASE("a child that fails before it is let go tells why") {
+  sys::Child child =
+      sys::clone(0, [] { throw std::runtime_error{"it did not work"}; });
+  CHECK_THROWS_WITH_AS(child.let_go(), "it did not work", std::runtime_error);
+}
+
 TEST_CASE("the child dies with its parent") {
   Bell bell;
   auto parent = sys::clone(0, [&] {

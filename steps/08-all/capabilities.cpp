@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <bit>
 
 #include "steps/08-all/layers.hpp"
 
@@ -27,22 +28,33 @@ constexpr std::uint64_t kept_bits() {
 }  // namespace
 
 void drop_capabilities() {
-  // The bounding set first, because execve(2) gives back only what is in it.
+  bound_capabilities(kept_bits());
+  keep_capabilities({.permitted = kept_bits(), .effective = kept_bits()});
+}
+
+void bound_capabilities(std::uint64_t kept) {
   for (int capability = 0; capability < 64; ++capability) {
-    if (((kept_bits() >> capability) & 1) != 0) continue;
+    if (((kept >> capability) & 1) != 0) continue;
     const int dropped = ::prctl(PR_CAPBSET_DROP, capability);
     if (dropped == -1 && errno == EINVAL) break;  // This kernel has no more.
     sys::check(dropped, "prctl(2) PR_CAPBSET_DROP {}", capability);
   }
+}
+
+void keep_capabilities(const Capabilities& kept) {
   sys::check(::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0),
              "prctl(2) PR_CAP_AMBIENT_CLEAR_ALL");
 
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, 2> sets{};  // Low and high 32 bits.
   for (unsigned half = 0; half < sets.size(); ++half) {
-    const auto bits = static_cast<__u32>(kept_bits() >> (32 * half));
-    sets.at(half) = {.effective = bits, .permitted = bits, .inheritable = 0};
+    const auto bits = [half](std::uint64_t set) {
+      return static_cast<__u32>(set >> (32 * half));
+    };
+    sets.at(half) = {.effective = bits(kept.effective),
+                     .permitted = bits(kept.permitted),
+                     .inheritable = bits(kept.inheritable)};
   }
   sys::check(::syscall(SYS_capset, &header, sets.data()),
-             "capset(2): keep {} capabilities", kKept.size());
+             "capset(2): keep {} capabilities", std::popcount(kept.permitted));
 }

@@ -86,6 +86,11 @@ void mount_cgroups(const std::vector<sys::Cgroup>& groups);
 /// working directory, which is the new root.
 void hide_paths();
 
+/// The same for other paths, absolute or in the working directory. Those that
+/// are not there are passed over: not every kernel has every one.
+void hide_paths(const std::vector<std::string>& hidden,
+                const std::vector<std::string>& read_only);
+
 // ---- keys.cpp --------------------------------------------------------------
 
 /// Leaves the caller's keys behind: a session keyring goes through every
@@ -118,6 +123,17 @@ void become_user(sys::Ids ids);
 /// Keeps Docker's fourteen capabilities and drops the others, for this process
 /// and the programs that it runs: see capabilities(7).
 void drop_capabilities();
+
+/// Drops all others from the bounding set. execve(2) gives back only what is in
+/// that set. Sets are bits, one for each capability.
+void bound_capabilities(std::uint64_t kept);
+
+/// The sets of a process: see capabilities(7).
+struct Capabilities {
+  std::uint64_t permitted = 0, effective = 0, inheritable = 0;
+};
+/// Gives up all capabilities of this process but these.
+void keep_capabilities(const Capabilities& kept);
 
 // ---- landlock.cpp ----------------------------------------------------------
 

@@ -3,26 +3,20 @@
 // for a container with the capabilities of ours: docker_calls.txt has the
 // names, and a test compares.
 
-#include <linux/audit.h>
-#include <linux/filter.h>
 #include <linux/netlink.h>
-#include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/personality.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
 #include <array>
-#include <cstddef>
-#include <span>
-#include <stdexcept>
 
+#include "steps/08-all/bpf.hpp"
 #include "steps/08-all/layers.hpp"
 
 namespace {
@@ -122,58 +116,6 @@ constexpr auto kAllowed = std::to_array<int>({
 #endif
 });
 // clang-format on
-
-#if defined(__x86_64__)
-constexpr unsigned kArchitecture = AUDIT_ARCH_X86_64;
-#elif defined(__aarch64__)
-constexpr unsigned kArchitecture = AUDIT_ARCH_AARCH64;
-#else
-#error "tell seccomp.cpp the AUDIT_ARCH_* of this machine: see seccomp(2)"
-#endif
-
-// ---- A little assembler for BPF: see bpf(2), "Classic BPF" in the kernel ----
-
-using Program = std::vector<sock_filter>;
-
-void load(Program& program, std::size_t offset) {
-  program.push_back(
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<unsigned>(offset)));
-}
-// The low half of an argument: the kernel looks at no more of those below, and
-// to compare all 64 bits would let a caller pass with a bit set above them.
-void load_argument(Program& program, unsigned index) {
-  load(program, offsetof(seccomp_data, args) + index * sizeof(__u64));
-}
-void answer(Program& program, unsigned verdict) {
-  program.push_back(BPF_STMT(BPF_RET | BPF_K, verdict));
-}
-constexpr unsigned refuse(unsigned errnum) {
-  return SECCOMP_RET_ERRNO | errnum;
-}
-// Answers `verdict` if the loaded word compares so.
-void answer_if(Program& program, unsigned comparison, unsigned value,
-               unsigned verdict) {
-  program.push_back(BPF_JUMP(BPF_JMP | comparison | BPF_K, value, 0, 1));
-  answer(program, verdict);
-}
-void answer_unless(Program& program, unsigned comparison, unsigned value,
-                   unsigned verdict) {
-  program.push_back(BPF_JUMP(BPF_JMP | comparison | BPF_K, value, 1, 0));
-  answer(program, verdict);
-}
-
-// How far a jump that compares may go: it has eight bits for that.
-constexpr std::size_t kFarthest = 255;
-
-// Appends `body` to be run for one value of the loaded word only; it must end
-// in answers.
-void only_for(Program& program, unsigned value, const Program& body) {
-  if (body.size() > kFarthest)
-    throw std::length_error{"a rule of the filter is too long to be skipped"};
-  program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0,
-                             static_cast<__u8>(body.size())));
-  program.insert(program.end(), body.begin(), body.end());
-}
 
 // ---- The rules -------------------------------------------------------------
 
@@ -283,12 +225,6 @@ Program personality_rule() {
   return rule;
 }
 
-// From this number on, until the next one, calls get this verdict.
-struct Stretch {
-  unsigned first;
-  unsigned verdict;
-};
-
 // The list as stretches. A call newer than all of it does not exist: the C
 // library then knows another way, which after EPERM it would not try. The x32
 // calls, with bit 30 set in their numbers, are among those.
@@ -306,37 +242,8 @@ std::vector<Stretch> stretches(std::vector<int> numbers) {
   return result;
 }
 
-// Halves the stretches until one is left, so that no call costs more than a few
-// comparisons.
-Program search(std::span<const Stretch> among) {
-  Program program;
-  if (among.size() == 1) {
-    answer(program, among.front().verdict);
-    return program;
-  }
-  const auto middle = among.size() / 2;
-  const auto below = search(among.first(middle));
-  const auto above = search(among.subspan(middle));
-  if (below.size() <= kFarthest) {
-    program.push_back(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, among[middle].first,
-                               static_cast<__u8>(below.size()), 0));
-  } else {  // A jump that compares nothing has 32 bits.
-    program.push_back(
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, among[middle].first, 0, 1));
-    program.push_back(
-        BPF_STMT(BPF_JMP | BPF_JA, static_cast<__u32>(below.size())));
-  }
-  program.insert(program.end(), below.begin(), below.end());
-  program.insert(program.end(), above.begin(), above.end());
-  return program;
-}
-
 Program make_filter() {
-  Program program;
-  load(program, offsetof(seccomp_data, arch));
-  // 32-bit calls have other numbers; the list says nothing about them.
-  answer_unless(program, BPF_JEQ, kArchitecture, SECCOMP_RET_KILL_PROCESS);
-  load(program, offsetof(seccomp_data, nr));
+  Program program = begin_filter();
   // clone3 keeps its flags in memory, where no filter can look.
   only_for(program, SYS_clone3, {BPF_STMT(BPF_RET | BPF_K, refuse(ENOSYS))});
   // All users of the machine share the number of its requests, fs.aio-max-nr. A
@@ -356,10 +263,5 @@ Program make_filter() {
 }  // namespace
 
 void filter_system_calls() {
-  auto filter = make_filter();
-  const sock_fprog program{static_cast<unsigned short>(filter.size()),
-                           filter.data()};
-  sys::check(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program),
-             "prctl(2) PR_SET_SECCOMP: a filter of {} instructions",
-             filter.size());
+  install_filter(make_filter());
 }
