@@ -15,7 +15,7 @@ from ci import summed
 from texts import sources
 
 ROW = re.compile(r'^\| `([a-z/]+/)` \|.*\| (\d+) \|$', re.M)
-CODE = ('.cpp', '.hpp', '.py', '.sh', '.js')
+CODE = ('.cpp', '.hpp', '.py', '.sh', '.js', '.css')
 KEPT_ELSEWHERE = {'node_modules', '__pycache__'}
 
 

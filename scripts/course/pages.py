@@ -1,0 +1,378 @@
+"""The pages of the course: each text as HTML. Served, a lesson has terminals beside it; as a file,
+it has a recording."""
+
+import functools
+import html
+import json
+import os
+import re
+
+from markdown_it import MarkdownIt
+
+from talk import deck, recording
+from texts import links, palette, sources, transcript
+
+TOP = deck.TOP
+HERE = os.path.dirname(os.path.abspath(__file__))
+LESSONS = [f'steps/{name}/README.md' for name in deck.STEPS.values()]
+# In this order one reads; the others are found by links.
+COURSE = ['README.md', 'steps/README.md', *LESSONS, 'steps/docker.md']
+LABELS = {'README.md': 'Start', 'steps/README.md': 'Intro', 'steps/docker.md': 'Docker'}
+LOOKED_UP = {'glossary.html': 'Glossary', 'matrix.html': 'What each step stops',
+             'hosts.html': 'Will it work here?', 'bench.html': 'How fast is it?',
+             'instructors.html': 'For instructors'}
+WHERE = {'host#': 'host, root', 'host$': 'host, you', 'box#': 'container', '$': 'your terminal'}
+DARK = re.compile(r'@media *\(prefers-color-scheme: *dark\) *\{(?:[^{}]*\{[^{}]*\})*\s*\}')
+COMMENT = re.compile(r'<!--.*?-->\n?', re.S)
+PROMPT = re.compile(r'((?:host|box)[#$]|\$) (.*)')
+# What the drawings that programs make have instead of the palette's colours.
+OTHERS = {'white': 'page', 'black': 'text', '#1f2328': 'text', '#cf222e': 'hits', '#b42318': 'hits',
+          '#fff1f0': 'hits-soft', '#1a7f37': 'own', '#dafbe1': 'own-soft', '#eaeef2': 'no-soft',
+          '#6b7280': 'no', '#8c959f': 'quiet', '#0969da': 'layer-01', '#fff': 'page'}
+
+
+def path_of(place, name):
+    """The path, from the top of the project, of a file that is named in the text at `place`."""
+    return os.path.normpath(os.path.join(os.path.dirname(place), name))
+
+
+def page_of(path):
+    """What the page of a file is called."""
+    for pattern, name in ((r'README\.md', 'index'), (r'steps/README\.md', 'intro'),
+                          (r'steps/([\w-]+)/README\.md', r'\1'), (r'(?:.*/)?([\w-]+)\.md', r'\1')):
+        if found := re.fullmatch(pattern, path):
+            return found.expand(name) + '.html'
+    return path.replace('/', '-') + '.html'
+
+
+def step_of(path):
+    """'03' for what is below steps/03-userns; '' for what is of no step."""
+    found = re.match(r'steps/(\d\d)-', path)
+    return found[1] if found else ''
+
+
+def drawing(path, alt, vary):
+    """A drawing as a part of the page: its colours are the page's, in the light and in the dark,
+    and numbers that vary can be replaced."""
+    svg = sources.read(f'{TOP}/{path}')
+    svg = DARK.sub('', COMMENT.sub('', svg[svg.index('<svg'):]))
+    names = {**{colour: name for name, colour in palette.colours().items()}, **OTHERS}
+    svg = re.sub(r'(?<=["\':])(#[0-9a-f]{3,6}|white|black)\b',
+                 lambda found: f'var(--{names.get(found[1], found[1])})', svg)
+    if 'aria-labelledby' not in svg:  # A program made it: its style is not only for itself.
+        mark = 'd-' + os.path.basename(path)[:-4]
+        svg = re.sub(r'<title>.*?</title>', '', svg, flags=re.S)
+        head, rest = svg.split('>', 1)
+        head = re.sub(r' (width|height|role|aria-label)="[^"]*"', '', head)
+        svg = f'{head} class="{mark}" role="img" aria-label="{html.escape(alt)}">{rest}'
+        svg = re.sub(r'<style>(.*?)</style>', lambda found: '<style>' + re.sub(
+            r'([^{}]+)\{', rf'.{mark} \1{{', found[1]) + '</style>', svg, flags=re.S)
+    svg = re.sub(r'(<(?:text|tspan)\b[^>]*>)([^<]+)',
+                 lambda found: found[1] + vary(found[2], 'tspan'), svg)
+    return f'<div class="drawing">{svg}</div>'
+
+
+class Text:
+    """One text as a page: its HTML, what it leads to, and what the search finds in it."""
+
+    def __init__(self, path, live):
+        self.path, self.live, self.leads_to, self.cut = path, live, [], None
+        self.has_player, self.toc, self.sections = False, [], []
+        text = sources.read(f'{TOP}/{path}')
+        self.blocks, self.words = {}, transcript.Comparison(()).words
+        try:
+            script = transcript.parse(text)
+            self.words = transcript.Comparison(script.vary).words
+            for command in script.commands:
+                self.blocks.setdefault(command.block, []).append(command)
+        except ValueError:  # README.md and hosts.md show other terminals.
+            pass
+        self.anchors = links.anchors(text)
+        markdown = MarkdownIt('commonmark', {'html': True}).enable('table')
+        self.renderer = markdown.renderer
+        for rule in ('fence', 'code_block', 'image', 'heading_open', 'heading_close', 'link_open',
+                     'table_open', 'table_close', 'html_block', 'html_inline', 'code_inline',
+                     'text'):
+            self.renderer.rules[rule] = getattr(self, rule)
+        tokens = markdown.parse(text)
+        self.title = next((tokens[n + 1].content for n, token in enumerate(tokens)
+                           if token.type == 'heading_open'), path).replace('`', '')
+        self.html = self.renderer.render(tokens, markdown.options, {})
+
+    def vary(self, text, tag='span'):
+        """Text, escaped already; the words that vary can be replaced by the reader's own."""
+        return self.words.sub(rf'<{tag} class="vary" data-name="\g<0>">\g<0></{tag}>', text)
+
+    def escaped(self, text):
+        return self.vary(html.escape(text))
+
+    def find(self, text):
+        """Puts a text where the search finds it."""
+        if self.sections:
+            self.sections[-1][2].append(text)
+
+    # ---- How the tokens of Markdown are written
+
+    def text(self, tokens, number, *_):
+        self.find(tokens[number].content)
+        return self.escaped(tokens[number].content)
+
+    def code_inline(self, tokens, number, *_):
+        self.find(tokens[number].content)
+        is_short = len(tokens[number].content) <= 22  # It stays on one line.
+        return (f'<code{" class=short" if is_short else ""}>{self.escaped(tokens[number].content)}'
+                '</code>')
+
+    def code_block(self, tokens, number, *_):
+        self.find(tokens[number].content)
+        return f'<pre class="plain" tabindex="0">{self.escaped(tokens[number].content)}</pre>'
+
+    def fence(self, tokens, number, *_):
+        token = tokens[number]
+        if token.info != 'cpp' and not token.info.startswith('console'):
+            return self.code_block(tokens, number)
+        self.find(token.content)
+        if token.info != 'cpp':
+            return self.console(token)
+        cut, self.cut = self.cut, None
+        if not cut:
+            return source(token.content.split('\n')[:-1])
+        path = path_of(self.path, cut[0])
+        first = sources.place(sources.read(f'{TOP}/{path}').split('\n'), cut[1])[0] + 1
+        self.leads_to.append(path)
+        return source(token.content.split('\n')[:-1], first,
+                      f'<a href="{page_of(path)}#line-{first}">{path}:{first}</a>')
+
+    def console(self, token):
+        known = self.blocks.get(token.map[0] + 1)
+        if known:
+            commands = [(one.place + one.sign, one.typed, one.expected, one.line) for one in known]
+        else:
+            commands = []
+            for line in token.content.split('\n')[:-1]:
+                if found := PROMPT.match(line):
+                    commands.append((found[1], [found[2]], [], 0))
+                else:
+                    commands[-1][2].append(line)
+        condition = known[0].condition if known else ''
+        where = ' · '.join(dict.fromkeys(WHERE[prompt] for prompt, *_ in commands))
+        does = f'Run all {len(commands)}' if len(commands) > 1 else 'Run it'
+        button = f'<button type="button" class="all">{does}</button>' if self.live and known else \
+            '<button type="button" class="copy">Copy</button>'
+        return (f'<figure class="console"><figcaption>{where}'
+                f'{f" · for {condition}" if condition else ""}{button}</figcaption>' +
+                ''.join(self.command(*command) for command in commands) + '</figure>')
+
+    def command(self, prompt, typed, printed, line):
+        prompts = [prompt + ' '] + ['> '] * len(typed)
+        lines = ''.join(f'<kbd data-prompt="{before}">{self.escaped(one)}</kbd>'
+                        for before, one in zip(prompts, typed))
+        lines += ''.join(f'<samp>{self.escaped(one) or "&nbsp;"}</samp>' for one in printed)
+        run = '<button type="button" class="run" ' \
+              f'aria-label="Run {html.escape(typed[0])}"></button>'
+        return (f'<div class="command {prompt.rstrip("#$")}" data-line="{line}">'
+                f'{run if self.live and line else ""}<pre>{lines}</pre></div>')
+
+    def image(self, tokens, number, *_):
+        token = tokens[number]
+        path = path_of(self.path, token.attrs['src'])
+        if path.endswith('recording.svg'):
+            return self.player()
+        return drawing(path, token.content, self.vary)
+
+    def player(self):
+        self.has_player = True
+        return '<div class="recording" id="player"></div>'
+
+    def heading_open(self, tokens, number, *_):
+        level, name = int(tokens[number].tag[1]), next(self.anchors)
+        heading = tokens[number + 1].content.replace('`', '')
+        self.sections.append((name, heading, []))
+        if level == 2:
+            self.toc.append((name, heading))
+        return f'<h{level} id="{name}">'
+
+    def heading_close(self, tokens, number, *_):
+        run = tokens[number - 1].content == 'Run it' and self.path in LESSONS and not self.live
+        return f'</{tokens[number].tag}>{self.player() if run else ""}'
+
+    def link_open(self, tokens, number, options, *_):
+        link = tokens[number].attrs['href']
+        if not re.match(r'[a-z]+:|#', link):
+            name, _, place = link.partition('#')
+            path = path_of(self.path, name)
+            self.leads_to.append(path)
+            tokens[number].attrSet('href', page_of(path) + (f'#{place}' if place else ''))
+        return self.renderer.renderToken(tokens, number, options, {})
+
+    def table_open(self, tokens, number, *_):
+        """On a phone, a row with many cells is a list: so each cell says what it is."""
+        end = next(n for n in range(number, len(tokens)) if tokens[n].type == 'table_close')
+        heads = [tokens[n + 1].content for n in range(number, end) if tokens[n].type == 'th_open']
+        cells = [token for token in tokens[number:end] if token.type == 'td_open']
+        for n, cell in enumerate(cells):
+            cell.attrSet('data-label', heads[n % len(heads)])
+        return '<div class="table" tabindex="0" role="group" aria-label="Table"><table>'
+
+    def table_close(self, *_):
+        return '</table></div>'
+
+    def html_block(self, tokens, number, *_):
+        if found := re.match(r'<!-- code (\S+): (.*?) -->', tokens[number].content):
+            self.cut = found.groups()
+        return COMMENT.sub('', tokens[number].content)
+
+    def html_inline(self, tokens, number, *_):
+        return COMMENT.sub('', tokens[number].content)
+
+
+def source(lines, first=1, caption='', colour=True, mark=''):
+    """Code with the numbers of its lines; with a mark, a link can lead to a line."""
+    coloured = deck.coloured(lines) if colour else map(html.escape, lines)
+    rows = ''.join(f'<span class="line" {f"id={mark}{n} " if mark else ""}data-n="{n}">'
+                   f'{line or " "}</span>' for n, line in enumerate(coloured, first))
+    caption = f'<figcaption>{caption}</figcaption>' if caption else ''
+    return f'<figure class="source"><pre class="code" tabindex="0">{rows}</pre>{caption}</figure>'
+
+
+class Source:
+    """A file of the project that a text leads to, as a page."""
+    live, leads_to, toc, sections, has_player = False, (), (), (), False
+
+    def __init__(self, path, _):
+        self.path = self.title = path
+        lines = sources.read(f'{TOP}/{path}').rstrip('\n').split('\n')
+        is_cpp = path.endswith(('.cpp', '.hpp'))
+        self.html = f'<h1>{path}</h1>' + source(lines, colour=is_cpp, mark='line-')
+
+
+@functools.lru_cache(maxsize=None)
+def read(path, live):
+    """The page of a file."""
+    return (Text if path.endswith('.md') else Source)(path, live)
+
+
+@functools.lru_cache(maxsize=None)
+def all_pages():
+    """The names of all pages, each with its file: what the course leads to, and no other file."""
+    found, wanted = {}, list(reversed(COURSE))
+    while wanted:
+        path = wanted.pop()
+        if page_of(path) not in found:
+            found[page_of(path)] = path
+            wanted += read(path, False).leads_to
+    return found
+
+
+# ---- Whole pages --------------------------------------------------------------
+
+def steps(path):
+    """The way through the course, and where on it one is."""
+    shown = ''
+    for other in COURSE:
+        label = LABELS.get(other) or step_of(other)
+        here = ' aria-current="page"' if other == path else ''
+        shown += (f'<a href="{page_of(other)}" class="layer-{step_of(other) or "intro"}"{here} '
+                  f'title="{html.escape(read(other, False).title)}">{label}</a>')
+    return f'<nav class="steps" aria-label="The course">{shown}</nav>'
+
+
+def around(path):
+    """The pages before and after."""
+    at = COURSE.index(path) if path in COURSE else None
+    if at is None:
+        return ''
+    made = ''
+    for word, rel, other in (('Before', 'prev', at - 1), ('Next', 'next', at + 1)):
+        if 0 <= other < len(COURSE):
+            to = COURSE[other]
+            made += (f'<a class="layer-{step_of(to) or "intro"}" rel="{rel}" href="{page_of(to)}">'
+                     f'<small>{word}</small>{html.escape(read(to, False).title)}</a>')
+    return f'<nav class="around" aria-label="Before and after">{made}</nav>'
+
+
+def contents(page):
+    """The headings of a page."""
+    if len(page.toc) < 2:
+        return ''
+    items = ''.join(f'<li><a href="#{name}">{html.escape(heading)}</a></li>'
+                    for name, heading in page.toc)
+    return f'<nav class="toc" aria-label="On this page"><b>On this page</b><ul>{items}</ul></nav>'
+
+
+# A page may load files beside it, and nothing else. The player runs in a worker and in WebAssembly.
+POLICY = ("default-src 'none'; script-src 'self' file: 'wasm-unsafe-eval' blob: data:; "
+          "style-src 'self' file: 'unsafe-inline'; font-src data:; img-src data: blob:; "
+          "connect-src data:; worker-src blob: data:; base-uri 'none'; form-action 'none'")
+
+
+def whole(path, live=False, aside=''):
+    """A page, from its doctype on."""
+    page = read(path, live)
+    step = step_of(path)
+    facts = {'page': page_of(path), 'live': live, 'step': step}
+    styles, scripts = ['fonts.css', 'course.css'], ['course.js']
+    if page.has_player:
+        facts['cast'] = recording.cast(step or '08', recording.of_step(step or '08'))
+        styles.insert(1, 'player.css')
+        scripts.insert(0, 'player.js')
+    if live:
+        styles.insert(1, 'xterm.css')
+        scripts = ['xterm.js', *scripts, 'live.js']
+    more = ' · '.join(f'<a href="{name}">{label}</a>' for name, label in LOOKED_UP.items())
+    policy = '' if live else f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    return '\n'.join([
+        f'<!doctype html><html lang="en" class="layer-{step or "intro"}"><head>',
+        '<meta charset="utf-8">', policy,
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<link rel="icon" href="data:,">', f'<title>{html.escape(page.title)}</title>',
+        *(f'<link rel="stylesheet" href="{name}">' for name in styles),
+        '<script src="look.js"></script></head><body>',
+        '<a class="skip" href="#text">To the text</a><header><a class="home" href="index.html">'
+        f'<b>Containers</b> <span>from scratch</span></a>{steps(path)}'
+        '<form role="search"><input id="search" type="search" placeholder="Search  /" '
+        'autocomplete="off" aria-label="Search the course">'
+        '<div id="found" role="status" hidden></div></form>'
+        '<button type="button" id="look" aria-label="Light or dark" title="Light or dark (T)">'
+        '</button></header>',
+        f'<main class="{"two" if aside else "one"}"><article id="text" tabindex="-1">{page.html}'
+        f'{around(path)}<footer>{more}</footer></article>', aside or contents(page), '</main>',
+        '<script type="application/json" id="facts">' + json.dumps(facts).replace('</', '<\\/'),
+        '</script>', *(f'<script src="{name}"></script>' for name in scripts), '</body></html>'])
+
+
+def index():
+    """For the search: of each section its place, its step, its page and heading, and its words. It
+    is a script, because a page that is a file may load nothing else."""
+    found = [[f'{name}#{place}', step_of(path) or 'intro', read(path, False).title, heading,
+              re.sub(r'\s+', ' ', ' '.join(words))]
+             for name, path in all_pages().items()
+             for place, heading, words in read(path, False).sections]
+    return f'found({json.dumps(found, ensure_ascii=False)});'
+
+
+def theme():
+    """The colours of the slides, and of the layers."""
+    looks = {':root': palette.colours(), ':root[data-look=dark]': palette.colours(dark=True)}
+    made = ''
+    for look, colours in looks.items():
+        made += f'{look} {{' + ';'.join(f'--{name}:{one}' for name, one in colours.items()) + '}\n'
+    return made + ''.join(f'.layer-{step} {{--accent:var(--layer-{step})}}\n'
+                          for step in deck.STEPS)
+
+
+PLAYER, XTERM = 'asciinema-player/dist/bundle/asciinema-player', '@xterm/xterm'
+FILES = {
+    'look.js': lambda: sources.read(HERE + '/look.js'),
+    'course.js': lambda: sources.read(HERE + '/course.js'),
+    'search.js': index,
+    'course.css': lambda: theme() + sources.read(HERE + '/course.css'),
+    'fonts.css': deck.fonts,
+    'player.css': lambda: deck.asset(PLAYER + '.css'),
+    'player.js': lambda: deck.asset(PLAYER + '.min.js'),
+}
+SERVED = {
+    'live.js': lambda: sources.read(HERE + '/live.js'),
+    'xterm.css': lambda: deck.asset(XTERM + '/css/xterm.css'),
+    'xterm.js': lambda: deck.asset(XTERM + '/lib/xterm.js'),
+}
