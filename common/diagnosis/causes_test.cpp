@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
+#include "common/cgroup.hpp"
 #include "common/file.hpp"
 #include "common/testing.hpp"
 
@@ -576,6 +578,15 @@ TEST_CASE("cgroups that are mounted read-only: what makes them writable") {
   CHECK(mend(denied, host) == "sudo mount -o remount,rw /sys/fs/cgroup");
   host.container = "docker";
   CHECK(why(denied, host) == "cgroups are kept away by docker");
+}
+
+TEST_CASE("on this very host there is a place for a cgroup, or a hint") {
+  try {
+    for (const auto& parent : sys::find_cgroup_parents({"memory"}))
+      CHECK(std::filesystem::is_directory(parent.directory));
+  } catch (const sys::Error& error) {
+    CHECK_FALSE(sys::hint_of(error).empty());
+  }
 }
 
 TEST_SUITE_END();

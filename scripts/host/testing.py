@@ -24,6 +24,7 @@ USER = 54321  # An id that nobody has.
 AS_USER = f'setpriv --reuid {USER} --regid {USER} --clear-groups '
 TIMEOUT_SECONDS = 60  # For what is to happen, on a slow machine too.
 IS_ROOT = os.geteuid() == 0
+os.environ['LC_ALL'] = 'C.UTF-8'  # The tests compare messages of coreutils(1), which are translated.
 ON_A_HOST = 'TESTS_ON_A_HOST'  # In the environment: that we are on one; the PIDs outside of it.
 # What leaves a host without any of the package managers that we know.
 TAKE_PACKAGE_MANAGERS = '''for name in apt-get dnf zypper pacman apk; do

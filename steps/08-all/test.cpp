@@ -503,13 +503,16 @@ PROMISE_AS_ROOT("it can neither leave its cgroup, nor change or nest it",
 namespace {
 
 // Runs a set-uid program of the image as user 54321: a probe, which makes a
-// file and says whose it is. Step 01 would be stopped by the filter.
+// file and says whose it is. The probe belongs to the owner of the image,
+// because this owner is root in the container. Step 01 would be stopped by the
+// filter.
 std::string owner_of_file(const std::string& options) {
   const auto tree = host::scratch("suid") + "/rootfs";
   if (!fs::exists(tree))
     must("cp -a " + host::rootfs(Caller::kRoot) + " " + tree + " && cp " +
          (host::build_directory() / "probe-03-userns").string() + " " + tree +
-         "/bin/probe && chmod 4755 " + tree + "/bin/probe");
+         "/bin/probe && cd " + tree +
+         "/bin && chown --reference=.. probe && chmod 4755 probe");
   const auto said = shell(host::step_in(tree, Caller::kRoot, "08-all",
                                         "--net none --user 54321 " + options) +
                           "probe owner made")
