@@ -65,6 +65,7 @@ $(BUILD)/step-tests: $(call objects,$(PROMISES))
 $(BUILD)/tests: $(call objects,$(TESTS) steps/05-mountns/binds.cpp \
                   steps/07-cgroup-memory/callers_limits.cpp)
 $(BUILD)/step-tests $(BUILD)/tests: $(BUILD)/steps/tests/host.o $(BUILD)/common.a
+$(BUILD)/step-tests: $(BUILD)/steps/tests/reporter.o
 
 # The program of a learner has the name of the step, because its messages begin with it.
 $(foreach step,$(STEPS),$(eval $(BUILD)/$(MY)/$(step): \
@@ -77,7 +78,7 @@ $(PROGRAMS) $(MINE) $(BUILD)/floor:
 	$(CXX) $(INSTRUMENT) $(LINK) -s -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 # Compiling a test takes longer than running it.
-$(call objects,$(PROMISES) $(TESTS) steps/tests/host.cpp): CXXFLAGS := -O0
+$(call objects,$(PROMISES) $(TESTS) steps/tests/host.cpp steps/tests/reporter.cpp): CXXFLAGS := -O0
 
 $(BUILD)/step-tests $(BUILD)/tests:
 	$(CXX) $(INSTRUMENT) -o $@ $(filter %.o,$^) $(filter %.a,$^)
@@ -157,10 +158,11 @@ $(patsubst %,diff-%,$(filter-out 01,$(NUMBERS))): diff-%:
 ##
 ## make start-03    begin your own version of step 03, in my/03.cpp
 ## make check-03    test and attack your version (ONLY=bind: a part of the tests)
+## make watch-03    test it at each save: the piece of the task at hand, and its hints at a key
 ## make hint-03     print the next hint, beginning with the mildest
 ## make catch-up-03 copy the finished step 02 to my/02.cpp (yours is kept in another file)
 ## make solution-03 compare your version with the one of the course
-$(foreach verb,start check hint catch-up solution,$(NUMBERS:%=$(verb)-%)): setup-test
+$(foreach verb,start check watch hint catch-up solution,$(NUMBERS:%=$(verb)-%)): setup-test
 	@scripts/learn/learn $(subst -0, 0,$@)
 
 progress: setup-test  ## make progress    list the steps that you have finished
@@ -171,7 +173,7 @@ checker: build $(BUILD)/step-tests $(BUILD)/hog $(PROBES) rootfs
 	@:
 
 # A number of no step, or no number. (A pattern 0% would also match build/my/01.d.)
-VERBS    := diff start check hint catch-up solution demo
+VERBS    := diff start check watch hint catch-up solution demo
 refuse    = @echo 'make $@: the steps are $(if $(findstring diff,$@),02,01) to 08' >&2; exit 2
 $(VERBS) $(VERBS:%=%-) $(filter-out $(NUMBERS),$(filter 0% 1% 2% 3% 4% 5% 6% 7% 8% 9%,$(MAKECMDGOALS))):
 	$(refuse)

@@ -1,47 +1,54 @@
-"""Checks a step that a learner wrote, and yields its promises, each with its result."""
+"""Checks a step that a learner wrote, and yields its promises, each with its result.
+
+check(step, piece) is for other programs: see scripts/learn/__init__.py.
+"""
 
 import collections
 import concurrent.futures
 import contextlib
 import functools
+import itertools
 import json
 import os
-import re
 import secrets
+import signal
 import subprocess
-import xml.etree.ElementTree as xml
 
 from learn.files import BUILD, STEPS, STEP_TESTS, program, read
-from learn.task import wanted
+from learn.promise import BROKEN, HOLDS, NO_ROOT, UNCHECKED, Promise
+from learn.task import pieces_of, task, wanted
 from learn.throwaway import (GIVE_UP, LEFT, MOST_OUTPUT, TIMEOUT_SECONDS, Root, renew_rootfs,
                              rootfs, run, short)
-
-# One of a test has that test's pieces of the task, and its sentence for when it is broken.
-Promise = collections.namedtuple('Promise', 'name verdict saw said pieces fails',
-                                 defaults=[[], ''])
+from learn.words import attack_in_words, failure_in_words, how_it_ended, plain
 
 FIRST_TIMEOUT_SECONDS = int(os.environ.get('LEARN_TIMEOUT') or 30)  # For an echo.
 MOST_WITHOUT_END = 3  # Tests that have no end: nobody waits for more.
-NO_END = 'no end '
-# Promises that are checked whatever --only says; and what is not one.
-RUNS, LEAVES_NOTHING = 'it runs a command', 'it leaves nothing on the host'
+NO_END = 'It does not end '
+AT_A_TIME = 12  # So many of the promises of earlier steps share a throw-away host.
+# Without these, no other promise has a meaning.
+BUILDS, RUNS, ENTERS, LEAVES_NOTHING = (
+    'it builds', 'it runs a command', 'the command runs in the rootfs', 'it leaves nothing on the host')
 AFTERWARDS = 'nothing is left after the attacks (root)'
 THE_REST = 'all the rest'
-HOLDS, BROKEN, UNCHECKED = 'holds', 'does not hold', 'not checked'
+
+
+NOT_BUILT = [Promise(BUILDS, BROKEN, ['The compiler says why, above.']),
+             Promise(THE_REST, UNCHECKED, ['first of all it has to build'])]
 
 
 def no_end(outcome, timeout):
-    if len(outcome.out) + len(outcome.err) >= MOST_OUTPUT:
-        return f'{NO_END}of what it prints'
-    return f'{NO_END}after {timeout} seconds: does a process wait for something that no process does?'
+    return NO_END + ('by itself: it has printed 16 MiB.' if len(outcome.out) + len(outcome.err) >= MOST_OUTPUT else
+                     f'within {timeout} seconds. Does a process wait for something that no '
+                     'process does?')
 
 
 def own_lines(text, name):
     """What the program said of itself, each line once."""
-    return list(dict.fromkeys(line for line in text.splitlines() if line.startswith(name + ':')))
+    return list(dict.fromkeys(plain(line) for line in text.splitlines()
+                              if line.startswith(name + ':')))
 
 
-@functools.cache
+@functools.lru_cache(maxsize=None)
 def all_tests():
     """What each test of the steps says of itself: see Promise in steps/tests/host.hpp."""
     return json.loads(subprocess.run([STEP_TESTS, '--promises'], stdout=subprocess.PIPE,
@@ -54,117 +61,169 @@ def keeps(step, kept):
     return any(first <= step <= (last or first) for first, _, last in ranges)
 
 
-def run_test(step, test):
-    """Its promise."""
-    name, suite = test['name'], test['suite']
+# ---- First of all --------------------------------------------------------------------
 
-    def promise(verdict, saw, said):
-        return Promise(name, verdict, saw, said, test['pieces'], test['fails'])
-
-    if name.endswith(' (root)') and not Root.find():
-        return promise(UNCHECKED, 'it needs root, and there is no sudo here', [])
-    environment = {f'STEP_{step}': program(step), 'SHOW_ERRORS': '1',
-                   'ONLY_STEP': STEPS[step],  # In place of all.
-                   'TEST_ROOTFS': rootfs()}
-    if suite[:2] in STEPS:  # Whose promise it keeps, too.
-        environment[f'STEP_{suite[:2]}'] = program(step)
-    outcome = run(  # In names, a comma would end a pattern.
-        [STEP_TESTS, f'--test-suite={suite}', '--test-case=' + name.replace(',', '?'),
-         '--reporters=xml'], root=name.endswith(' (root)'), **environment)
-    status, log, err, left = outcome
-    said = own_lines(err, STEPS[step])
-    if status is None:
-        return promise(BROKEN, no_end(outcome, TIMEOUT_SECONDS), said)
-    try:
-        tree = xml.fromstring(re.sub('[\x00-\x08\x0b-\x1f]', '?', log))
-        case = next(one for one in tree.iter('TestCase') if one.get('name') == name)
-    except (xml.ParseError, StopIteration):
-        return promise(BROKEN, f'the test ended without a result, with status {status}: ' +
-                       short(err), said)
-    if case.get('skipped') == 'true':
-        return promise(UNCHECKED, 'it cannot be tried on this host', said)
-    passed = case.find('OverallResultsAsserts').get('test_case_success') == 'true'
-    if status == 0 and passed and not left:
-        return promise(HOLDS, '', said)
-    saws = [failed_check(one) for one in case.iter('Expression') if one.get('success') == 'false']
-    saws += [short(one.findtext('Text', '')) for one in case.iter('Message')
-             if one.get('type') != 'WARNING']
-    saws += ['the test broke off: ' + short(one.text or '') for one in case.iter('Exception')]
-    saws += told_left(left)
-    return promise(BROKEN, '\n'.join(list(dict.fromkeys(saws))[:3]) or 'it failed', said)
+def crashed(step, words, root):
+    """Where it crashed: its last action, as -v tells it. A shell says if the program itself did,
+    and not its child."""
+    outcome = run(['sh', '-c', '"$0" "$@"; exit $?', program(step), '-v', *words], root=root,
+                  timeout=FIRST_TIMEOUT_SECONDS)
+    lines = outcome.err.splitlines()
+    who = 'program itself' if any(line.startswith(signal.strsignal((outcome.status or 0) & 127) or
+                                                  '[') for line in lines) else 'child'
+    actions = [line for line in lines if line.startswith('[pid ')]
+    return [f'The {who} crashed. ' + (
+        f'Its last action, as -v tells it: {plain(actions[-1])}' if actions else
+        'With -v, it tells no action before.')]
 
 
-def failed_check(expression):
-    """Its own sentence, or what was found and expected; and where it stands. What doctest captured
-    is no sentence: "net := veth", for example."""
-    words = [info.text or '' for info in expression.iter('Info')]
-    if all(' := ' in word for word in words):
-        words.append(expression.findtext('Expanded', ''))
-    return (f'{"; ".join(map(short, words))} '
-            f'[{expression.get("filename")}:{expression.get("line")}]')
+def runs_at_all(step, who, root):
+    """That it runs a command, in the rootfs, and leaves nothing."""
+    word = secrets.token_hex(4)
+    options = ['--memory', 'none'] if step == '07' and who == 'user' else []
+
+    def attempt(name, fails, command, expected):
+        words = options + [rootfs(), *command]
+        outcome = run([program(step), *words], root=root, timeout=FIRST_TIMEOUT_SECONDS)
+        said = own_lines(outcome.err, STEPS[step])
+        if outcome.status is None:
+            return outcome, Promise(name, BROKEN, [no_end(outcome, FIRST_TIMEOUT_SECONDS)], said,
+                                    [], fails)
+        if (outcome.status, outcome.out) == (0, expected):
+            return outcome, Promise(name, HOLDS)
+        lines = [line for line in outcome.err.splitlines() if not line.startswith(LEFT)]
+        ran = {'line': ' '.join([program(step), *words]), 'status': outcome.status,
+               'out': outcome.out, 'err': '\n'.join(lines)}
+        saw = failure_in_words({'ran': [ran]}, step) + told_left(outcome.left)
+        if outcome.status > 128:
+            saw += crashed(step, words, root)
+        return outcome, Promise(name, BROKEN, saw, said, [], fails)
+
+    outcome, promise = attempt(
+        f'{RUNS} ({who})', f'We run "echo {word}" in the container and expect this word and status '
+        '0, because nothing else can be checked before.', ['echo', word], word + '\n')
+    yield promise
+    if promise.verdict == BROKEN:
+        return
+    yield attempt(
+        f'{ENTERS} ({who})', 'We read a file that only the rootfs has and expect its text, because '
+        'a command in another root directory is not in the container.',
+        ['cat', '/etc/rootfs-mark'], read(f'{BUILD}/rootfs/etc/rootfs-mark'))[1]
+    if Root.find():
+        left = told_left(outcome.left)
+        yield Promise(f'{LEAVES_NOTHING} ({who})', BROKEN if left else HOLDS, left,
+                      own_lines(outcome.err, STEPS[step]), [],
+                      'We look at the host after the command has ended and expect it as it was, '
+                      'because what is left there adds up with each container.' if left else '')
+
+
+def first_of_all(step):
+    """Without these, nothing else has a meaning."""
+    for who in ['root'] if step < '03' else ['root', 'user']:
+        if who == 'root' and not Root.find():
+            yield Promise(f'{RUNS} ({who})', UNCHECKED, [NO_ROOT])
+        else:
+            # As root, we play the ordinary user.
+            yield from runs_at_all(step, who, who == 'root')
 
 
 def told_left(left):
-    return [f'it is left on the host: {short(", and ".join(left))}'] if left else []
+    return [f'It is left on the host: {short(", and ".join(left))}'] if left else []
 
 
-def runs_at_all(step):
-    """Without this, nothing else has a meaning."""
-    word = secrets.token_hex(4)
-    options = {'07': ['--memory', 'none']}
-    for who in ['root'] if step < '03' else ['root', 'user']:
-        name = f'{RUNS} ({who})'
-        if who == 'root' and not Root.find():
-            yield Promise(name, UNCHECKED, 'it needs root, and there is no sudo here', [])
-            continue
-        if who == 'user' and os.geteuid() == 0:
-            continue  # Tried by the tests, which play one.
-        outcome = run(
-            [program(step)] + (options.get(step, []) if who == 'user' else []) +
-            [rootfs(), 'echo', word], root=who == 'root', timeout=FIRST_TIMEOUT_SECONDS)
-        status, out, err, left = outcome
-        if status is None:
-            yield Promise(name, BROKEN, no_end(outcome, FIRST_TIMEOUT_SECONDS),
-                          own_lines(err, STEPS[step]))
-        elif (status, out) != (0, word + '\n'):
-            saws = [f'echo {word} printed {short(repr(out))}, and the status is {status}',
-                    *told_left(left)]
-            yield Promise(name, BROKEN, '\n'.join(saws), [
-                line for line in err.splitlines() if not line.startswith(LEFT)][:3])
-        else:
-            yield Promise(name, HOLDS, '', [])
-            name = f'{LEAVES_NOTHING} ({who})'
-            if Root.find():
-                yield Promise(name, BROKEN if left else HOLDS, '\n'.join(told_left(left)),
-                              own_lines(err, STEPS[step]))
+# ---- Tests ---------------------------------------------------------------------------
+
+def promise_of(test, verdict, saw=(), said=()):
+    return Promise(test['name'], verdict, list(saw), list(said), test['pieces'], test['fails'])
+
+
+def is_roots(test):
+    return test['name'].endswith(' (root)')
+
+
+def run_tests(step, tests, stops=False):
+    """Runs some tests on one throw-away host, up to the first that is broken if that `stops`; returns
+    how that ended, and what each test has told: see steps/tests/reporter.cpp. One that has not
+    ended is missing."""
+    environment = {f'STEP_{step}': program(step),
+                   'ONLY_STEP': STEPS[step],  # In place of all.
+                   'TEST_ROOTFS': rootfs()}
+    for suite in {test['suite'][:2] for test in tests} & set(STEPS):  # Whose promise it keeps, too.
+        environment[f'STEP_{suite}'] = program(step)
+    outcome = run(  # In names, a comma would end a pattern.
+        [STEP_TESTS, '--test-case=' + ','.join(test['name'].replace(',', '?') for test in tests),
+         '--reporters=checker', f'--abort-after={int(bool(stops))}'],
+        root=is_roots(tests[0]), **environment)
+    told, failures = {}, collections.defaultdict(list)
+    for line in outcome.out.splitlines():
+        with contextlib.suppress(ValueError):  # A program prints what it likes.
+            one = json.loads(line)
+            if 'failed' in one:
+                failures[one['failed']].append(one)
             else:
-                yield Promise(name, UNCHECKED, 'it needs root to make a throw-away host, and there is '
-                              'no sudo here', [])
+                told[one['test']] = one['holds']
+    return outcome, told, failures
 
 
-def tests(step):
-    """Those of the promises that a step keeps: first its own."""
-    return sorted((test for test in all_tests() if keeps(step, test['kept'])),
-                  key=lambda test: test['suite'] != STEPS[step])
+def run_alone(step, test):
+    """Its promise."""
+    outcome, told, failures = run_tests(step, [test])
+    name = test['name']
+    said = own_lines('\n'.join([outcome.err] + [ran['err'] for one in failures[name]
+                                                for ran in one['ran']]), STEPS[step])
+    if GIVE_UP.is_set():
+        return promise_of(test, UNCHECKED, ['nobody waits for it'])
+    renew_rootfs()
+    if outcome.status is None:
+        return promise_of(test, BROKEN, [no_end(outcome, TIMEOUT_SECONDS)], said)
+    if name in told and told[name] is None:
+        return promise_of(test, UNCHECKED, ['it cannot be tried on this host'])
+    if told.get(name) and outcome.status == 0 and not outcome.left:
+        return promise_of(test, HOLDS)
+    saw = []
+    for failure in failures[name][:3]:
+        saw += [line for line in failure_in_words(failure, step)
+                if line not in saw]
+    if name not in told:
+        saw.append(f'The test came to no end, with {how_it_ended(outcome.status)}. Does the program '
+                   'end processes that are not its own?')
+    if not any('left on the host' in line for line in saw):
+        saw += told_left(outcome.left)
+    return promise_of(test, BROKEN, saw, said)
 
 
-def run_tests(step, wanted_ones, jobs):
-    """Each one's name, and how to wait for its promise. Several run at a time."""
-    def run_one(test):
-        promise = run_test(step, test)
-        if promise.verdict == BROKEN:
-            renew_rootfs()
-        return promise
+def promises_of(step, tests, stops):
+    """One after the other, up to the first that is broken if that `stops`. They share a host; what
+    does not hold there is tried again on a host of its own, where no other test can be the reason."""
+    told, left = {}, []
+    if len(tests) > 1:
+        outcome, told, _ = run_tests(step, tests, stops)
+        left = outcome.left
+    for test in tests:
+        if GIVE_UP.is_set():
+            return
+        name = test['name']
+        if told.get(name) and not left:
+            yield promise_of(test, HOLDS)
+        elif name in told and told[name] is None:
+            yield promise_of(test, UNCHECKED, ['it cannot be tried on this host'])
+        else:
+            promise = run_alone(step, test)
+            yield promise
+            if stops and promise.verdict == BROKEN:
+                return
 
-    pool = concurrent.futures.ThreadPoolExecutor(jobs)
-    try:
-        for test, done in [(test, pool.submit(run_one, test)) for test in wanted_ones]:
-            yield test['name'], done.result
-    finally:
-        GIVE_UP.set()
-        pool.shutdown(cancel_futures=True)
-        GIVE_UP.clear()
 
+def groups(tests):
+    """Those that share a host: root's and an ordinary user's, if these are two."""
+    together = [tests] if os.geteuid() == 0 else [
+        [test for test in tests if is_roots(test) == roots] for roots in (True, False)]
+    for some in together:
+        for number in range(0, len(some), AT_A_TIME):
+            yield some[number:number + AT_A_TIME]
+
+
+# ---- Attacks -------------------------------------------------------------------------
 
 Row = collections.namedtuple('Row', 'label verdict')
 
@@ -176,91 +235,144 @@ def expected(step):
             for who in ('root', 'user') for row in rows if step in row[who]}
 
 
-# How an attack ended that should have ended otherwise.
-OTHERWISE = {
-    'hits the host': 'it hits the host',
-    'refused': 'it is refused, but should succeed, and reach only the container',
-    'its own': 'it succeeds, and reaches only the container, but should be refused',
-    'broken': 'it came to no result',
-}
+def attack_name(key, row):
+    how = {'its own': 'reaches only the container'}.get(row.verdict, row.verdict)
+    return f'attack {key[1]}: {row.label}: {how} ({key[0]})'
 
 
-def attacks(step, only, topics):
-    """The probes: all that attack the course's own step in vain."""
-    rows = {key: row for key, row in expected(step).items()
-            if row.verdict != 'hits the host' and wanted(attack_name(key, row), [], only, topics)}
-    if not rows:
-        return
+def attacks_of(step):
+    """All that attack the course's own step in vain."""
+    return {attack_name(key, row): (key, row) for key, row in expected(step).items()
+            if row.verdict != 'hits the host'}
+
+
+def attack(step, rows):
+    """Tries some of attacks_of(); returns their promises by name."""
     if not Root.find():
-        for key, row in rows.items():
-            yield Promise(attack_name(key, row), UNCHECKED, 'it needs root to make a host for '
-                          'the attacks, and there is no sudo here', [])
-        return
-    names = {attack for _, attack in rows}
-    callers = {who for who, _ in rows}
+        return {name: Promise(name, UNCHECKED, [NO_ROOT]) for name in rows}
+    names = {attack for (_, attack), _ in rows.values()}
+    callers = {who for (who, _), _ in rows.values()}
     _, out, err, left = run(
         ['scripts/matrix/matrix', '--build', BUILD, '--step', step, '--json'] +
-        (['--probe', *names] if len(names) == 1 else []) +
+        [word for name in sorted(names) for word in ('--probe', name)] +
         (['--who', *callers] if len(callers) == 1 else []),
         root=True, timeout=300, **{f'STEP_{step}': program(step)})
     cells = {}
     with contextlib.suppress(ValueError):
         cells = {(cell['who'], cell['attack']): cell
                  for cell in json.JSONDecoder().raw_decode(out)[0]}
-    for key, row in rows.items():
+    found = {}
+    for name, (key, row) in rows.items():
         cell = cells.get(key)
-        name = attack_name(key, row)
         if cell is None:
-            yield Promise(name, BROKEN, 'the matrix did not come to an end: ' + short(err), [])
+            found[name] = Promise(name, BROKEN, ['The attacks did not come to an end.'])
         elif cell['not_decided']:
-            yield Promise(name, UNCHECKED, 'it cannot be decided on this host: ' +
-                          cell['not_decided'], [])
+            found[name] = Promise(name, UNCHECKED, ['it cannot be decided on this host: ' +
+                                                    cell['not_decided']])
         elif cell['verdict'] == row.verdict:
-            yield Promise(name, HOLDS, '', [])
+            found[name] = Promise(name, HOLDS)
         else:
-            yield Promise(
-                name, BROKEN, f'{OTHERWISE[cell["verdict"]]}; '
-                f'the kernel answered: {short(cell["answer"])}\n'
-                f'the host saw: {cell["saw"]}', own_lines(cell['notes'], STEPS[step]))
+            how = {'refused': 'the kernel to refuse it'}.get(
+                row.verdict, 'it to succeed, and to reach only the container')
+            found[name] = Promise(
+                name, BROKEN, attack_in_words(cell), own_lines(cell['notes'], STEPS[step]), [],
+                f'A program in the container {row.label}, and we expect {how}, because a container '
+                'keeps what is in it away from the host.')
     left += [line for line in err.splitlines() if line.startswith('matrix: a step has left')]
-    yield Promise(AFTERWARDS, BROKEN if left else HOLDS,
-                  '\n'.join(told_left(left)), [])
+    found[AFTERWARDS] = Promise(AFTERWARDS, BROKEN if left else HOLDS, told_left(left))
+    return found
 
 
-def is_any_wanted(step, only, topics):
+# ---- A whole step --------------------------------------------------------------------
+
+Part = collections.namedtuple('Part', 'piece tests attacks')
+
+
+def parts(step, only=''):
+    """What is checked of a step, and in which order: its pieces, as the task has them; then, with
+    None as the piece, what it keeps of earlier steps. --only may mean a few of these."""
+    topics = task(step)[2]
+    found = {topic.name: Part(topic.name, [], {}) for topic in topics}
+    found[None] = Part(None, [], {})
+
+    def place(name, pieces):
+        topic = next(iter(pieces_of(name, pieces, topics)[-1:]), None)
+        return found[topic.name if topic else None]
+
+    for test in all_tests():
+        if keeps(step, test['kept']) and wanted(test['name'], test['pieces'], only, topics):
+            place(test['name'], test['pieces']).tests.append(test)
+    for name, attempt in attacks_of(step).items():
+        if wanted(name, [], only, topics):
+            place(name, []).attacks[name] = attempt
+    return list(found.values())
+
+
+def is_any_wanted(step, only):
     """Whether --only means any promise of a step."""
-    always = [f'{words} ({who})' for words in (RUNS, LEAVES_NOTHING) for who in ('root', 'user')]
-    attacked = [attack_name(key, row) for key, row in expected(step).items()
-                if row.verdict != 'hits the host']
-    return (any(wanted(name, [], only, topics) for name in [*always, AFTERWARDS, *attacked]) or
-            any(wanted(test['name'], test['pieces'], only, topics) for test in tests(step)))
+    always = [f'{words} ({who})' for words in (RUNS, ENTERS, LEAVES_NOTHING)
+              for who in ('root', 'user')]
+    return any(only in name for name in [*always, AFTERWARDS]) or \
+        any(part.tests or part.attacks for part in parts(step, only))
 
 
-def attack_name(key, row):
-    how = {'its own': 'reaches only the container'}.get(row.verdict, row.verdict)
-    return f'attack {key[1]}: {row.label}: {how} ({key[0]})'
+def number_of(step):
+    """How many promises it has."""
+    whos = 1 if step < '03' else 2
+    return 3 * whos + sum(len(part.tests) + len(part.attacks) for part in parts(step)) + 1
 
 
-def promises(step, only, topics, jobs, waits):
-    """All of a step that --only means. `waits` is told what is waited for."""
+def results(step, chosen, jobs, stops):
+    """The promises of some parts, in order; if it `stops`, up to the first of a piece that is broken,
+    because the pieces behind it cannot hold yet. Several groups run at a time."""
+    rows = {name: attempt for part in chosen for name, attempt in part.attacks.items()}
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        try:
+            work = [(part, [pool.submit(lambda part=part, group=group: list(promises_of(
+                step, group, stops and part.piece))) for group in groups(part.tests)])
+                    for part in chosen]
+            attacked = pool.submit(attack, step, rows) if rows else None
+            for part, some in work:
+                for promise in itertools.chain(
+                        itertools.chain.from_iterable(group.result() for group in some),
+                        (attacked.result()[name] for name in part.attacks)):
+                    yield promise
+                    if stops and part.piece and promise.verdict == BROKEN:
+                        return
+            if attacked and AFTERWARDS in attacked.result():
+                yield attacked.result()[AFTERWARDS]
+        finally:
+            GIVE_UP.set()
+            pool.shutdown(cancel_futures=True)
+            GIVE_UP.clear()
+
+
+def promises(step, chosen, jobs, stops=False):
+    """Those that come first of all, and those of some parts(): see results(). Ends where no more can
+    be told."""
     renew_rootfs()
-    first = list(runs_at_all(step))
-    yield from first
-    if any(promise.verdict == BROKEN for promise in first):
-        yield Promise(THE_REST, UNCHECKED, 'first of all it has to run a command, and to leave '
-                      'nothing', [])
+    is_ready = True
+    for promise in first_of_all(step):
+        yield promise
+        is_ready &= promise.verdict != BROKEN
+        if promise.verdict == BROKEN:
+            break
+    if not is_ready:
+        yield Promise(THE_REST, UNCHECKED, ['first of all it has to run a command in the rootfs, and '
+                                            'to leave nothing'])
         return
     endless = 0
-    chosen = [test for test in tests(step) if wanted(test['name'], test['pieces'], only, topics)]
-    for name, result in run_tests(step, chosen, jobs):
-        waits(name)
-        promise = result()
+    for promise in results(step, chosen, jobs, stops):
         yield promise
-        endless += promise.saw.startswith(NO_END)
+        endless += any(line.startswith(NO_END) for line in promise.saw)
         if endless == MOST_WITHOUT_END:
-            yield Promise(THE_REST, UNCHECKED,
-                          f'{MOST_WITHOUT_END} had no end, and each takes '
-                          f'{TIMEOUT_SECONDS} seconds', [])
+            yield Promise(THE_REST, UNCHECKED, [f'{MOST_WITHOUT_END} did not end, and each needs '
+                                                f'{TIMEOUT_SECONDS} seconds'])
             return
-    waits('the probes attack')
-    yield from attacks(step, only, topics)
+
+
+def check(step, piece=None, jobs=2):
+    """Yields the promises of a piece of a step, or of the whole step, each as a Promise. The
+    program must be built: see learn.build."""
+    chosen = parts(step)
+    return promises(step, [part for part in chosen if piece in (None, part.piece)], jobs)

@@ -7,6 +7,7 @@ import json
 import os
 
 from learn.files import MY, STEPS, course, mine, read, write
+from learn.promise import BROKEN, HOLDS, NO_ROOT
 
 MEMORY = MY + '/.progress.json'
 
@@ -17,7 +18,7 @@ def recall():
         memory = json.loads(read(MEMORY))
         return {'hints': dict(memory['hints']),
                 'checks': {step: check for step, check in memory['checks'].items()
-                           if {'of', 'broken', 'seen', 'needs_root'} <= check.keys() and
+                           if {'of', 'broken', 'seen', 'needs_root', 'number'} <= check.keys() and
                            isinstance(check['seen'], dict)}}
     return {'checks': {}, 'hints': {}}
 
@@ -31,19 +32,42 @@ def fingerprint(step):
 
 
 def as_remembered(promise):
-    return {'name': promise.name, 'saw': promise.saw, 'said': '\n'.join(promise.said),
+    return {'name': promise.name, 'saw': '\n'.join(promise.saw), 'said': '\n'.join(promise.said),
             'pieces': promise.pieces}
 
 
-def brought_up_to_date(earlier, some):
-    """What is known of a step after some of its promises were checked: not all of any one
-    file, unless it is still the one of which all were."""
-    if earlier is None:
-        return dict(some, of='')
-    broken = [one for one in earlier['broken'] if one['name'] not in some['seen']]
-    same = earlier['of'] == some['of']
-    return dict(earlier if same else some, of=some['of'] if same else '',
-                broken=broken + some['broken'], seen={**earlier['seen'], **some['seen']})
+def remember_check(step, found, number, is_whole):
+    """Notes the promises that a check has found, of the `number` that the step has. After only some
+    of them, what is known of the others stays known, but not that all of this file were checked."""
+    memory = recall()
+    some = {'of': fingerprint(step), 'number': number,
+            'broken': [as_remembered(one) for one in found if one.verdict == BROKEN],
+            'needs_root': sum(one.saw == [NO_ROOT] for one in found),
+            'seen': {one.name: one.pieces for one in found if one.verdict in (HOLDS, BROKEN)}}
+    earlier = memory['checks'].get(step)
+    if not is_whole and earlier:
+        is_same = earlier['of'] == some['of']
+        broken = [one for one in earlier['broken'] if one['name'] not in some['seen']]
+        some.update(of=some['of'] if is_same else '', broken=some['broken'] + broken,
+                    needs_root=earlier['needs_root'] if is_same else some['needs_root'],
+                    seen={**earlier['seen'], **some['seen']})
+    elif not is_whole:
+        some['of'] = ''
+    memory['checks'][step] = some
+    remember(memory)
+
+
+def standing(last, step):
+    """A sign and words for the last check of a step."""
+    hold = len(last['seen']) - len(last['broken'])
+    note = f'{hold} of {last["number"]} promises hold'
+    if last['of'] and last['of'] != fingerprint(step):
+        return '~', note + '; changed since'
+    if last['needs_root'] and not last['broken']:
+        return '~', note + f', {last["needs_root"]} not checked, because they need root'
+    if last['broken'] or not last['of']:
+        return '~', note
+    return '#', f'done: {hold} promises hold'
 
 
 def progress():
@@ -55,18 +79,7 @@ def progress():
         elif last is None:
             state, note = '~', f'started; not checked yet: make check-{step}'
         else:
-            broken = len(last['broken'])
-            hold = len(last['seen']) - broken
-            state, note = '~', f'started: {hold} hold, {broken} do not'
-            if not last['broken']:
-                state, note = '#', f'built, and holds: {hold} promises'
-            if last['needs_root'] and not last['broken']:
-                state, note = '~', (f'started: {hold} hold, {last["needs_root"]} '
-                                    'not checked, for want of root')
-            if not last['of']:
-                state, note = '~', note + '; not all checked'
-            elif last['of'] != fingerprint(step):
-                state, note = '~', note + '; changed since'
+            state, note = standing(last, step)
         if state == '~' and os.path.exists(mine(step)) and read(mine(step)) == read(course(step)):
             state, note = '=', 'the course\'s own'
         wall = {'#': '[####]', '=': '[====]', '~': '[##  ]', '.': '[    ]'}[state]

@@ -1,69 +1,96 @@
 """Prints promises, and says what to do next."""
 
+import os
+import shutil
 import sys
 import textwrap
 
-from learn.checker import BROKEN, HOLDS, UNCHECKED
 from learn.files import STEPS
-from learn.progress import as_remembered
-from learn.task import next_topic, piece_of_earlier_step, topic_of
+from learn.promise import BROKEN, HOLDS, UNCHECKED
+from learn.words import printable
 
 COLOURS = {HOLDS: '32', BROKEN: '31;1', UNCHECKED: '33'}
+SIGNS = {HOLDS: '+', BROKEN: '-', UNCHECKED: '?'}
+INDENT = ' ' * 17
+BAR = 30  # Letters.
 
 
-def printable(text):
-    """What a program says may be anything: none of it moves the cursor, or hides."""
-    return ''.join(letter if letter.isprintable() else '?' for letter in text)
+def is_terminal():
+    return sys.stdout.isatty()
 
 
-def tell(promise, topics, told):
-    """A reason for not checking, the sentence of a test, or a line that the program said, is
-    told once: `told` has those of earlier promises."""
-    sign = {HOLDS: '+', BROKEN: '-', UNCHECKED: '?'}[promise.verdict]
-    verdict = f'{sign} {promise.verdict:<14}'
-    if sys.stdout.isatty():
-        verdict = f'\033[{COLOURS[promise.verdict]}m{verdict}\033[0m'
-    print(f'{verdict} {promise.name}')
-    if promise.verdict == BROKEN and promise.fails not in told:
-        for line in textwrap.wrap(promise.fails, 80):
-            print(f'                   {line}')
-        told.add(promise.fails)
-    if promise.verdict == BROKEN or promise.saw not in told:
-        for line in promise.saw.splitlines():
-            print(f'                   {printable(line)}')
-    told.add(promise.saw)
-    if promise.verdict == BROKEN:
-        for line in promise.said[:2]:
-            if line not in told:
-                print(f'                   it said: {printable(line)}')
-        told.update(promise.said)
-        topic = topic_of(as_remembered(promise), topics)
-        place = topic.name if topic else piece_of_earlier_step(promise)
-        if place:
-            print(f'                   look at: {place}')
+def filled(text, first='', other=INDENT):
+    """A paragraph; what is no terminal gets one line."""
+    width = min(100, shutil.get_terminal_size().columns) if is_terminal() else len(text) + 99
+    return textwrap.fill(text, width, initial_indent=first, subsequent_indent=other)
+
+
+def coloured(text, verdict):
+    return f'\033[{COLOURS[verdict]}m{text}\033[0m' if is_terminal() else text
+
+
+class Report:
+    """Tells of one check. What holds is a count, of which a terminal shows a bar; but all is told,
+    one a line, with V=1, and where a learner asks for some."""
+
+    def __init__(self, number, tells_all):
+        self.number, self.tells_all = number, tells_all or bool(os.environ.get('V'))
+        self.count, self.broken, self.reasons = 0, 0, {}
+
+    def add(self, promise):
+        """Only the first that is broken is told in full, if not all is told."""
+        if promise.verdict == UNCHECKED and not self.tells_all:
+            self.reasons.setdefault('; '.join(promise.saw), []).append(promise.name)
+            return
+        self.count += promise.verdict == HOLDS
+        self.broken += promise.verdict == BROKEN
+        if self.tells_all or promise.verdict == BROKEN:
+            self.clear()
+            tell(promise, self.tells_all or self.broken == 1)
+        self.bar()
+
+    def bar(self):
+        if is_terminal() and not self.tells_all:
+            done = min(BAR, BAR * self.count // max(self.number, 1))
+            print(f'\r\033[K[{"#" * done}{"." * (BAR - done)}] {self.count} of {self.number}',
+                  end='', flush=True)
+
+    def clear(self):
+        if is_terminal():
+            print('\r\033[K', end='', flush=True)
+
+    def end(self):
+        """One line for each reason why something was not checked."""
+        self.clear()
+        for reason, names in self.reasons.items():
+            some = f'{len(names)} promises' if len(names) > 1 else names[0]
+            print(filled(f'? {UNCHECKED:<14} {some}: {reason}'))
+
+
+def tell(promise, in_full=True):
+    verdict = f'{SIGNS[promise.verdict]} {promise.verdict:<14}'
+    print(f'{coloured(verdict, promise.verdict)} {promise.name}')
+    if in_full and promise.verdict != HOLDS:
+        lines = [promise.fails] * (promise.verdict == BROKEN) + list(promise.saw)
+        lines += [f'It said: {line}' for line in promise.said[:2]
+                  if not any(line in other for other in lines)]
+        for line in lines:
+            if line:
+                print(filled(printable(line), INDENT, INDENT + '  '))
     sys.stdout.flush()
 
 
-def waiting(text):
-    if sys.stdout.isatty():
-        print(f'\r\033[K  {text}' if text else '\r\033[K', end='', flush=True)
+def tell_hint(hint, step, key=''):
+    """`key` is what to press or to type for another."""
+    if hint is None:
+        print(f'Nothing was found wrong at the last check: make solution-{step} compares.')
+        return
+    print(f'{hint.piece}, {hint.number} of {hint.of}: {hint.kind}\n\n{hint.text}\n')
+    print(f'Another: {key or f"make hint-{step}"}' if hint.number < hint.of else
+          'That was the last for this. When it is in, check again.')
 
 
-def conclude(step, only, broken, needs_root, topics):
-    """Says what to do next; returns the exit status."""
-    if broken:
-        topic = next_topic(broken, topics)
-        print(f'Next: {topic.name}. make hint-{step} helps.' if topic else
-              f'Next: {broken[0]["name"]}.')
-        return 1
-    if needs_root:
-        print(f'Next: make check-{step} where you may use sudo: {len(needs_root)} promises take '
-              'root, and are not known to hold.')
-        return 3
-    if only:
-        print(f'Next: make check-{step}, for these were some of them.')
-        return 0
-    print(f'Next: compare with the course\'s, make solution-{step}' +
-          (f'; then make start-{int(step) + 1:02}.' if int(step) < len(STEPS) else
-           '. All walls stand.'))
-    return 0
+def next_step(step):
+    return (f'Next: compare with the course\'s, make solution-{step}' +
+            (f'; then make start-{int(step) + 1:02}.' if int(step) < len(STEPS) else
+             '. All walls stand.'))

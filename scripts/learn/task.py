@@ -42,30 +42,23 @@ def first_in(text, topics, key):
     return [topics[min(found)[1]]] if found else []
 
 
-def topics_of(name, pieces, topics):
-    """A test says its pieces; an attack is in the task."""
+def pieces_of(name, pieces, topics):
+    """Those of a task that a promise needs, in order. A test names them; an attack, and what is left
+    behind, stand in the task."""
     return [topic for topic in topics if topic.name in pieces] if pieces else \
         first_in(name, topics, 'helps_with')
 
 
-def topic_of(promise, topics):
-    """Where there is help; but what the program itself complains of comes first."""
-    return next(iter([*first_in(promise['said'], topics, 'says'),
-                      *topics_of(promise['name'], promise['pieces'], topics),
-                      *first_in(promise['saw'], topics, 'helps_with')]), None)
+def pieces(step):
+    """The names of the pieces of a step's task, in the order in which they are written."""
+    return [topic.name for topic in task(step)[2]]
 
 
 def wanted(name, pieces, only, topics):
     """Whether --only means this promise: by its line, or by the last of its pieces of work,
     without which it cannot hold."""
     return only in name or any(
-        only in topic.name for topic in topics_of(name, pieces, topics)[-1:])
-
-
-def piece_of_earlier_step(promise):
-    """As in "The maps, of step 03"; None if the task of no step has a piece of this promise."""
-    return next((f'{topic.name}, of step {step}' for step in STEPS for topic in task(step)[2]
-                 if topic.name in promise.pieces), None)
+        only in topic.name for topic in pieces_of(name, pieces, topics)[-1:])
 
 
 # ---- Starting ----
@@ -131,47 +124,67 @@ def need(step):
 
 # ---- Hints ----
 
+Hint = collections.namedtuple('Hint', 'piece number of kind text')
 RUNGS = ['the idea', 'where to read', 'the call', 'the line']
+EVERY_STEP = Topic('What every step promises', [], [], ["""Each program begins and ends as that of step 01
+does: sys::parse_arguments reads the command line, sys::clone starts the child, child.wait() has
+the exit status, and sys::report tells of an error. steps/README.md, "What every program promises",
+lists the rest."""])
 
 
-def next_topic(broken, topics):
-    """The first, in the order in which one builds, that does not hold yet."""
-    names = [topic_of(promise, topics) for promise in broken]
-    return next((topic for topic in topics if topic in names), None)
+def topic_of(promise, step):
+    """The piece that helps with a promise that is broken, and the step whose it is: what the program
+    itself complains of comes first; then the piece of this step; then that of an earlier one."""
+    name, said, saw = promise['name'], promise['said'], promise['saw']
+    topics = task(step)[2]
+    found = [*first_in(said, topics, 'says'), *pieces_of(name, promise['pieces'], topics)[-1:],
+             *first_in(saw, topics, 'helps_with')]
+    if found:
+        return found[0], step
+    for earlier in sorted((other for other in STEPS if other < step), reverse=True):
+        topics = task(earlier)[2]
+        found = pieces_of(name, promise['pieces'], topics) or first_in(saw, topics, 'helps_with')
+        if found:
+            return found[-1], earlier
+    return EVERY_STEP, '01'
 
 
-def topic_to_hint_at(step, topics, memory):
-    """Where there is no root to check it, the first whose hints are not all given; where some
-    pieces were checked and hold, the first of the others."""
+def piece_at_hand(step, memory):
+    """The piece to work on, and the step whose it is; None if nothing is known to be wrong."""
+    topics = task(step)[2]
     check = memory['checks'].get(step)
     if check is None:
-        return topics[0]
-    if not check['broken'] and check['needs_root']:
+        return topics[0], step
+    broken = {one['name'] for one in check['broken']}
+    done = {topic.name for name, needed in check['seen'].items() if name not in broken
+            for topic in pieces_of(name, needed, topics)[-1:]}
+    first_open = next(((topic, step) for topic in topics if topic.name not in done), None)
+    if check['broken']:
+        found = topic_of(check['broken'][0], step)
+        return first_open if first_open and found[0] is EVERY_STEP else found
+    if check['needs_root']:
         given = memory['hints'].get(step, {})
-        return next((topic for topic in topics
+        return next(((topic, step) for topic in topics
                      if given.get(topic.name, 0) < len(topic.hints)), None)
-    if not check['broken'] and not check['of']:
-        seen = [topic for name, pieces in check['seen'].items()
-                for topic in topics_of(name, pieces, topics)]
-        return next((topic for topic in topics if topic not in seen), None)
-    return next_topic(check['broken'], topics)
+    return None if check['of'] else first_open
 
 
 def hint(step):
-    need(step)
+    """The next hint for the piece at hand, mildest first, as a Hint, which is remembered as given;
+    None if nothing was found wrong at the last check."""
     memory = recall()
-    topics = task(step)[2]
-    topic = topic_to_hint_at(step, topics, memory)
-    if topic is None:
-        broken = memory['checks'][step]['broken']
-        print(f'At the last check: {broken[0]["name"]}: does not hold. There is no hint for it; '
-              'what it says there is all.' if broken else
-              f'Nothing was found wrong at the last check: make solution-{step} compares.')
-        return
+    found = piece_at_hand(step, memory)
+    if found is None:
+        return None
+    topic, whose = found
+    name, hints, kinds = topic.name, topic.hints, RUNGS
+    if whose != step:
+        name = f'{topic.name}, of step {whose}'
+        hints = [f'Step {whose} promised this, and each later step keeps it. What differs? '
+                 f'Compare: diff {mine(whose)} {mine(step)}', *hints]
+        kinds = ['the step before', *RUNGS]
     given = memory['hints'].setdefault(step, {})
-    rung = min(given.get(topic.name, 0), len(topic.hints) - 1)
-    given[topic.name] = rung + 1
+    rung = min(given.get(name, 0), len(hints) - 1)
+    given[name] = rung + 1
     remember(memory)
-    print(f'{topic.name}, {rung + 1} of {len(topic.hints)}: {RUNGS[rung]}\n\n{topic.hints[rung]}\n')
-    print(f'Another: make hint-{step}' if rung + 1 < len(topic.hints) else
-          f'That was the last for this. When it is in: make check-{step}')
+    return Hint(name, rung + 1, len(hints), kinds[rung], hints[rung])

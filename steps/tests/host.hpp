@@ -31,6 +31,19 @@ struct Result {
 /// Runs a line under sh(1), with nothing on its standard input.
 Result shell(const std::string& line);
 
+/// The command lines of the test that runs, in order: what is told of a promise
+/// that is broken. One that runs in the background has no status, which is -1.
+struct Ran {
+  std::string line;
+  int status = -1;
+  std::string out, err;
+};
+std::vector<Ran>& ran();
+
+/// Whether a check of the test that runs has failed, as the reporter of the
+/// checker sees it. Then no test waits long for anything more.
+bool& has_failed();
+
 /// Where the programs of the tests lie. The path has no character that a shell
 /// would read in another way.
 std::filesystem::path& build_directory();
@@ -85,6 +98,7 @@ class Running {
   pid_t pid_ = -1;
   int to_ = -1;
   int from_ = -1;
+  std::size_t ran_ = 0;
 };
 
 /// The children of a process: see proc(5), /proc/PID/task/TID/children.

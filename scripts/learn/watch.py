@@ -1,0 +1,102 @@
+"""Checks the piece at hand of a step at each save."""
+
+import contextlib
+import os
+import select
+import sys
+import termios
+import tty
+
+from learn import checker, progress, report, task
+from learn.build import build
+from learn.files import STEPS, mine
+from learn.promise import BROKEN, HOLDS
+
+LOOK = 0.2  # Seconds between two looks at the file.
+KEYS = 'h: the next hint   a: all promises   q: leave'
+
+
+@contextlib.contextmanager
+def keys():
+    """Each key at once, and not shown; where there is a terminal."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    modes = termios.tcgetattr(sys.stdin)
+    try:
+        tty.setcbreak(sys.stdin)
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, modes)
+
+
+def saved(step):
+    """Other at each save. Some editors remove the file for a moment."""
+    try:
+        about = os.stat(mine(step))
+    except FileNotFoundError:
+        return None
+    return about.st_mtime_ns, about.st_ino
+
+
+def wait(step, before):
+    """For a save, or for a key, which is returned; '' is a save, 'q' the end of the input."""
+    keyboard = [sys.stdin] if sys.stdin.isatty() else []
+    while saved(step) in (before, None):
+        if select.select(keyboard, [], [], LOOK)[0]:
+            return os.read(sys.stdin.fileno(), 1).decode(errors='replace') or 'q'
+    return ''
+
+
+def check_piece(step, piece, jobs):
+    """Tells the first promise of a piece that is broken, or how many hold; returns whether all do."""
+    part = [one for one in checker.parts(step) if one.piece == piece]
+    found = []
+    for promise in checker.promises(step, part, jobs, stops=True):
+        found.append(promise)
+        if promise.verdict == BROKEN:
+            break
+    progress.remember_check(step, found, checker.number_of(step), is_whole=False)
+    if found and found[-1].verdict == BROKEN:
+        report.tell(found[-1])
+        print(f'\nPiece: {piece}')
+        return False
+    unchecked = sum(promise.verdict not in (HOLDS, BROKEN) for promise in found)
+    print(f'+ {piece}: {len(found) - unchecked} hold' +
+          (f', {unchecked} not checked' if unchecked else ''), flush=True)
+    return True
+
+
+def check_on(step, jobs, check_all):
+    """From the piece at hand on, and at last the whole step."""
+    if report.is_terminal():
+        print('\033[H\033[2J', end='')
+    print(f'{STEPS[step]}, as {mine(step)} has it\n', flush=True)
+    if not build(step):
+        print('\nIt does not build.')
+        return
+    pieces = task.pieces(step)
+    hand = task.piece_at_hand(step, progress.recall())
+    first = pieces.index(hand[0].name) if hand and hand[0].name in pieces else 0
+    if all(check_piece(step, piece, jobs) for piece in pieces[first:]):
+        check_all()
+
+
+def watch(step, jobs, check_all):
+    """Until q, or ^C. `check_all` checks the whole step."""
+    with keys():
+        key, seen = '', None
+        while key != 'q':
+            if key == '':
+                seen = saved(step)
+                check_on(step, jobs, check_all)
+                print(f'\n{KEYS}   (at each save of {mine(step)} it checks again)', flush=True)
+            elif key == 'h':
+                print()
+                report.tell_hint(task.hint(step), step, 'h')
+            elif key == 'a':
+                print()
+                check_all()
+            sys.stdout.flush()
+            key = wait(step, seen)
+    return 0

@@ -1,0 +1,110 @@
+"""Puts into words what a test or an attack saw: no C++, no path that only we know."""
+
+import re
+import signal
+import textwrap
+
+from learn.files import STEPS, program
+from learn.throwaway import rootfs
+
+MOST = 300  # Letters of what a program printed.
+# How two values that a test compares ought to be. It expects the second.
+OUGHT = {' == ': '{}', ' != ': 'anything but {}', ' >= ': '{} or more', ' <= ': '{} or less',
+         ' > ': 'more than {}', ' < ': 'less than {}'}
+
+
+def printable(text):
+    """What a program says may be anything: none of it moves the cursor, or hides."""
+    return ''.join(letter if letter.isprintable() else '?' for letter in text)
+
+
+def plain(text):
+    """One short line, with ROOTFS in the place of the paths that it has here."""
+    text = text.replace(f"'{rootfs()}'", 'ROOTFS').replace(rootfs(), 'ROOTFS')
+    text = re.sub(r"'?/tmp/box-test\.\w+/rootfs\b'?", 'ROOTFS', text)
+    text = re.sub(r'/tmp/box-test\.\w+/', '/tmp/', text)
+    for step, name in STEPS.items():
+        text = re.sub(rf'(?<!\S)\S*({re.escape(program(step))}|/{name})(?!\S)', name, text)
+    text = text.replace('setpriv --reuid 54321 --regid 54321 --clear-groups ', '')
+    return printable(textwrap.shorten(text, MOST, placeholder=' ...'))
+
+
+def how_it_ended(status):
+    """A status in words."""
+    if status is None:
+        return 'no end'
+    if status > 128:
+        try:
+            return f'status {status} ({signal.Signals(status - 128).name})'
+        except ValueError:
+            pass
+    return f'status {status}'
+
+
+def what_ran(ran, step):
+    """What was done last with the program, and after that on the host, and what was printed."""
+    with_program = [one for one in ran if STEPS[step] in one['line']]
+    for words, one in zip(('We ran', 'Then we ran'),
+                          dict.fromkeys(map(ran.index, with_program[-1:] + ran[-1:]))):
+        one = ran[one]
+        user = ' as an ordinary user' if 'setpriv --reuid' in one['line'] else ''
+        yield f'{words}{user}: {plain(one["line"])}'
+        printed = one['out'].strip()
+        if printed:
+            yield f'It printed: {plain(printed)}'
+        if one['err'].strip():
+            yield f'On standard error: {plain(one["err"])}'
+        if one['status'] >= 0:
+            yield ('It ended with ' if printed or one['err'].strip() else
+                   'It printed no text, and ended with ') + how_it_ended(one['status']) + '.'
+
+
+def compared(values, ran):
+    """Two values that a test compared. Of the first we know what it is if the last program that ran
+    ended with it, or printed it."""
+    for sign, ought in OUGHT.items():
+        found, between, wanted = values.partition(sign)
+        if not between or sign in wanted:
+            continue
+        found, wanted = found.strip(), wanted.strip()
+        if found == wanted or {found, wanted} & {'true', 'false'}:
+            break
+        last = ran[-1] if ran else {'status': '', 'out': '', 'err': ''}
+        ought = ought.format(plain(wanted) or 'no text')
+        if found == str(last['status']):
+            return [f'Expected: status {ought}']
+        if ran and found == last['out'].strip() != last['err'].strip():
+            return [f'Expected output: {ought}']
+        if ran and found == last['err'].strip():
+            return [f'Expected on standard error: {ought}']
+        return [f'Found: {plain(found) or "no text"}', f'Expected: {ought}']
+    return []
+
+
+def failure_in_words(failure, step):
+    """What a check of a test saw, as steps/tests/reporter.cpp tells it. The words of a capture are
+    C++, as in "net := veth"."""
+    told = [text for text in failure.get('told', []) if ' := ' not in text]
+    values, ran = failure.get('values', ''), failure.get('ran', [])
+    if told:
+        found = [plain(text[:1].upper() + text[1:]) for text in told]
+    elif values.startswith('exception: '):
+        found = ['The test cannot read what it sees: it expects another text there.']
+    else:
+        found = compared(values, ran)
+    return [*what_ran(ran, step), *found]
+
+
+# How an attack ended that should have ended otherwise.
+OTHERWISE = {
+    'hits the host': 'The attack reaches the host.',
+    'refused': 'The kernel refuses it, but it should succeed, and reach only the container.',
+    'its own': 'It succeeds, and reaches only the container, but should be refused.',
+    'broken': 'It came to no result.',
+}
+
+
+def attack_in_words(cell):
+    """What an attack did, as scripts/matrix/matrix --json tells it."""
+    return [OTHERWISE[cell['verdict']], f'The kernel answered: {plain(cell["answer"])}',
+            f'The host saw: {plain(cell["saw"])}']
