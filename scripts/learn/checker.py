@@ -27,7 +27,8 @@ NO_END = 'It does not end '
 AT_A_TIME = 12  # So many of the promises of earlier steps share a throw-away host.
 # Without these, no other promise has a meaning.
 BUILDS, RUNS, ENTERS, LEAVES_NOTHING = (
-    'it builds', 'it runs a command', 'the command runs in the rootfs', 'it leaves nothing on the host')
+    'it builds', 'it runs a command', 'the command runs in the rootfs',
+    'it leaves nothing on the host')
 AFTERWARDS = 'nothing is left after the attacks (root)'
 THE_REST = 'all the rest'
 
@@ -37,9 +38,10 @@ NOT_BUILT = [Promise(BUILDS, BROKEN, ['The compiler says why, above.']),
 
 
 def no_end(outcome, timeout):
-    return NO_END + ('by itself: it has printed 16 MiB.' if len(outcome.out) + len(outcome.err) >= MOST_OUTPUT else
-                     f'within {timeout} seconds. Does a process wait for something that no '
-                     'process does?')
+    if len(outcome.out) + len(outcome.err) >= MOST_OUTPUT:
+        return NO_END + 'by itself: it has printed 16 MiB.'
+    return NO_END + (f'within {timeout} seconds. Does a process wait for something that no process '
+                     'does?')
 
 
 def own_lines(text, name):
@@ -142,9 +144,9 @@ def is_roots(test):
 
 
 def run_tests(step, tests, stops=False):
-    """Runs some tests on one throw-away host, up to the first that is broken if that `stops`; returns
-    how that ended, and what each test has told: see steps/tests/reporter.cpp. One that has not
-    ended is missing."""
+    """Runs some tests on one throw-away host, up to the first that is broken if that `stops`;
+    returns how that ended, and what each test has told: see steps/tests/reporter.cpp. One that has
+    not ended is missing."""
     environment = {f'STEP_{step}': program(step),
                    'ONLY_STEP': STEPS[step],  # In place of all.
                    'TEST_ROOTFS': rootfs()}
@@ -185,16 +187,17 @@ def run_alone(step, test):
         saw += [line for line in failure_in_words(failure, step)
                 if line not in saw]
     if name not in told:
-        saw.append(f'The test came to no end, with {how_it_ended(outcome.status)}. Does the program '
-                   'end processes that are not its own?')
+        saw.append(f'The test came to no end, with {how_it_ended(outcome.status)}. Does the '
+                   'program end processes that are not its own?')
     if not any('left on the host' in line for line in saw):
         saw += told_left(outcome.left)
     return promise_of(test, BROKEN, saw, said)
 
 
 def promises_of(step, tests, stops):
-    """One after the other, up to the first that is broken if that `stops`. They share a host; what
-    does not hold there is tried again on a host of its own, where no other test can be the reason."""
+    """One after the other, up to the first that is broken if that `stops`. They share a host. What
+    does not hold there is tried again on a host of its own, where no other test can be the
+    reason."""
     told, left = {}, []
     if len(tests) > 1:
         outcome, told, _ = run_tests(step, tests, stops)
@@ -323,8 +326,8 @@ def number_of(step):
 
 
 def results(step, chosen, jobs, stops):
-    """The promises of some parts, in order; if it `stops`, up to the first of a piece that is broken,
-    because the pieces behind it cannot hold yet. Several groups run at a time."""
+    """The promises of some parts, in order; if it `stops`, up to the first of a piece that is
+    broken, because the pieces behind it cannot hold yet. Several groups run at a time."""
     rows = {name: attempt for part in chosen for name, attempt in part.attacks.items()}
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         try:
@@ -348,8 +351,8 @@ def results(step, chosen, jobs, stops):
 
 
 def promises(step, chosen, jobs, stops=False):
-    """Those that come first of all, and those of some parts(): see results(). Ends where no more can
-    be told."""
+    """Those that come first of all, and those of some parts(): see results(). Ends where no more
+    can be told."""
     renew_rootfs()
     is_ready = True
     for promise in first_of_all(step):
@@ -358,8 +361,8 @@ def promises(step, chosen, jobs, stops=False):
         if promise.verdict == BROKEN:
             break
     if not is_ready:
-        yield Promise(THE_REST, UNCHECKED, ['first of all it has to run a command in the rootfs, and '
-                                            'to leave nothing'])
+        yield Promise(THE_REST, UNCHECKED, ['first of all it has to run a command in the rootfs, '
+                                            'and to leave nothing'])
         return
     endless = 0
     for promise in results(step, chosen, jobs, stops):

@@ -115,8 +115,8 @@ class Checks(Learner):
     def test_a_container_that_leaves_a_cgroup_is_never_told_that_it_holds(self):
         self.spoil('07', 'sys::remove_cgroups(groups, parents);', ';')
         out = self.fails("check 07 --only 'exit status'")
-        self.assertRegex(out, r'- does not hold  it leaves nothing on the host \(root\)\n(.*\n){1,3} {17}'
-                         'It is left on the host: a cgroup, ')
+        self.assertRegex(out, r'- does not hold  it leaves nothing on the host \(root\)\n'
+                         r'(.*\n){1,3} {17}It is left on the host: a cgroup, ')
         self.assertIn('Next: The group. ', out)
 
     @testing.asks_no_kernel
@@ -151,7 +151,8 @@ int main() {
 }
 ''')
         # Nobody has to wait for that as long as a learner does.
-        self.assertIn('It does not end within 5 seconds.', self.fails('check 03', 'LEARN_TIMEOUT=5'))
+        self.assertIn('It does not end within 5 seconds.',
+                      self.fails('check 03', 'LEARN_TIMEOUT=5'))
 
     @testing.asks_no_kernel
     def test_what_prints_without_end_comes_to_its_end(self):

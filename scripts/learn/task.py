@@ -43,8 +43,8 @@ def first_in(text, topics, key):
 
 
 def pieces_of(name, pieces, topics):
-    """Those of a task that a promise needs, in order. A test names them; an attack, and what is left
-    behind, stand in the task."""
+    """Those of a task that a promise needs, in order. A test names them; an attack, and what is
+    left behind, stand in the task."""
     return [topic for topic in topics if topic.name in pieces] if pieces else \
         first_in(name, topics, 'helps_with')
 
@@ -126,15 +126,16 @@ def need(step):
 
 Hint = collections.namedtuple('Hint', 'piece number of kind text')
 RUNGS = ['the idea', 'where to read', 'the call', 'the line']
-EVERY_STEP = Topic('What every step promises', [], [], ["""Each program begins and ends as that of step 01
-does: sys::parse_arguments reads the command line, sys::clone starts the child, child.wait() has
-the exit status, and sys::report tells of an error. steps/README.md, "What every program promises",
+EVERY_STEP = Topic('What every step promises', [], [], ["""Each program begins and ends as that of
+step 01 does: sys::parse_arguments reads the command line, sys::clone starts the child, child.wait()
+has the exit status, and sys::report tells of an error. steps/README.md, "What every program promises",
 lists the rest."""])
 
 
 def topic_of(promise, step):
-    """The piece that helps with a promise that is broken, and the step whose it is: what the program
-    itself complains of comes first; then the piece of this step; then that of an earlier one."""
+    """The piece that helps with a promise that is broken, and the step whose it is: what the
+    program itself complains of comes first; then the piece of this step; then that of an earlier
+    one."""
     name, said, saw = promise['name'], promise['said'], promise['saw']
     topics = task(step)[2]
     found = [*first_in(said, topics, 'says'), *pieces_of(name, promise['pieces'], topics)[-1:],

@@ -49,7 +49,8 @@ def wait(step, before):
 
 
 def check_piece(step, piece, jobs):
-    """Tells the first promise of a piece that is broken, or how many hold; returns whether all do."""
+    """Tells the first promise of a piece that is broken, or how many hold. Returns whether all
+    do."""
     part = [one for one in checker.parts(step) if one.piece == piece]
     found = []
     for promise in checker.promises(step, part, jobs, stops=True):

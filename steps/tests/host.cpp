@@ -312,7 +312,7 @@ bool is_alive(pid_t pid) {
 
 bool eventually(const std::function<bool(pid_t)>& done, pid_t pid) {
   using std::chrono::steady_clock;
-  const auto give_up = 
+  const auto give_up =
       steady_clock::now() + std::chrono::seconds{has_failed() ? 1 : 30};
   while (!done(pid)) {
     if (steady_clock::now() > give_up) return false;

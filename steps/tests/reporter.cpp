@@ -50,9 +50,8 @@ class Reporter : public doctest::IReporter {
   }
 
   void test_case_end(const doctest::CurrentTestCaseStats& stats) override {
-    std::cout << "{" << pair("test", name_)
-              << R"(, "holds": )" << (stats.testCaseSuccess ? "true" : "false")
-              << "}" << std::endl;
+    std::cout << "{" << pair("test", name_) << R"(, "holds": )"
+              << (stats.testCaseSuccess ? "true" : "false") << "}" << std::endl;
   }
 
   void test_case_skipped(const doctest::TestCaseData& test) override {
@@ -76,7 +75,8 @@ class Reporter : public doctest::IReporter {
 
   void test_case_exception(
       const doctest::TestCaseException& exception) override {
-    tell("", 0, "", "exception: " + std::string{exception.error_string.c_str()});
+    tell("", 0, "",
+         "exception: " + std::string{exception.error_string.c_str()});
   }
 
   void report_query(const doctest::QueryData& /*query*/) override {}
