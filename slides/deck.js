@@ -1,15 +1,15 @@
 // Starts the deck. Everything that it needs is in the same file.
 //
+//   ?three, ?all     with the slides for three hours, for half a day
 //   ?print=slides    a slide a page
-//   ?print=notes     a slide a page, and below it what is said
-//   ?print=handout   two slides a page
-//   ?all             with the slides for half a day
-//   T                light or dark     V  the recording of this slide
+//   ?print=notes     two slides a page, and below each what is said
+//   ?print=handout   four slides a page, without what the room is to find out, and lines
+//   T  light or dark     V  the recording of this slide     M  minutes, planned and used
 // A phone held upright gets them as a text to scroll, in its own letters' size.
 'use strict';
 const query = new URLSearchParams(location.search);
 const printing = query.get('print');
-const all = query.has('all') || printing;
+const plan = ['all', 'three'].find(name => query.has(name)) || 'talk';
 const reading = !printing && innerWidth < 600 && window === top;
 const body = document.body;
 
@@ -17,7 +17,12 @@ function look(name) { document.documentElement.dataset.look = name; }
 const dark = matchMedia('(prefers-color-scheme: dark)');
 look(printing ? 'light' : query.get('look') || (dark.matches ? 'dark' : 'light'));
 
-if (!all) for (const slide of document.querySelectorAll('section.half-day')) slide.remove();
+const [minutes, extras] = PLANS[plan];
+for (const slide of document.querySelectorAll('section'))
+  if (PLANS.all[1].some(extra => slide.classList.contains(extra) && !extras.includes(extra)) ||
+      printing === 'handout' && !slide.querySelector('h1') && slide.querySelector('.demo, .delta, .matrix'))
+    slide.remove();
+document.querySelectorAll('section').forEach((slide, n) => { slide.dataset.page = n + 1; });
 
 // Lights the lines of the last click. On paper, and without a click, all are lit.
 function light(slide) {
@@ -27,6 +32,16 @@ function light(slide) {
     const lines = code.querySelectorAll('.line');
     code.classList.toggle('dim', clicks.length > 0 && !printing && !reading);
     lines.forEach((line, n) => line.classList.toggle('lit', !!clicks[now]?.includes(n)));
+  }
+  // A drawing is looked at from one place after the other, and its parts come in their turn.
+  for (const drawn of slide.querySelectorAll('[data-views]')) {
+    const views = JSON.parse(drawn.dataset.views), svg = drawn.querySelector('svg');
+    const now = drawn.parentElement.querySelectorAll('.light.visible').length;
+    const view = views[printing || reading ? views.length - 1 : now];
+    const [, , wide, high] = view.box.split(' ');
+    svg.setAttribute('viewBox', view.box);
+    svg.style.width = reading ? '' : `min(100%, ${540 * wide / high}px)`;
+    for (const part of svg.querySelectorAll('g[id]')) part.style.display = view.parts.includes(part.id) ? '' : 'none';
   }
 }
 
@@ -72,7 +87,7 @@ if (printing) {
     hash: true, controls: false, slideNumber: 'c/t', width: 1280, height: 720, margin: 0, center: false,
     display: 'flex',  // The heading on top, the rest in the middle of what is left: see theme.css.
     transition: 'none', backgroundTransition: 'none', scrollActivationWidth: 0,
-    totalTime: 60 * (all ? body.dataset.day : body.dataset.talk), plugins: [RevealNotes],
+    totalTime: 60 * minutes, plugins: [RevealNotes],
     keyboard: {
       84: () => look(document.documentElement.dataset.look === 'dark' ? 'light' : 'dark'),
       86: () => play(Reveal.getCurrentSlide()),

@@ -2,24 +2,34 @@
 
 Slides are parted by lines of ---. Each begins with what it is and how long it takes,
 
-    <!-- 03, 2 min -->               of step 03; "intro" and "end" are of none
-    <!-- 03, 5 min, half day -->     left out of the talk of 90 minutes
+    <!-- 03, 2 min -->               of step 03; "intro" and "end" are of no step
+    <!-- 03, 5 min, three hours -->  left out of the talk of 90 minutes
+    <!-- 03, 5 min, half day -->     left out of the three hours, too
 
-and has, behind a line "Note:", what is said and typed. Three kinds of fenced block
-are filled in from elsewhere, and the build fails if what they name is gone:
+and has, behind a line "Note:", what is said and typed. The fenced blocks are filled in from
+elsewhere, and the build fails if what they name is gone:
 
-    ```cpp 03: void map_ids          code of a step, cut as sources.py cuts it
-    light: uid_map | gid_map         and lit, click by click, by the words of lines;
-    light: new                       or what the step before does not have
-    bare                             without the comment above it
+    ```cpp 03: void map_ids          code of a step, cut as sources.py cuts it, or pieces: a | b;
+                                     without comments, and with messages as an ellipsis
+    light: uid_map | gid_map         lit, click by click, by the words of lines, and at last all
+    light: new                       what the step before does not have
+    layers: 02 NEWPID | 07 limit     lines with these words in the colour of a step
     ```
     ```demo 03: Run it               the first transcript below that heading of its README
+    ask: What will it refuse?        what the room guesses first; commands and outputs are clicks
     cut: box# id ... box# exit       of it, from a command to a command | and so on
     ```
-    ```matrix 03                     the matrix as far as that step, and what has turned
+    ```picture 03: ids               steps/03-.../ids.svg
+    24 84 672 316: part part         a view: x, y, width and height of it, and the parts that appear
+    part                             a click, with which another part appears
+    ```
+    ```matrix 03                     the rows that have changed since the step before
+    but: makes a new                 a row that has changed for the worse
+    ```
+    ```matrix all                    the whole of it
     ```
 
-Their order is that of the lines above. Diagrams are ![text](diagrams/name.dot).
+Other diagrams are ![text](diagrams/name.dot).
 """
 
 import base64
@@ -42,11 +52,12 @@ from talk import npm, recording
 from texts import sources, transcript
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-HEAD = re.compile(r'<!-- (\w+), (\d+) min(?:, (.*?))? -->\n')
+HEAD = re.compile(r'<!-- (\w+), ([\d.]+) min(?:, (.*?))? -->\n')
 STEPS = {os.path.basename(path)[:2]: os.path.basename(path)
          for path in sorted(glob.glob(TOP + '/steps/0*-*'))}
-WIDTH, HEIGHT = 1108, 530     # Pixels that a block has on a slide of 1280 by 720.
-SIZES = (30, 28, 26, 24, 22, 20, 19)  # Of a fixed font; what is smaller nobody can read.
+WIDTH, HEIGHT = 1124, 536     # Pixels that a block has on a slide of 1280 by 720.
+SIZES = (44, 40, 36, 32, 30, 28)  # Of a fixed font; the last row cannot read what is smaller.
+PLANS = {'talk': (), 'three': ('three-hours',), 'all': ('three-hours', 'half-day')}
 
 
 class Wrong(Exception):
@@ -56,14 +67,13 @@ class Wrong(Exception):
 @dataclasses.dataclass
 class Slide:
     part: str      # '01' to '08', 'intro' or 'end'.
-    minutes: int
+    minutes: float
     classes: list
     text: str
     notes: str
 
-    @property
-    def optional(self):
-        return 'half-day' in self.classes
+    def is_in(self, plan):
+        return set(self.classes) & set(PLANS['all']) <= set(PLANS[plan])
 
     @property
     def title(self):
@@ -80,7 +90,7 @@ def parse(text):
             raise Wrong(f'a slide does not begin with its part and minutes: {piece[:60]!r}')
         body, _, notes = piece.lstrip()[head.end():].partition('\nNote:\n')
         classes = [word.strip().replace(' ', '-') for word in (head[3] or '').split(',')]
-        slide = Slide(head[1], int(head[2]), [c for c in classes if c], body.strip(),
+        slide = Slide(head[1], float(head[2]), [c for c in classes if c], body.strip(),
                       notes.strip())
         for what, there in (('title', slide.title), ('notes', slide.notes)):
             if not there:
@@ -90,9 +100,16 @@ def parse(text):
 
 
 def minutes(slides):
-    """Of the talk, and of half a day."""
-    return (sum(slide.minutes for slide in slides if not slide.optional),
-            sum(slide.minutes for slide in slides))
+    """Of each plan."""
+    return {plan: sum(slide.minutes for slide in slides if slide.is_in(plan)) for plan in PLANS}
+
+
+def pages(slides):
+    """How many each print of the talk has. The hand-out has what there is to write beside."""
+    given = [slide for slide in slides if slide.is_in('talk')]
+    kept = sum('```matrix' not in slide.text and not re.fullmatch('(?s)## .*```demo.*', slide.text)
+               for slide in given)
+    return {'slides': len(given), 'notes': (len(given) + 1) // 2, 'handout': (kept + 3) // 4}
 
 
 # ---- What is filled in --------------------------------------------------------
@@ -105,12 +122,12 @@ def source_of(step):
     return f'steps/{STEPS[number]}/{name or "main.cpp"}'
 
 
-def font(lines, where, wraps=False):
-    """The largest font in which these lines fit. Code does not wrap."""
+def font(lines, where, wraps=False, high=HEIGHT):
+    """The largest font in which these lines fit. Code wraps only in the smallest."""
     for size in SIZES:
         columns = int(WIDTH / (size * 0.6))
         rows = sum(1 + max(0, len(line) - 1) // columns for line in lines)
-        if (wraps or rows == len(lines)) and rows * size * 1.34 <= HEIGHT:
+        if (wraps or rows == len(lines) or size == SIZES[-1]) and rows * size * 1.34 <= high:
             return size
     raise Wrong(f'{where}: {len(lines)} lines are too much for a slide')
 
@@ -140,22 +157,65 @@ def coloured(lines):
     for name, tokens in itertools.groupby(LEXER.get_tokens('\n'.join(lines)), colour):
         text = html.escape(''.join(text for _, text in tokens))
         made += re.sub('.+', rf'<i class="{name}">\g<0></i>', text) if name else text
-    return made.split('\n')[:-1]
+    return re.sub(r',(?=\w)', ',<wbr>', made).split('\n')[:-1]
 
 
 def lit(spec, lines, old):
-    """The clicks of a `light:` line, each a list of line numbers from 0."""
+    """The clicks of a `light:` line, each a list of line numbers from 0; the last is all."""
     if spec == 'new':
         return [[n for n, line in enumerate(lines) if line.strip() not in old]]
     clicks = []
     for words in spec.split(' | '):
-        if ' ... ' in words:
-            first, last = words.split(' ... ')
-            start = sources.find(lines, first)
-            clicks.append(list(range(start, sources.find(lines, last, start) + 1)))
-        else:
-            clicks.append([sources.find(lines, words)])
+        first, _, last = words.partition(' ... ')
+        start = sources.find(lines, first)
+        clicks.append(list(range(start, (sources.find(lines, last, start) if last else start) + 1)))
     return clicks
+
+
+def message(found):
+    """An ellipsis for words; what the kernel reads stays."""
+    return '…' if re.search('[a-z].* ', found[0]) else found[0]
+
+
+def closed(found):
+    return found[1] + ')' * (found[1].count('(') - found[1].count(')')) + ';'
+
+
+def shortened(lines):
+    """Numbered lines of C++ without what the lesson has and the last row need not read."""
+    made = []
+    for number, line in lines:
+        line = re.sub('"[^"]*"', message, re.sub(r'\s*// .*', '', line))
+        if made and line.strip().startswith('…') and made[-1][1].endswith((',', '(', '…')):
+            before, rest = made[-1][1], line.strip()
+            between_them = '' if before.endswith('(') else ' '
+            made[-1] = made[-1][0], (before + rest[1:] if before.endswith('…') else
+                                     before + between_them + rest)
+        elif made and made[-1][1].endswith('…,'):  # What fills its braces.
+            made[-1] = made[-1][0], made[-1][1] + ' ' + line.strip()
+        elif line.strip() and not re.match(r'\s*sys::narrate\(.*\);$', line):
+            if made and not made[-1][1].endswith(('{', ';', '}')):  # Not below its parenthesis.
+                deep = len(made[-1][1]) - len(made[-1][1].lstrip()) + 4
+                line = ' ' * min(deep, len(line) - len(line.lstrip())) + line.lstrip()
+            made.append((number, line))
+    return [(number, re.sub('(.*…), .*;$', closed, line)) for number, line in made]
+
+
+def by_step(spec, lines):
+    """Lines of the steps that `spec` names by words of them, each with its number or ''. A line of
+    several steps has the colours in it, and the others are of one colour."""
+    rows, words_of = [], [[] for _ in lines]
+    for one in spec.split(' | '):
+        step, words = one.split(' ', 1)
+        words_of[sources.find(lines, words)].append((step, words))
+    for line, known in zip(lines, words_of):
+        text = html.escape(line)
+        for step, words in known if len(known) > 1 else ():
+            words = html.escape(words)
+            text = text.replace(words, f'<b class="layer-{step}"><sup>{step}</sup>{words}</b>')
+        number = known[0][0] if len(known) == 1 else ''
+        rows.append((number, f'<b class="layer-{number}">{text}</b>' if number else text))
+    return rows
 
 
 def code(what, body):
@@ -163,27 +223,34 @@ def code(what, body):
     path = source_of(step)
     text = sources.read(f'{TOP}/{path}').split('\n')
     try:
-        first, last = sources.place(text, words)
-        if 'bare\n' in body:
-            while text[first].startswith('//'):
-                first += 1
-        lines = text[first:last + 1]
-        margin = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
-        lines = [line[margin:] for line in lines]
+        numbered = []
+        for words_of_piece in re.split(r' \| ', words):
+            first, last = sources.place(text, words_of_piece)
+            piece_of_it = [(n + 1, text[n]) for n in range(first, last + 1)]
+            numbered += shortened(piece_of_it) if path.endswith('.cpp') else [
+                (number, line.strip()) for number, line in piece_of_it]
+        margin = min(len(line) - len(line.lstrip()) for _, line in numbered)
+        lines = [line[margin:] for _, line in numbered]
+        steps = re.search(r'^layers: (.*)$', body, re.M)
+        rows = by_step(steps[1], lines) if steps else list(zip(
+            (number for number, _ in numbered), coloured(lines)))
         spec = re.search(r'^light: (.*)$', body, re.M)
         before = f'{int(step[:2]) - 1:02}'
-        old = {line.strip() for line in sources.read(f'{TOP}/{source_of(before)}').split('\n')} \
-            if before in STEPS else set()
+        old = {line.strip() for _, line in shortened(enumerate(
+            sources.read(f'{TOP}/{source_of(before)}').split('\n')))} if before in STEPS else set()
         clicks = lit(spec[1], lines, old) if spec else []
     except sources.Missing as error:
         raise Wrong(f'{path}: {error}') from error
-    size = font([' ' * 6 + line for line in lines], f'{path}: {words}')
-    rows = ''.join(f'<span class="line" data-n="{first + n + 1}">{line or " "}</span>'
-                   for n, line in enumerate(coloured(lines)))
+    digits = max(len(str(number)) for number, _ in rows)
+    size = font([' ' * (digits + 1) + line for line in lines], f'{path}: {what}')
+    if clicks:
+        clicks.append(list(range(len(lines))))
+    shown = ''.join(f'<span class="line" data-n="{number}">{row}</span>' for number, row in rows)
     # The first click's lines are lit from the start: only the others wait.
     waits = ''.join('<span class="fragment light"></span>' for _ in clicks[1:])
-    return (f'<figure class="code"><pre style="--size:{size}px" data-light="{json.dumps(clicks)}" '
-            f'tabindex="0">{rows}</pre>{waits}<figcaption>{path}:{first + 1}</figcaption></figure>')
+    return (f'<figure class="code"><pre style="--size:{size}px;--digits:{digits}" '
+            f'data-light="{json.dumps(clicks)}" tabindex="0">{shown}</pre>{waits}'
+            f'<figcaption>{path}:{numbered[0][0]}</figcaption></figure>')
 
 
 def between(commands, words):
@@ -200,24 +267,37 @@ def between(commands, words):
 
 def demo(what, body):
     step, _, heading = what.partition(': ')
-    readme = f'steps/{STEPS[step]}/README.md' if step in STEPS else 'steps/README.md'
+    readme = 'README.md' if step == 'README' else \
+        f'steps/{STEPS[step]}/README.md' if step in STEPS else 'steps/README.md'
+    ask, cut, high = (re.search(rf'^{word}: (.*)$', body, re.M) for word in ('ask', 'cut', 'high'))
+    if not ask or not ask[1].endswith('?'):
+        raise Wrong(f'{what}: no question to the room')
     try:
-        words = re.search(r'^cut: (.*)$', body, re.M)
-        commands = transcript.below(sources.read(f'{TOP}/{readme}'), heading, bool(words))
-        if words:
-            commands = between(commands, words[1])
+        text = re.sub(r'^\$ ', 'host$ ', sources.read(f'{TOP}/{readme}'), flags=re.M)
+        commands = transcript.below(text, heading, bool(cut))
+        if cut:
+            commands = between(commands, cut[1])
     except (sources.Missing, ValueError) as error:
         raise Wrong(f'{readme}: {error}') from error
-    lines = [line for command in commands for line in transcript.as_text(command)]
-    size = font(lines, f'{readme}: {heading}', wraps=True)
-    shown = []
+    columns = int(WIDTH / (SIZES[-1] * 0.6))
+    lines, shown = [], []
     for command in commands:
-        prompt, *rest = transcript.as_text(command)
-        shown.append(f'<span class="line {command.place}"><b>{command.place}{command.sign}</b>'
-                     f'<kbd>{html.escape(prompt[5:] if command.place == "host" else prompt[4:])}'
-                     '</kbd></span>')
-        shown += [f'<span class="line out">{html.escape(line) or " "}</span>' for line in rest]
-    return (f'<figure class="demo"><pre style="--size:{size}px" tabindex="0">{"".join(shown)}</pre>'
+        typed = transcript.as_text(command)[:len(command.typed)]
+        # A banner differs from machine to machine, and a long line is in the lesson.
+        printed = [line if len(line) <= columns else line[:columns - 2].rpartition(' ')[0] + ' …'
+                   for line in (line.expandtabs().rstrip() for line in command.expected)
+                   if line.strip() != '...']
+        lines += typed + printed
+        prompt = command.place + command.sign
+        shown.append(f'<span class="fragment {command.place}">' + ''.join(
+            f'<span class="line"><b>{html.escape(sign)}</b> <kbd>{html.escape(line)}</kbd></span>'
+            for sign, line in zip([prompt] + ['>'] * len(typed), command.typed)) + '</span>')
+        if printed:
+            shown.append('<span class="fragment out">' + ''.join(
+                f'<span class="line">{html.escape(line)}</span>' for line in printed) + '</span>')
+    size = font(lines, f'{readme}: {heading}', wraps=True, high=int(high[1]) if high else 410)
+    return (f'<p class="ask">{to_html(ask[1])[3:-5]}</p><figure class="demo">'
+            f'<pre style="--size:{size}px" tabindex="0">{"".join(shown)}</pre>'
             f'<figcaption>{readme}: {heading}</figcaption></figure>')
 
 
@@ -230,26 +310,83 @@ def matrix_rows():
             for row in json.loads(sources.read(TOP + '/steps/matrix.json'))]
 
 
-def matrix(what, _):
-    last = int(what)
-    rows, body = matrix_rows(), ''
+def cell(verdict, words='', classes=''):
+    kind, sign = SIGNS[verdict]
+    return f'<td class="{kind}{classes}"><span aria-hidden="true">{sign}</span> ' \
+           f'<span class="{"" if words else "read"}">{words or verdict}</span></td>'
+
+
+def matrix(what, body):
+    """What a step changes, large, and all steps so far as a map of colours; or the whole table."""
+    rows = matrix_rows()
+    if what == 'all':
+        head = ''.join(f'<th scope="col" class="layer-{step}">{step}</th>' for step in STEPS)
+        body = ''.join(f'<tr><th scope="row">{html.escape(name)}</th>'
+                       f'{"".join(map(cell, verdicts))}</tr>' for name, verdicts in rows)
+        return ('<table class="matrix"><caption class="read">Each attack in each step</caption>'
+                f'<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>')
+    at = int(what) - 1
+    worse = re.search(r'^but: (.*)$', body, re.M)
+    if worse:
+        sources.find([name for name, _ in rows], worse[1])
+    changed = ''
     for name, verdicts in rows:
-        now = verdicts[last - 1]
-        turned = last > 1 and now != verdicts[last - 2]
-        cells = ''
-        for number, verdict in enumerate(verdicts, 1):
-            kind, sign = SIGNS[verdict]
-            cells += f'<td class="{kind}{" now" if number == last else ""}">{sign}</td>' \
-                if number <= last else '<td></td>'
-        said = f' <em>{now}</em>' if turned else ''
-        body += f'<tr{" class=turned" if turned else ""}><th>{html.escape(name)}{said}</th>{cells}</tr>'
-    head = ''.join(f'<th class="layer-{step}">{step}</th>' for step in STEPS)
-    open_now = sum(verdicts[last - 1] == 'hits the host' for _, verdicts in rows)
-    legend = ' '.join(f'<b class="{kind}">{sign}</b> {verdict}'
-                      for verdict, (kind, sign) in SIGNS.items())
-    return (f'<p class="count"><b class="{"hits" if open_now else "own"}">{open_now}</b> of {len(rows)} hit the host</p>'
-            f'<table class="matrix{" all" if last == 1 else ""}"><thead><tr>'
-            f'<th class="legend">{legend}</th>{head}</tr></thead><tbody>{body}</tbody></table>')
+        if at and verdicts[at] != verdicts[at - 1] or not at and verdicts[0] != 'hits the host':
+            mark = ' but' if worse and worse[1] in name else ''
+            before = cell(verdicts[at - 1], verdicts[at - 1]) + '<td aria-label="becomes">→</td>'
+            changed += (f'<tr><th scope="row">{html.escape(name)}</th>{before if at else ""}'
+                        f'{cell(verdicts[at], verdicts[at], mark)}</tr>')
+    counts = [column.count('hits the host') for column in zip(*(verdicts for _, verdicts in rows))]
+    was = f'<s>{counts[at - 1]}</s> → ' if at and counts[at - 1] != counts[at] else ''
+    squares = ''.join(
+        f'<rect x="{34 * step}" y="{22 * row}" width="31" height="19" class="'
+        f'{SIGNS[verdicts[step]][0] if step <= at else "none"}"/>'
+        for row, (_, verdicts) in enumerate(rows) for step in range(len(STEPS)))
+    high, so_far = 22 * len(rows), ', '.join(map(str, counts[:at + 1]))
+    return (f'<p class="count">{was}<b class="{"hits" if counts[at] else "own"}">{counts[at]}</b> '
+            f'of {len(rows)} attacks hit the host</p><div class="delta"><table>'
+            f'<caption class="read">What step {what} changes</caption>'
+            f'<tbody>{changed}</tbody></table><svg viewBox="-3 -3 278 {high + 3}" role="img" '
+            f'aria-label="All attacks in the steps up to {what}: {so_far} hit the host">{squares}'
+            f'<rect class="now" x="{34 * at - 1.5}" y="-1.5" width="34" height="{high}"/></svg></div>')
+
+
+def rings(lit_up_to):
+    """The cover's eight walls, one in another, lit up to a step."""
+    made = ''
+    for step in STEPS:
+        made = f'<i class="layer-{step}{" on" if step <= lit_up_to else ""}">{made}</i>'
+    return f'<div class="cover" aria-hidden="true">{made}</div>'
+
+
+def drawing(what, body):
+    """A drawing of a lesson, a view and a part after the other."""
+    step, _, name = what.partition(': ')
+    path = f'steps/{STEPS.get(step, step)}/{name}.svg'
+    try:
+        svg = sources.read(f'{TOP}/{path}')
+    except OSError as error:
+        raise Wrong(f'{path} is not there') from error
+    prefix, views, box, parts = f'd{step}-{name}-', [], '', []
+    for line in body.strip().split('\n'):
+        if ':' in line:
+            box, _, line = line.partition(': ')
+            parts = []
+        parts = parts + [prefix + part for part in line.split()]
+        views.append({'box': box, 'parts': parts})
+        if missing := [part for part in parts if f'id="{part}"' not in svg]:
+            raise Wrong(f'{path} has no part {missing[0]}')
+    says = ' '.join(re.findall(r'<(?:title|desc)[^>]*>(.*?)</(?:title|desc)>', svg))
+    svg = re.sub(r'<title.*?</title>|<desc.*?</desc>|<!--.*?-->|^<rect class="bg".*?/>$', '', svg,
+                 flags=re.S | re.M)
+    # The slides choose the dark by themselves.
+    svg = re.sub(r'@media \(prefers-color-scheme:dark\)\{(.*?)\n\}', lambda found: re.sub(
+        rf'\.d{step}-{name}(?![\w-])', r':root[data-look=dark] \g<0>', found[1]), svg, flags=re.S)
+    svg = re.sub(r'(<svg[^>]*?) width="\d+" height="\d+"([^>]*?) aria-labelledby="[^"]*"',
+                 lambda found: f'{found[1]}{found[2]} aria-label="{says}"', svg)
+    waits = ''.join('<span class="fragment light"></span>' for _ in views[1:])
+    return (f'<div class="diagram drawn" data-views="{html.escape(json.dumps(views))}">'
+            f'{svg.strip()}</div>{waits}').replace('\n', ' ')
 
 
 def picture(alt, name):
@@ -269,7 +406,7 @@ def picture(alt, name):
     return f'<div class="diagram">{svg}</div>'
 
 
-FILLED = {'cpp': code, 'demo': demo, 'matrix': matrix}
+FILLED = {'cpp': code, 'sh': code, 'demo': demo, 'matrix': matrix, 'picture': drawing}
 
 
 def fence(_, tokens, number, *__):
@@ -330,24 +467,28 @@ def to_html(text):
 # ---- The page -----------------------------------------------------------------
 
 def section(slide, number):
-    notes = f'<p class="time">{slide.minutes} min</p>' + \
+    notes = f'<p class="time">{slide.minutes:g} min</p>' + \
         re.sub(r'<p>(\w+:)', r'<p><b>\1</b>', to_html(slide.notes))
     layers = ''.join(f'<i class="layer-{step}{" on" if step <= slide.part else ""}"></i>'
                      for step in STEPS) if slide.part in STEPS else ''
     chip = f'<p class="chip">{STEPS[slide.part]}<span class="layers">{layers}</span></p>' \
         if layers else ''
-    mark = '<p class="mark">half day</p>' if slide.optional else ''
+    mark = ''.join(f'<p class="mark">{one.replace("-", " ")}</p>'
+                   for one in slide.classes if one in PLANS['all'])
     classes = ' '.join([f'layer-{slide.part}'] + slide.classes)
     try:
         body = to_html(slide.text)
     except Wrong as error:
         raise Wrong(f'slide {number} ({slide.title}): {error}') from error
     heading, _, rest = body.partition('\n')  # parse() has seen that there is one.
+    if heading.startswith('<h1>'):
+        rest = rings(slide.part if slide.part in STEPS else max(STEPS)) + rest
     player = ''
     if ': Run it</figcaption>' in body:
         player = f'<button class="play" data-cast="{slide.part}">▶ recording (V)</button>'
-    return (f'<section class="{classes}" id="slide-{number}" data-timing="{slide.minutes * 60}">'
-            f'{chip}{mark}{heading}<div class="body">{rest}</div>{player}<aside class="notes">{notes}</aside></section>')
+    return (f'<section class="{classes}" id="slide-{number}" data-timing="{slide.minutes * 60:.0f}">'
+            f'{chip}{mark}{heading}<div class="body">{rest}</div>{player}'
+            f'<aside class="notes">{notes}</aside></section>')
 
 
 def asset(path):
@@ -396,7 +537,7 @@ def page(slides, live=None):
         styles.append(asset('@xterm/xterm/css/xterm.css'))
         scripts += [asset('@xterm/xterm/lib/xterm.js'), sources.read(TOP + '/slides/live.js')]
     sections = '\n'.join(section(slide, number) for number, slide in enumerate(slides, 1))
-    talk, day = minutes(slides)
+    facts['PLANS'] = {plan: [minutes(slides)[plan], list(PLANS[plan])] for plan in PLANS}
     constants = ''.join(f'const {name} = {json.dumps(value)};' for name, value in facts.items())
     return '\n'.join([
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -404,7 +545,7 @@ def page(slides, live=None):
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<title>{html.escape(slides[0].title)}</title>',
         *(f'<style>{text}</style>' for text in styles),
-        f'</head><body data-talk="{talk}" data-day="{day}"><div class="reveal"><div class="slides">',
+        '</head><body><div class="reveal"><div class="slides">',
         sections, '</div></div>',
         '<script>' + constants.replace('</', '<\\/') + '</script>',
         *('<script>' + text.replace('</script', '<\\/script') + '</script>' for text in scripts),

@@ -75,30 +75,40 @@ class Deck(unittest.TestCase):
             with self.subTest(slide=number, title=one.title):
                 deck.to_html(re.sub(r'!\[.*?\]\(.*?\)', '', one.text))
 
-    def test_the_talk_takes_ninety_minutes_and_half_a_day_four_hours(self):
-        self.assertEqual(deck.minutes(deck.read()), (90, 240))
+    def test_the_plans_leave_time_for_questions_and_breaks(self):
+        self.assertEqual(deck.minutes(deck.read()), {'talk': 90 - 15, 'three': 180 - 15, 'all': 240})
+
+    def test_what_is_said_and_typed_fits_into_the_minutes(self):
+        """At 130 words a minute, 15 seconds for a guess and 10 for a command: of each part, and a
+        third is left for what nobody has written."""
+        planned, needed = {}, {}
+        for one in deck.read():
+            if one.is_in('talk'):
+                said = [line for line in one.notes.split('\n') if line.startswith(('Say:', 'Ask:'))]
+                made = deck.to_html(re.sub(r'!\[.*?\]\(.*?\)', '', one.text))
+                planned[one.part] = planned.get(one.part, 0) + one.minutes
+                needed[one.part] = needed.get(one.part, 0) + len(' '.join(said).split()) / 130 + \
+                    one.notes.count('Ask:') / 4 + len(re.findall('class="fragment (?:box|host)"', made)) / 6
+        for part, minutes in needed.items():
+            self.assertLessEqual(minutes, planned[part] * 2 / 3, part)
 
     def test_the_plan_for_instructors_is_the_decks(self):
-        part = dict.fromkeys(['intro', *deck.STEPS, 'end'], 0)
-        whole = dict(part)
+        part = {plan: dict.fromkeys(['intro', *deck.STEPS, 'end'], 0) for plan in deck.PLANS}
         for one in deck.read():
-            whole[one.part] += one.minutes
-            part[one.part] += 0 if one.optional else one.minutes
-        text = sources.read(deck.TOP + '/steps/instructors.md')
-        talk = re.findall(r'^\| (\d+) \| ', text.split('## 90 minutes')[1].split('## Half')[0], re.M)
-        self.assertEqual([int(number) for number in talk], list(part.values()))
-        day = [int(number) for number in re.findall(r'^\| .*? \| (\d+) \| \d+ \|$',
-                                                    text.split('## Half a day')[1], re.M)]
-        whole['02'] += whole.pop('01')  # They share a line.
-        self.assertEqual(day, [*whole.values(), sum(whole.values())])
+            for plan, minutes in part.items():
+                minutes[one.part] += one.minutes if one.is_in(plan) else 0
+        rows = re.findall(r'^\| (intro|\d\d|end|all) \| .*?\| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|',
+                          sources.read(deck.TOP + '/steps/instructors.md'), re.M)
+        for plan, *told in zip(deck.PLANS, *(map(float, row[1:]) for row in rows)):
+            self.assertEqual(told, [*part[plan].values(), sum(part[plan].values())], plan)
 
     def test_every_step_has_code_a_demo_and_its_matrix(self):
         text = {part: '' for part in deck.STEPS}
         for one in deck.read():
-            if one.part in text and not one.optional:
+            if one.part in text and one.is_in('talk'):
                 text[one.part] += one.text
         for part, all_of_it in text.items():
-            for what in (f'```cpp {part}: ', f'```demo {part}: Run it', f'```matrix {part}'):
+            for what in (f'```cpp {part}', f'```demo {part}: Run it', f'```matrix {part}'):
                 self.assertIn(what, all_of_it)
 
     def test_few_words(self):

@@ -22,22 +22,20 @@ LIMIT = 4 << 20  # Bytes, so that it goes into a mail.
 def build():
     npm.fetch()
     slides = deck.read()
-    talk, day = deck.minutes(slides)
     text = deck.page(slides)
     if len(text.encode()) > LIMIT:
         raise deck.Wrong(f'{len(text.encode())} bytes are too much')
     with open(PAGE + '.new', 'w', encoding='utf-8') as file:
         file.write(text)
     os.replace(PAGE + '.new', PAGE)
-    core = sum(not slide.optional for slide in slides)
-    print(f'made {os.path.relpath(PAGE)}: {core} slides for {talk} minutes, {len(slides)} with '
-          f'?all for {day}; {len(text.encode()) // 1024} KiB\n'
-          f'open it: {browser.address(PAGE)}')
+    print(f'made {os.path.relpath(PAGE)}, {len(text.encode()) // 1024} KiB: ' + ', '.join(
+        f'?{plan}: {sum(slide.is_in(plan) for slide in slides)} slides, {minutes:g} minutes'
+        for plan, minutes in deck.minutes(slides).items()))
+    print(f'open it: {browser.address(PAGE)}')
 
 
 def pdf():
-    number = len(deck.read())
-    for name, pages in (('slides', number), ('notes', number), ('handout', (number + 1) // 2)):
+    for name, pages in deck.pages(deck.read()).items():
         data = browser.pdf(PAGE, name)
         made = browser.pages(data)
         if made != pages:

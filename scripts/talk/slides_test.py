@@ -7,6 +7,8 @@
 The page is made first, and tried in Chromium.
 """
 
+import html
+import itertools
 import json
 import os
 import re
@@ -33,8 +35,8 @@ class Parsing(unittest.TestCase):
         first, second = deck.parse(slide('# One') + '---\n' + slide('## Two', '08, 5 min, half day'))
         self.assertEqual((first.part, first.minutes, first.title, first.notes),
                          ('01', 2, 'One', 'Say: it.'))
-        self.assertTrue(second.optional and not first.optional)
-        self.assertEqual(deck.minutes([first, second]), (2, 7))
+        self.assertTrue(first.is_in('talk') and second.is_in('all') and not second.is_in('three'))
+        self.assertEqual(deck.minutes([first, second]), {'talk': 2, 'three': 2, 'all': 7})
 
     def test_a_slide_without_minutes_title_or_notes_is_refused(self):
         for text in ('# One\n\nNote:\nSay: it.\n', slide('no title'), '<!-- 01, 1 min -->\n# One\n'):
@@ -65,7 +67,7 @@ class Markdown(unittest.TestCase):
 
 class Filling(unittest.TestCase):
     def test_code_has_the_numbers_of_its_source(self):
-        made = deck.code('01: void change_root', 'bare\n')
+        made = deck.code('01: void change_root', '')
         source = sources.read(f'{deck.TOP}/{deck.source_of("01")}').split('\n')
         number = int(re.search(r'data-n="(\d+)"', made)[1])
         self.assertTrue(source[number - 1].startswith('void change_root'))
@@ -77,27 +79,97 @@ class Filling(unittest.TestCase):
         self.assertTrue(any('CLONE_NEWUTS' in lines[n] for n in clicks[0]))
         self.assertFalse(any('gate.wait' in lines[n] for n in clicks[0]))
 
+    def test_comments_and_messages_are_for_the_lesson(self):
+        lines = ['// Why.', 'check(::a(".", 1),  // There.', '      "a(2): what it does {}",', '      x.y());',
+                 'write("0 100000 65536");', 'sys::narrate("b {}", x);']
+        self.assertEqual(deck.shortened(list(enumerate(lines))),
+                         [(1, 'check(::a(".", 1), …);'), (4, 'write("0 100000 65536");')])
+
+    def test_at_last_all_is_lit(self):
+        made = deck.code('01: void change_root', 'light: chroot(\n')
+        self.assertEqual(json.loads(re.search(r'data-light="(.*?)"', made)[1]), [[1], [0, 1, 2]])
+        self.assertEqual(made.count('fragment'), 1)
+
+    def test_a_line_has_the_colour_of_its_step(self):
+        rows = deck.by_step('01 one() | 02 A | 07 B', ['one();', 'A | B', 'no'])
+        self.assertEqual([number for number, _ in rows], ['01', '', ''])
+        self.assertIn('<b class="layer-01">one();</b>', rows[0][1])
+        self.assertIn('<b class="layer-07"><sup>07</sup>B</b>', rows[1][1])
+
+    def test_the_colours_of_main_are_those_of_the_steps_that_brought_the_words(self):
+        """The words stand in main.cpp of their step, and not in the step before."""
+        text = {step: sources.read(f'{deck.TOP}/{deck.source_of(step)}') for step in deck.STEPS}
+        named = re.findall(r'^```cpp 08: .*\nlayers: (.*)$', sources.read(deck.TOP + '/slides/slides.md'), re.M)
+        self.assertEqual(len(named), 4)
+        for one in ' | '.join(named).split(' | '):
+            step, words = one.split(' ', 1)
+            before = f'{int(step) - 1:02}'
+            self.assertTrue(words in text[step], one)
+            self.assertFalse(words in text.get(before, ''), one)
+
+    def test_a_demo_asks_before_it_shows(self):
+        for one in deck.read():
+            made = deck.to_html(re.sub(r'!\[.*?\]\(.*?\)', '', one.text))
+            for figure in re.findall(r'<figure class="demo">.*?</figure>', made, re.S):
+                self.assertIn('?</p><figure class="demo">', made, one.title)
+                inside = re.search('<pre.*?>(.*)</pre>', figure, re.S)[1]
+                self.assertEqual(re.sub(r'<span class="fragment \w+">(<span class="line">.*?</span>)+</span>',
+                                        '', inside), '', one.title)
+
+    def test_each_opener_attacks_the_step_before(self):
+        for part in list(deck.STEPS)[1:]:
+            opener = next(one for one in deck.read() if one.part == part)
+            self.assertIn(f'```demo {part}: The hole in step {int(part) - 1:02}', opener.text)
+            self.assertRegex(opener.text, '^# .*[?]')
+            self.assertIn('\n>+ So: ', opener.text)
+            self.assertEqual(deck.rings(part).count(' on"'), int(part))
+
+    def test_a_drawing_comes_in_views_and_parts(self):
+        made = deck.drawing('02: pids', '0 0 9 9: nested\nno-number-no-signal\n1 1 9 9: nested\n')
+        views = json.loads(html.unescape(re.search(r'data-views="(.*?)"', made)[1]))
+        self.assertEqual([len(view['parts']) for view in views], [1, 2, 1])
+        self.assertEqual(views[1]['box'], '0 0 9 9')
+        self.assertEqual(made.count('fragment'), 2)
+        self.assertIn('aria-label="One process, two numbers A square box', made)
+        self.assertNotIn('@media', made)
+
     def test_what_is_gone_stops_the_build(self):
         for fill, what, body in ((deck.code, '01: void no_such', ''), (deck.code, '77: main', ''),
                                  (deck.code, '01: void change_root', 'light: no such words\n'),
-                                 (deck.demo, '01: No such heading', ''),
-                                 (deck.demo, '01: Run it', 'cut: no such ... exit\n'),
+                                 (deck.code, '01: void change_root', 'layers: 01 no such words\n'),
+                                 (deck.demo, '01: No such heading', 'ask: What?\n'),
+                                 (deck.demo, '01: Run it', ''),
+                                 (deck.demo, '01: Run it', 'ask: What?\ncut: no such ... exit\n'),
+                                 (deck.drawing, '01: no', '0 0 9 9: part'),
+                                 (deck.drawing, '02: pids', '0 0 9 9: no-such-part'),
+                                 (deck.matrix, '05', 'but: no such row\n'),
                                  (deck.picture, 'text', 'diagrams/no.dot'),
-                                 (deck.picture, '', 'diagrams/veth.dot')):
-            with self.assertRaises(deck.Wrong):
+                                 (deck.picture, '', 'diagrams/call.dot')):
+            with self.assertRaises((deck.Wrong, sources.Missing)):
                 fill(what, body)
 
     def test_what_is_too_much_for_a_slide_stops_the_build(self):
         self.assertEqual(deck.font(['x'] * 5, 'here'), deck.SIZES[0])
-        for lines in (['x'] * 40, ['x' * 150]):
+        for lines in (['x'] * 40, ['x' * 1500]):
             with self.assertRaises(deck.Wrong):
                 deck.font(lines, 'here')
 
-    def test_the_matrix_shows_what_has_turned(self):
-        made = deck.matrix('07', '')
-        self.assertEqual(re.findall(r'class=turned><th>(.*?) <em>(.*?)</em>', made),
-                         [('eats 256 MiB of memory', 'refused')])
-        self.assertEqual(made.count('<tr'), len(deck.matrix_rows()) + 1)
+    def test_the_matrix_shows_what_a_step_changes(self):
+        made = deck.matrix('05', 'but: makes a new user\n')
+        rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', made)
+        self.assertIn('leaves by a second chroot', [name for name, _ in rows])
+        for name, cells in rows:
+            self.assertEqual(' but"' in cells, name == 'makes a new user namespace')
+            self.assertEqual(len(re.findall(r'hits the host|refused|its own', cells)), 2)
+        self.assertEqual(made.count('<rect') - 1, len(deck.matrix_rows()) * 8)
+
+    def test_the_whole_matrix_is_a_table_that_can_be_read_aloud(self):
+        made = deck.matrix('all', '')
+        self.assertEqual(made.count('<caption'), 1)
+        self.assertEqual(made.count('scope="row"'), len(deck.matrix_rows()))
+        self.assertEqual(made.count('scope="col"'), 8)
+        self.assertEqual(len(re.findall(r'>(hits the host|refused|its own)</span></td>', made)),
+                         len(deck.matrix_rows()) * 8)
 
 
 def brightness(colour):
@@ -107,19 +179,27 @@ def brightness(colour):
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
 
+def contrast(one, other):
+    low, high = sorted((brightness(one), brightness(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
 class Colours(unittest.TestCase):
     def test_all_can_be_read_in_the_light_and_in_the_dark(self):
         for look in sources.read(deck.TOP + '/slides/theme.css').split(':root[data-look=')[1:]:
             colours = dict(re.findall(r'--([\w-]+): (#\w{6});', look))
             self.assertIn('layer-08', colours)
-            grounds = {name: colours.pop(name) for name in
-                       ('page', 'panel', 'hits-soft', 'own-soft', 'no-soft')}
+            cells = {name: colours.pop('cell-' + name) for name in ('hits', 'own', 'no')}
+            grounds = [colours.pop('page'), colours.pop('panel')]
             del colours['line']
             for name, colour in colours.items():
-                for ground in ('page', 'panel', f'{name}-soft'):
-                    if ground in grounds:
-                        low, high = sorted((brightness(colour), brightness(grounds[ground])))
-                        self.assertGreaterEqual((high + 0.05) / (low + 0.05), 4.5, f'{name} on {ground}')
+                for ground in grounds:
+                    self.assertGreaterEqual(contrast(colour, ground), 4.5, f'{name} on {ground}')
+            for name, letters in (('hits', '#ffffff'), ('own', '#000000'), ('no', '#000000')):
+                self.assertGreaterEqual(contrast(letters, cells[name]), 4.5, name)
+            # By brightness alone, for an eye or a printer that does not know red from green.
+            for one, other in itertools.combinations(cells.values(), 2):
+                self.assertGreaterEqual(contrast(one, other), 2)
 
     def test_a_layer_has_one_colour_everywhere(self):
         colours = palette.layers()
@@ -165,20 +245,75 @@ PROBLEMS = r'''(() => {
     if (box.width && (box.bottom > frame.bottom + 1 || box.right > frame.right + 1 || box.left < frame.left - 1))
       bad.push(`${e.tagName} is outside: ${e.textContent.slice(0, 40)}`);
     const size = parseFloat(getComputedStyle(e).fontSize);
-    if (size < 18 && e.tagName !== 'svg' && e.textContent.trim()) bad.push(`${size}px: ${e.textContent.slice(0, 40)}`);
+    const least = e.closest('pre') ? 28 : e.closest('.ask, .delta') ? 30 : 18;
+    if (size < least && e.tagName !== 'svg' && e.textContent.trim()) bad.push(`${size}px: ${e.textContent.slice(0, 40)}`);
   }
   for (const e of slide.querySelectorAll('pre'))
     if (e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1) bad.push('code overflows');
-  const code = slide.querySelector('pre.line, figure pre'), caption = slide.querySelector('.play');
-  if (code && caption && code.getBoundingClientRect().bottom > caption.getBoundingClientRect().top)
-    bad.push('the button lies on the text');
-  for (const e of slide.querySelectorAll('.diagram text'))
-    if (e.getBoundingClientRect().height / scale < 17) bad.push(`too small: ${e.textContent}`);
+  for (const low of slide.querySelectorAll('figcaption, .play'))
+    for (const e of slide.querySelectorAll('pre, .body > p, blockquote, .drawn'))
+      if (e.getBoundingClientRect().bottom > low.getBoundingClientRect().top + 1)
+        bad.push(`${low.textContent} lies on ${e.tagName}`);
+  const rings = slide.querySelector('.cover')?.getBoundingClientRect();
+  for (const e of slide.querySelectorAll('h1, .ask, pre, blockquote')) {
+    const range = document.createRange();
+    range.selectNodeContents(e);
+    for (const box of e.matches('pre') ? [e.getBoundingClientRect()] : range.getClientRects())
+      if (rings && box.right > rings.left && box.bottom > rings.top && box.top < rings.bottom)
+        bad.push(`the rings lie on ${e.tagName}`);
+  }
+  for (const e of slide.querySelectorAll('.diagram text')) {
+    const letters = parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a / scale;
+    if (letters < 20.5 && getComputedStyle(e).visibility === 'visible' && e.getBoundingClientRect().width)
+      bad.push(`${letters}px: ${e.textContent}`);
+  }
   for (const e of slide.querySelectorAll('svg:not([aria-label]), img:not([alt])')) bad.push('a picture without text');
+  if (slide.querySelector('.demo') && !slide.querySelector('.ask')?.textContent.endsWith('?')) bad.push('no question');
+  if (!slide.querySelector('.fragment.visible'))
+    for (const e of slide.querySelectorAll('.demo .line'))
+      if (getComputedStyle(e).visibility === 'visible') bad.push(`told before it is asked: ${e.textContent}`);
   for (const e of slide.querySelectorAll('img')) if (!e.naturalWidth) bad.push('a picture is missing');
   if (!slide.querySelector('.notes').textContent.trim()) bad.push('no notes');
   return bad;
 })()'''
+
+
+# Of each word of code on the screen: its best contrast to the colour that most of its place has.
+PIXELS = r'''
+const boxes = await page.evaluate(`(() => {
+  const found = [], slide = Reveal.getCurrentSlide();
+  for (const line of slide.querySelectorAll('.code .line')) {
+    const walker = document.createTreeWalker(line, NodeFilter.SHOW_TEXT), range = document.createRange();
+    while (walker.nextNode()) {
+      if (!/\\w{3}/.test(walker.currentNode.data)) continue;
+      range.selectNodeContents(walker.currentNode);
+      const { left, top, width, height } = range.getBoundingClientRect();
+      found.push([walker.currentNode.data, Math.round(left), Math.round(top), Math.ceil(width), Math.ceil(height)]);
+    }
+  }
+  return found;
+})()`);
+const shot = await page.screenshot({ encoding: 'base64' });
+const eye = await browser.newPage();
+const seen = await eye.evaluate(async (shot, boxes) => {
+  const image = new Image();
+  image.src = 'data:image/png;base64,' + shot;
+  await image.decode();
+  const paper = new OffscreenCanvas(image.width, image.height).getContext('2d');
+  paper.drawImage(image, 0, 0);
+  const linear = part => part <= 10 ? part / 3294.6 : ((part / 255 + 0.055) / 1.055) ** 2.4;
+  return boxes.map(([text, ...box]) => {
+    const data = paper.getImageData(...box).data, number = new Map();
+    for (let at = 0; at < data.length; at += 4) {
+      const light = 0.2126 * linear(data[at]) + 0.7152 * linear(data[at + 1]) + 0.0722 * linear(data[at + 2]) + 0.05;
+      number.set(light, (number.get(light) || 0) + 1);
+    }
+    const ground = [...number].sort((a, b) => b[1] - a[1])[0][0];
+    return [text, Math.max(...[...number.keys()].map(light => Math.max(light / ground, ground / light)))];
+  });
+}, shot, boxes);
+await eye.close();
+return seen'''
 
 
 class Drawings(unittest.TestCase):
@@ -262,10 +397,30 @@ class InTheBrowser(unittest.TestCase):
     def test_in_the_dark(self):
         self.assertEqual(self.walk('?look=dark', 1280, 720)[1], [])
 
-    def test_the_short_talk_has_the_short_slides(self):
-        with browser.Page(browser.address(PAGE)) as page:
-            self.assertEqual(page.js('Reveal.getTotalSlides()'),
-                             sum(not one.optional for one in deck.read()))
+    def test_each_plan_has_its_slides(self):
+        for plan in deck.PLANS:
+            with browser.Page(browser.address(PAGE, '?' + plan)) as page:
+                self.assertEqual(page.js('Reveal.getTotalSlides()'),
+                                 sum(one.is_in(plan) for one in deck.read()))
+
+    def test_code_that_waits_can_be_read_from_the_pixels(self):
+        """Every word of code at every click, as it is on the screen: 4.5 to its background."""
+        for look in ('light', 'dark'):
+            with browser.Page(browser.address(PAGE, '?all&look=' + look)) as page:
+                slides = page.js("[...document.querySelectorAll('.slides > section')].map((e, n) => "
+                                 "e.querySelector('.code') ? n : -1).filter(n => n >= 0)")
+                self.assertGreater(len(slides), 12)
+                for number in slides:
+                    page.js(f'Reveal.slide({number}, 0, -1)')
+                    found = page.run(PIXELS)
+                    self.assertGreater(len(found), 5)
+                    self.assertEqual([one for one in found if one[1] < 4.5], [], f'{look}, {number + 1}')
+
+    def test_at_the_last_click_all_code_is_lit(self):
+        with browser.Page(browser.address(PAGE, '?all')) as page:
+            for number in range(page.js('Reveal.getTotalSlides()')):
+                page.js(f'Reveal.slide({number}, 0, 99)')
+                self.assertEqual(page.js("Reveal.getCurrentSlide().querySelectorAll('.dim .line:not(.lit)').length"), 0)
 
     def test_the_keyboard(self):
         with browser.Page(browser.address(PAGE)) as page:
@@ -312,7 +467,7 @@ class InTheBrowser(unittest.TestCase):
         with browser.Page(browser.address(PAGE, '?all')) as page:
             slides = page.js("[...document.querySelectorAll('.slides > section')].map((e, n) => "
                              "e.querySelector('.diagram .fragment') ? n : -1).filter(n => n >= 0)")
-            self.assertGreater(len(slides), 8)
+            self.assertGreater(len(slides), 3)
             for number in slides:
                 page.js(f'Reveal.slide({number}, 0, -1)')
                 clicks = page.js("Math.max(...[...Reveal.getCurrentSlide().querySelectorAll('.fragment')]"
@@ -325,6 +480,22 @@ class InTheBrowser(unittest.TestCase):
                     page.js('Reveal.next()')
                 self.assertEqual(seen[0], 0, number)
                 self.assertEqual(seen, sorted(set(seen)), number)
+
+    def test_drawings_move_with_each_click(self):
+        shown = "(s => s.getAttribute('viewBox') + [...s.querySelectorAll('g[id]')].filter(g => " \
+                "g.getBoundingClientRect().width).map(g => g.id))(Reveal.getCurrentSlide().querySelector('.drawn svg'))"
+        with browser.Page(browser.address(PAGE)) as page:
+            slides = page.js("[...document.querySelectorAll('.slides > section')].map((e, n) => "
+                             "e.querySelector('.drawn') ? n : -1).filter(n => n >= 0)")
+            self.assertGreater(len(slides), 8)
+            for number in slides:
+                page.js(f'Reveal.slide({number}, 0, -1)')
+                seen = [page.js(shown)]
+                while page.js('Reveal.availableFragments().next'):
+                    page.js('Reveal.nextFragment()')
+                    seen.append(page.js(shown))
+                self.assertGreater(len(seen), 1, number)
+                self.assertEqual(len(set(seen)), len(seen), number)
 
     def test_a_reload_stays_on_its_slide(self):
         title = "Reveal.getCurrentSlide().querySelector('h1, h2').textContent"
@@ -344,7 +515,7 @@ class InTheBrowser(unittest.TestCase):
                              [[step, True, True] for step in deck.STEPS])
 
     def test_on_a_phone(self):
-        with browser.Page(browser.address(PAGE), 390, 844) as page:
+        with browser.Page(browser.address(PAGE, '?all'), 390, 844) as page:
             # What scrolls by itself may be wider than the phone, but not the page.
             self.assertEqual(page.js("""[...document.querySelectorAll('.slides section')].filter(e => {
                 const box = e.getBoundingClientRect();
@@ -361,15 +532,26 @@ class InTheBrowser(unittest.TestCase):
             self.assertEqual(page.complaints(), [])
 
     def test_what_is_printed_has_all_pages(self):
-        number = len(deck.read())
-        for kind, pages in (('slides', number), ('notes', number), ('handout', (number + 1) // 2)):
+        planned = deck.pages(deck.read())
+        self.assertLessEqual(planned['handout'], 12)
+        for kind, pages in planned.items():
             self.assertEqual(browser.pages(browser.pdf(PAGE, kind)), pages, kind)
+
+    def test_each_printed_slide_has_its_number_and_the_hand_out_no_answer(self):
+        for kind in ('slides', 'notes', 'handout'):
+            with browser.Page(browser.address(PAGE, '?print=' + kind), 794, 1123) as page:
+                self.assertEqual(page.js("""[...document.querySelectorAll('section')].map((e, n) =>
+                    getComputedStyle(e, '::after').content === `"${n + 1}"`).includes(false)"""), False)
+                told = page.js("""[...document.querySelectorAll('.demo, .delta, .matrix, blockquote.fragment')]
+                    .filter(e => e.getClientRects().length).length""")
+                self.assertEqual(told == 0, kind == 'handout')
 
     def test_the_notes_are_on_paper_and_fit(self):
         with browser.Page(browser.address(PAGE, '?print=notes'), 794, 1123) as page:
             self.assertEqual(page.js("""[...document.querySelectorAll('article')].filter(e => {
                 const notes = e.querySelector('.notes');
-                return !notes.offsetHeight || e.scrollHeight > e.clientHeight + 1;
+                return !notes.offsetHeight || e.scrollHeight > e.clientHeight + 1 ||
+                  parseFloat(getComputedStyle(notes).fontSize) < 13;
               }).map(e => e.textContent.slice(0, 60))"""), [])
 
     def test_the_policy_forbids_the_network(self):
