@@ -237,6 +237,9 @@ slides pdf: setup-slides
 book: setup-book  ## make book        make the course as files for any browser, in build/book
 	@scripts/book
 
+rehearse: slides  ## make rehearse    count the minutes of a talk that you give to nobody
+	@scripts/slides rehearse
+
 # The shell belongs to the user, so this does not use sudo.
 live: slides  ## make live        show the slides with a shell in them, on this machine only
 	@$(MAKE) $(PARALLEL) build rootfs
@@ -287,7 +290,7 @@ clean:  ## make clean       remove build/
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: help build test-programs rootfs setup doctor run test lab test-lab test-arm64 \
-        test-compilers test-distributions docs docs-update slides pdf live book record \
+        test-compilers test-distributions docs docs-update slides pdf rehearse live book record \
         record-update preflight lint bench matrix mutants mistakes progress inspect \
         checker reset clean 01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(wildcard $(MY)/*.cpp)))

@@ -1,6 +1,7 @@
 // Starts the deck. Everything that it needs is in the same file.
 //
 //   ?three, ?all     with the slides for three hours, for half a day
+//   ?rehearse        counts the minutes anew, of a whole way through
 //   ?print=slides    a slide a page
 //   ?print=notes     two slides a page, and below each what is said
 //   ?print=handout   four slides a page, without what the room is to find out, and lines
@@ -63,6 +64,36 @@ function play(slide) {
       terminalFontFamily: '"Deck Mono", monospace' });
 }
 
+// A rehearsal: the seconds of each slide, kept by the browser. M shows them by the part.
+const used = 'rehearsal-' + plan;
+const times = () => JSON.parse(localStorage.getItem(used) || '{}');
+const rehearsing = query.has('rehearse') && window === top;  // Not the speaker's previews.
+if (rehearsing) localStorage.removeItem(used);
+let looked = null;
+function spend() {
+  if (looked && rehearsing) {
+    const all = times();
+    all[looked.id] = (all[looked.id] || 0) + (performance.now() - looked.since) / 1000;
+    localStorage.setItem(used, JSON.stringify(all));
+  }
+  looked = { id: Reveal.getCurrentSlide().id, since: performance.now() };
+}
+function showMinutes() {
+  if (document.querySelector('.minutes')) return document.querySelector('.minutes').remove();
+  spend();
+  const parts = new Map([...document.querySelectorAll('.slides section')].map(slide => [slide.dataset.part, [0, 0]]));
+  for (const slide of document.querySelectorAll('.slides section')) {
+    parts.get(slide.dataset.part)[0] += slide.dataset.timing / 60;
+    parts.get(slide.dataset.part)[1] += (times()[slide.id] || 0) / 60;
+  }
+  parts.set('all', [0, 1].map(n => [...parts.values()].reduce((sum, part) => sum + part[n], 0)));
+  const table = document.createElement('pre');
+  table.className = 'minutes';
+  table.textContent = 'part   planned    used\n' + [...parts].map(([part, [planned, real]]) =>
+    part.padEnd(6) + planned.toFixed(1).padStart(8) + real.toFixed(1).padStart(8)).join('\n');
+  body.append(table);
+}
+
 function laidOut() { document.fonts.ready.then(() => { body.dataset.ready = 'yes'; }); }
 
 if (printing) {
@@ -91,12 +122,15 @@ if (printing) {
     keyboard: {
       84: () => look(document.documentElement.dataset.look === 'dark' ? 'light' : 'dark'),
       86: () => play(Reveal.getCurrentSlide()),
+      77: showMinutes,
     },
   }).then(() => {
     const relight = () => light(Reveal.getCurrentSlide());
     for (const event of ['slidechanged', 'fragmentshown', 'fragmenthidden'])
       Reveal.on(event, relight);
     Reveal.on('slidechanged', stop);
+    Reveal.on('slidechanged', spend);
+    spend();
     document.querySelectorAll('.slides section').forEach(light);
     for (const button of document.querySelectorAll('.play'))
       button.onclick = () => { play(button.closest('section')); button.blur(); };

@@ -486,7 +486,8 @@ def section(slide, number):
     player = ''
     if ': Run it</figcaption>' in body:
         player = f'<button class="play" data-cast="{slide.part}">▶ recording (V)</button>'
-    return (f'<section class="{classes}" id="slide-{number}" data-timing="{slide.minutes * 60:.0f}">'
+    return (f'<section class="{classes}" id="slide-{number}" data-part="{slide.part}" '
+            f'data-timing="{slide.minutes * 60:.0f}">'
             f'{chip}{mark}{heading}<div class="body">{rest}</div>{player}'
             f'<aside class="notes">{notes}</aside></section>')
 

@@ -2,6 +2,7 @@
 
   usage   scripts/slides build        build/slides.html
           scripts/slides pdf          build/slides.pdf, notes.pdf, handout.pdf
+          scripts/slides rehearse     the addresses that count your minutes
           scripts/slides shots [DIR]  a picture of each slide after its last click
   needs   scripts/setup slides; `pdf` and `shots` take Chromium
 
@@ -55,8 +56,15 @@ def shots(folder=BUILD + '/shots'):
     print(f'made {folder}')
 
 
+def rehearse():
+    for plan, minutes in deck.minutes(deck.read()).items():
+        print(f'{plan}, {minutes:g} minutes: {browser.address(PAGE, f"?{plan}&rehearse")}')
+    print('Talk aloud, with the demos. The key M shows the minutes planned and used, by the part.\n'
+          'They stay in this browser: without "rehearse" in the address, M shows them again.')
+
+
 def main():
-    verbs = {'build': build, 'pdf': pdf, 'shots': shots}
+    verbs = {'build': build, 'pdf': pdf, 'rehearse': rehearse, 'shots': shots}
     if len(sys.argv) < 2 or sys.argv[1] not in verbs:
         sys.exit(__doc__)
     try:

@@ -441,6 +441,20 @@ class InTheBrowser(unittest.TestCase):
             self.assertFalse(page.js("!!document.querySelector('.player')"))
             self.assertEqual(page.complaints(), [])
 
+    def test_a_rehearsal_counts_the_minutes_of_each_part(self):
+        with browser.Page(browser.address(PAGE, '?three&rehearse')) as page:
+            page.js("looked.since -= 90000")  # As if the cover had been shown for so long.
+            page.press('ArrowRight')
+            page.press('m')
+            said = page.js("document.querySelector('.minutes').textContent")
+            rows = {row.split()[0]: row.split()[1:] for row in said.split('\n')}
+            self.assertEqual(list(rows), ['part', 'intro', *deck.STEPS, 'end', 'all'])
+            self.assertEqual(float(rows['all'][0]), deck.minutes(deck.read())['three'])
+            self.assertEqual((rows['intro'][1], rows['01'][1], rows['all'][1]), ('1.5', '0.0', '1.5'))
+            page.press('m')
+            self.assertFalse(page.js("!!document.querySelector('.minutes')"))
+            self.assertEqual(page.complaints(), [])
+
     def test_the_speaker_view(self):
         with browser.Page(browser.address(PAGE)) as page:
             page.run('''const opened = new Promise(done => page.once("popup", done));
