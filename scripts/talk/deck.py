@@ -157,7 +157,7 @@ def coloured(lines):
     for name, tokens in itertools.groupby(LEXER.get_tokens('\n'.join(lines)), colour):
         text = html.escape(''.join(text for _, text in tokens))
         made += re.sub('.+', rf'<i class="{name}">\g<0></i>', text) if name else text
-    return re.sub(r',(?=\w)', ',<wbr>', made).split('\n')[:-1]
+    return made.split('\n')[:-1]
 
 
 def lit(spec, lines, old):
@@ -246,6 +246,7 @@ def code(what, body):
     if clicks:
         clicks.append(list(range(len(lines))))
     shown = ''.join(f'<span class="line" data-n="{number}">{row}</span>' for number, row in rows)
+    shown = re.sub(r',(?=\w)', ',<wbr>', shown)
     # The first click's lines are lit from the start: only the others wait.
     waits = ''.join('<span class="fragment light"></span>' for _ in clicks[1:])
     return (f'<figure class="code"><pre style="--size:{size}px;--digits:{digits}" '
