@@ -190,11 +190,13 @@ class Colours(unittest.TestCase):
             colours = dict(re.findall(r'--([\w-]+): (#\w{6});', look))
             self.assertIn('layer-08', colours)
             cells = {name: colours.pop('cell-' + name) for name in ('hits', 'own', 'no')}
-            grounds = [colours.pop('page'), colours.pop('panel')]
+            grounds = {name: colours.pop(name) for name in
+                       ('page', 'panel', 'hits-soft', 'own-soft', 'no-soft')}
             del colours['line']
             for name, colour in colours.items():
-                for ground in grounds:
-                    self.assertGreaterEqual(contrast(colour, ground), 4.5, f'{name} on {ground}')
+                for ground in ('page', 'panel', f'{name}-soft'):
+                    if ground in grounds:
+                        self.assertGreaterEqual(contrast(colour, grounds[ground]), 4.5, f'{name} on {ground}')
             for name, letters in (('hits', '#ffffff'), ('own', '#000000'), ('no', '#000000')):
                 self.assertGreaterEqual(contrast(letters, cells[name]), 4.5, name)
             # By brightness alone, for an eye or a printer that does not know red from green.
