@@ -293,7 +293,7 @@ class Tasks(Learner):
         testing.write(self.memory(), '''{"hints": {}, "checks": {"02": {
             "of": "", "broken": [], "seen": {}, "needs_root": 27, "number": 27}}}''')
         for topic in ('Separate process numbers', 'A /proc for these numbers',
-                      'The mount that stays'):
+                      'No link in the place of /proc'):
             for rung in '1234':
                 out = self.learn('hint 02').out
                 self.assertTrue(out.startswith(f'{topic}, {rung}'), out)

@@ -128,17 +128,16 @@ Hint = collections.namedtuple('Hint', 'piece number of kind text')
 RUNGS = ['the idea', 'where to read', 'the call', 'the line']
 EVERY_STEP = Topic('What every step promises', [], [], ["""Each program begins and ends as that of
 step 01 does: sys::parse_arguments reads the command line, sys::clone starts the child, child.wait()
-has the exit status, and sys::report tells of an error. steps/README.md, "What every program promises",
-lists the rest."""])
+has the exit status, and sys::report tells of an error. steps/README.md, "What every program
+promises", lists the rest."""])
 
 
 def topic_of(promise, step):
-    """The piece that helps with a promise that is broken, and the step whose it is: what the
-    program itself complains of comes first; then the piece of this step; then that of an earlier
-    one."""
+    """The piece that helps with a promise that is broken, and the step whose it is: the piece of this
+    step; else that of what the program itself complains of; else that of an earlier step."""
     name, said, saw = promise['name'], promise['said'], promise['saw']
     topics = task(step)[2]
-    found = [*first_in(said, topics, 'says'), *pieces_of(name, promise['pieces'], topics)[-1:],
+    found = [*pieces_of(name, promise['pieces'], topics)[-1:], *first_in(said, topics, 'says'),
              *first_in(saw, topics, 'helps_with')]
     if found:
         return found[0], step

@@ -118,7 +118,7 @@ PROMISE_AS_ROOT(
 }
 
 PROMISE_AS_ROOT("/proc may not be a link, nor be missing", Kept{"02"},
-                Pieces{"The mount that stays"},
+                Pieces{"No link in the place of /proc"},
                 Fails{"We run a rootfs without proc, and one where proc is a "
                       "link, and expect status 125 and one line, because "
                       "mount(2) would follow the link."}) {

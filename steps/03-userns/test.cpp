@@ -25,7 +25,7 @@ std::string field(pid_t pid, const std::string& name) {
 
 PROMISE_AS_BOTH(
     "inside it is root, outside it is not", Kept{"03-08", "03-06 08"},
-    Pieces{"Wait for the maps, and become root"},
+    Pieces{"Become root"},
     Fails{"We compare the user on both sides and expect 0 with capabilities in "
           "the container, and an id without rights on the host."}) {
   host::Running box{step(caller, "03-userns") +
@@ -43,7 +43,7 @@ PROMISE_AS_BOTH(
 }
 
 PROMISE_AS_ROOT("65536 ids are mapped for root, and no group of the caller's",
-                Kept{"03-08"}, Pieces{"The maps"},
+                Kept{"03-08"}, Pieces{"The maps", "Become root"},
                 Fails{"We read the id maps and the groups of root's container "
                       "and expect 65536 ids from 100000 on and no group, "
                       "because both give access to files of the host."}) {
@@ -80,7 +80,7 @@ PROMISE_AS_USER(
 
 PROMISE_AS_ROOT(
     "a file of the host's root stays closed to it", Kept{"03-07"},
-    Pieces{"Wait for the maps, and become root"},
+    Pieces{"Become root"},
     Fails{
         "We read a file with mode 600 of the host's root in the container and "
         "expect an error, because root in the container is another user."}) {
@@ -123,7 +123,7 @@ PROMISE_AS_BOTH("it may not change the host's name", Kept{"03 08"},
 
 PROMISE_AS_BOTH(
     "a process of the host is out of its reach", Kept{"03-08"},
-    Pieces{"Wait for the maps, and become root"},
+    Pieces{"Become root"},
     Fails{"We kill a process of the host from the container and expect it to "
           "live, because its PID and its user are not the container's."}) {
   host::Running victim{"sleep 1000"};
@@ -133,7 +133,7 @@ PROMISE_AS_BOTH(
 }
 
 PROMISE_AS_ROOT("a rootfs below a private directory will do", Kept{"03-08"},
-                Pieces{"Wait for the maps, and become root", "The overlay"},
+                Pieces{"Become root", "The overlay"},
                 Fails{"We run a rootfs below a directory with mode 700 and "
                       "expect the command to run, because root enters the "
                       "rootfs before the child gives up its rights."}) {

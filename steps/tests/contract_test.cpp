@@ -52,7 +52,7 @@ void for_each(Caller caller, const std::function<void(const Program&)>& test) {
 }  // namespace
 
 PROMISE_AS_BOTH("the exit status is the command's own", Kept{"01-08", "03-08"},
-                Pieces{"The mount that stays"},
+                Pieces{"Another root directory"},
                 Fails{
                     "The command ends with a status and we expect the program "
                     "to end with the same, because scripts read it."}) {
@@ -65,7 +65,7 @@ PROMISE_AS_BOTH("the exit status is the command's own", Kept{"01-08", "03-08"},
 }
 
 PROMISE_AS_BOTH("a command that signal N ends gives 128+N",
-                Kept{"01-08", "03-08"}, Pieces{"The mount that stays"},
+                Kept{"01-08", "03-08"}, Pieces{"Another root directory"},
                 Fails{"A signal ends the command and we expect status 128 plus "
                       "its number, as a shell reports it."}) {
   for_each(caller, [&](const Program& program) {
@@ -85,7 +85,7 @@ PROMISE_AS_BOTH("a command that signal N ends gives 128+N",
 // A directory of the host's that is open is a way back to it: see chroot(2).
 PROMISE_AS_BOTH(
     "the command gets no open file but the caller's", Kept{"01-08", "03-08"},
-    Pieces{"The mount that stays", "The old root"},
+    Pieces{"Another root directory", "The old root"},
     Fails{"The command looks for open descriptors and we expect only those of "
           "the caller, because an open directory of the host is a way out."}) {
   const std::string find =
@@ -107,7 +107,7 @@ PROMISE_AS_BOTH(
 
 PROMISE_AS_BOTH(
     "127 if the command is not found, 126 if it cannot run",
-    Kept{"01-08", "03-08"}, Pieces{"The mount that stays"},
+    Kept{"01-08", "03-08"}, Pieces{"Another root directory"},
     Fails{"We run commands that do not exist or cannot run and expect status "
           "127 or 126 and one line that says why, as a shell does."}) {
   for_each(caller, [&](const Program& program) {
@@ -149,7 +149,7 @@ PROMISE_AS_BOTH("125 and one clear line if ROOTFS is none",
 
 PROMISE_AS_BOTH(
     "125 and one clear line for an option it does not know",
-    Kept{"01-08", "03-08"}, Pieces{},
+    Kept{"01-08", "03-08"}, Pieces{"Another root directory"},
     Fails{"We pass an unknown option and expect status 125 and one line that "
           "names it, because the user must learn of a typing error."}) {
   for_each(caller, [&](const Program& program) {
@@ -163,7 +163,7 @@ PROMISE_AS_BOTH(
 
 PROMISE_AS_BOTH(
     "--help goes to stdout and names what to read", Kept{"01-08", "03-08"},
-    Pieces{},
+    Pieces{"Another root directory"},
     Fails{"We ask for --help and expect the usage and the man pages on "
           "standard output and status 0, because help is no error."}) {
   for_each(caller, [&](const Program& program) {
@@ -177,7 +177,7 @@ PROMISE_AS_BOTH(
 
 PROMISE_AS_BOTH(
     "-v tells each call, from both sides", Kept{"01-08", "03-08"},
-    Pieces{"A /proc for these numbers"},
+    Pieces{"Another root directory", "Separate process numbers"},
     Fails{"We run the step with -v and expect a line for each call of the "
           "parent and of the child, because readers follow the steps there."}) {
   for_each(caller, [&](const Program& program) {
@@ -194,7 +194,7 @@ PROMISE_AS_BOTH(
 
 PROMISE_AS_BOTH("stdin, stdout and stderr are the command's",
                 Kept{"01-08", "03-08"},
-                Pieces{"The mount that stays", "The standard streams"},
+                Pieces{"Another root directory", "The standard streams"},
                 Fails{"We read from and write to the command by pipes and "
                       "files, and expect all bytes to come through, because "
                       "the program must work in a pipeline."}) {
@@ -212,7 +212,7 @@ PROMISE_AS_BOTH("stdin, stdout and stderr are the command's",
 
 PROMISE_AS_BOTH("any signal to the program ends the container",
                 Kept{"01-08", "03-08"},
-                Pieces{"The mount that stays", "The group"},
+                Pieces{"Another root directory", "The group"},
                 Fails{"We send signals to the program and expect the container "
                       "to end and status 128 plus the number, because a "
                       "program that dies alone leaves its container behind."}) {
@@ -262,7 +262,7 @@ PROMISE_AS_BOTH(
 
 PROMISE_AS_BOTH(
     "a command that handles TERM gets it", Kept{"01-08", "03-08"},
-    Pieces{"The mount that stays", "Limits and an init"},
+    Pieces{"Another root directory", "Limits and an init"},
     Fails{"We send TERM to the program and expect the command's own handler to "
           "run, because a service saves its work there."}) {
   for_each(caller, [&](const Program& program) {
@@ -305,8 +305,8 @@ PROMISE_AS_BOTH(
 // What it does leave then is 02's /proc in the host's table, and the cgroup
 // directories of 07 and 08: the kernel does not know whose they are.
 PROMISE_AS_BOTH("KILL to the program leaves no process", Kept{"01-08", "03-08"},
-                Pieces{"The mount that stays",
-                       "Wait for the maps, and become root"},
+                Pieces{"Another root directory", "A /proc for these numbers",
+                       "Become root"},
                 Fails{"We kill the program with KILL and expect the child to "
                       "end too, because no parent is left to end it."}) {
   for_each(caller, [&](const Program& program) {
@@ -345,7 +345,7 @@ TEST_CASE("reset does nothing that it was not told to") {
 
 PROMISE_AS_BOTH(
     "a program that its caller runs with CHLD ignored waits all the same",
-    Kept{"01-08", "03-08"}, Pieces{"The mount that stays"},
+    Kept{"01-08", "03-08"}, Pieces{"Another root directory"},
     Fails{"The caller ignores CHLD and we expect the exit status all the same, "
           "because the kernel reaps children by itself then, and their status "
           "is lost."}) {
