@@ -84,6 +84,22 @@ class ThrowAwayHost(testing.OnAHost):
             'scripts/host/host sh -c "mount -t tmpfs none /mnt; umount /mnt"\'')
         self.assertEqual((result.status, result.err), (0, ''))
 
+    def test_a_directory_that_others_make_beside_the_cgroups_is_not_told(self):
+        """With cgroups v1, /sys/fs/cgroup is a tmpfs of the machine."""
+        place = f'/sys/fs/cgroup/of-others-{os.getpid()}'
+        throwaway = self.running(f"{HOST} sh -c 'echo up; read wait' 2>&1")
+        self.assertEqual(throwaway.stdout.readline(), b'up\n')
+        os.mkdir(place)
+        self.addCleanup(os.rmdir, place)
+        throwaway.stdin.close()
+        self.assertEqual(throwaway.stdout.read(), b'')
+
+    def test_namespaces_that_the_machine_has_named_are_not_there(self):
+        """They come and go by the same names."""
+        self.must('touch /mnt/name; mount --bind /proc/self/ns/net /mnt/name')
+        self.addCleanup(testing.shell, 'umount /mnt/name; rm /mnt/name')
+        self.assertEqual(self.left_by('! grep nsfs /proc/self/mountinfo >&2'), [])
+
     def test_a_signal_ends_that_host(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with self.subTest(number):

@@ -123,6 +123,15 @@ def chroot2(host):
     return host.tells(SECRET)
 
 
+@row('05', 'unmounts its root, and looks below it',
+     'In 01 and 02, the root of the mount table is the host\'s, and root in the container can go '
+     'there with setns(2). In 03 and 04, it has no right to. From 05 on, its root directory is the '
+     'root of the mount table, because of pivot_root(2), so nothing lies below it. If a program '
+     'moves its root over the old one (MS_MOVE) and calls chroot(2), this attack finds the host.')
+def unmount(host):
+    return host.tells(SECRET)
+
+
 @row('05', 'makes a mount that the host sees',
      'In 03 and 04, the mount table belongs to the host, so the kernel refuses mount(2). 05 makes '
      'a new mount table, and the host does not see the mounts in it. 08 forbids mount(2) after '

@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from host import testing
 
-ATTACKS, ROOTS_STEPS, USERS_STEPS = 22, 8, 6
+ATTACKS, ROOTS_STEPS, USERS_STEPS = 23, 8, 6
 
 
 def matrix(options, setting=''):

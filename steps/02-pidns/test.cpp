@@ -2,12 +2,13 @@
 
 #include "common/testing.hpp"
 #include "steps/tests/host.hpp"
+#include "steps/tests/mounts.hpp"
 
 #include <csignal>
 #include <filesystem>
 
-using host::Caller, host::Fails, host::Kept, host::Pieces, host::shell,
-    host::step;
+using host::Caller, host::Fails, host::Kept, host::Pieces, host::must,
+    host::shell, host::step;
 namespace fs = std::filesystem;
 
 TEST_SUITE_BEGIN("02-pidns");
@@ -103,18 +104,78 @@ PROMISE_AS_ROOT("the end of PID 1 ends all", Kept{"02-08"},
   CHECK_MESSAGE(!host::is_alive(sleeper), "a child of PID 1 still runs");
 }
 
-PROMISE_AS_ROOT(
-    "still open: the host's mount table shows its /proc meanwhile", Kept{"02"},
-    Pieces{"A /proc for these numbers"},
-    Fails{
-        "We look for ROOTFS/proc in the host's mount table and expect it there "
-        "while the container runs, because this step shares that table."}) {
+PROMISE_AS_ROOT("its /proc permits no more than it needs", Kept{"02"},
+                Pieces{"A /proc for these numbers"},
+                Fails{"We read the flags of the container's /proc and expect "
+                      "nosuid, nodev and noexec, because no program and no "
+                      "device is in a procfs."}) {
+  const auto table =
+      shell(step(Caller::kRoot, "02-pidns") + "cat /proc/self/mounts").out;
+  const auto lacks = host::lacks(table, "/proc", "proc nosuid nodev noexec");
+  CHECK_MESSAGE(lacks == "", lacks);
+}
+
+// In this user namespace, mount(2) is refused. One that makes a mount
+// namespace, too, may mount.
+PROMISE_AS_ROOT("it does not run a command without its /proc", Kept{"02"},
+                Pieces{"A /proc for these numbers"},
+                Fails{"We run the step where the kernel refuses to mount, and "
+                      "expect the command not to run, because it would see "
+                      "the /proc of the image."}) {
+  CHECK(shell("unshare --user --map-root-user " +
+              step(Caller::kRoot, "02-pidns") +
+              "sh -c '[ -e /proc/1 ] || echo ran without'")
+            .out == "");
+}
+
+// One that is better has a separate mount table.
+TEST_AS_ROOT("still open: the host's mount table shows its /proc meanwhile") {
   host::Running box{step(Caller::kRoot, "02-pidns") +
                     "sh -c 'echo ready; read wait'"};
   CHECK(box.hear() == "ready");
   CHECK(shell("mountpoint -q '" + host::rootfs(Caller::kRoot) + "/proc'")
             .status == 0);
   box.finish();
+}
+
+PROMISE_AS_ROOT(
+    "its /proc is gone afterwards, and no other mount is", Kept{"02-04"},
+    Pieces{"The mount that stays"},
+    Fails{"The host has a mount below the rootfs and looks into the "
+          "container's /proc, and the container puts a link in the place of "
+          "proc. We expect only the container's mount to be gone afterwards, "
+          "because a program must unmount what it has mounted, and nothing "
+          "else."}) {
+  const auto tree = host::scratch("mounts-of-host") + "/rootfs";
+  const auto proc = tree + "/proc";
+  must("cp -a '" + host::rootfs(Caller::kRoot) + "' " + tree);
+  const auto run = host::step_in(tree, Caller::kRoot, "02-pidns");
+
+  must("mount -t tmpfs of-host " + proc);
+  CHECK(shell(run + "true").status == 0);
+  CHECK_MESSAGE(shell("mountpoint -q " + proc).status == 0,
+                "a mount that was there before is gone");
+  must("umount " + proc);
+
+  host::Running box{run + "sh -c 'echo ready; read wait'"};
+  CHECK(box.hear() == "ready");
+  host::Running guest{"sh -c 'cd " + proc + "; echo there; read wait'"};
+  CHECK(guest.hear() == "there");
+  box.finish();
+  CHECK_MESSAGE(
+      shell("mountpoint -q " + proc).status != 0,
+      "the container's /proc stays if a process of the host is in it");
+  guest.finish();
+  shell("umount " + proc);
+
+  const auto other = host::scratch("other-of-host");
+  must("mount -t tmpfs of-host " + other);
+  (void)shell(run + "sh -c 'umount /proc; rmdir /proc && ln -s " + other +
+              " /proc'");
+  CHECK_MESSAGE(shell("mountpoint -q " + other).status == 0,
+                "a mount of the host is gone, because /proc had become a link "
+                "to it");
+  shell("umount " + other + "; umount " + proc);
 }
 
 PROMISE_AS_ROOT("/proc may not be a link, nor be missing", Kept{"02"},

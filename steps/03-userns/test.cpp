@@ -1,6 +1,10 @@
 // Step 03 promises a root user that is nobody outside.
 
+#include "common/error.hpp"
+#include "common/testing.hpp"
 #include "steps/tests/host.hpp"
+
+#include <cstdint>
 
 using host::Caller, host::Fails, host::Kept, host::Pieces, host::must,
     host::shell, host::step;
@@ -33,10 +37,12 @@ PROMISE_AS_BOTH(
   CHECK(box.hear() == "0");
   CHECK(box.hear() == "0");
   const auto id = outside_id(caller);
-  CHECK_MESSAGE(
-      field(box.child(), "Uid:\t").starts_with(id + "\t" + id + "\t" + id),
-      "on the host the command has other ids than "
-          << id << ": " << field(box.child(), "Uid:\t"));
+  for (const std::string kind : {"Uid:\t", "Gid:\t"}) {
+    const auto ids = field(box.child(), kind);
+    CHECK_MESSAGE(ids.starts_with(id + "\t" + id + "\t" + id),
+                  "on the host the command has other ids than " << id << ": "
+                                                                << kind << ids);
+  }
   CHECK_MESSAGE(field(box.child(), "CapEff:\t") != "0000000000000000",
                 "the command has no capabilities");
   box.finish();
@@ -61,6 +67,38 @@ PROMISE_AS_ROOT("65536 ids are mapped for root, and no group of the caller's",
   CHECK_MESSAGE(groups.find_first_of("0123456789") == std::string::npos,
                 "the command still has groups of the caller: " << groups);
   box.finish();
+}
+
+PROMISE_AS_BOTH(
+    "root in the container has all capabilities", Kept{"03-07", "03-06"},
+    Pieces{"Wait for the maps, and become root"},
+    Fails{"We read the capabilities of the command and expect all that the "
+          "kernel knows, because root in the container must be able to do "
+          "everything to what belongs to the container."}) {
+  host::Running box{step(caller, "03-userns") +
+                    "sh -c 'echo ready; read wait' 2>/dev/null"};
+  CHECK(box.hear() == "ready");
+  const auto last =
+      testing::number(host::contents("/proc/sys/kernel/cap_last_cap"));
+  const auto all = sys::format("{:016x}", (std::uint64_t{2} << last) - 1);
+  for (const std::string set : {"CapEff:\t", "CapBnd:\t"})
+    CHECK_MESSAGE(field(box.child(), set) == all,
+                  "the command has not all capabilities: "
+                      << set << field(box.child(), set));
+  box.finish();
+}
+
+// A user namespace with one id has not those that root maps.
+PROMISE_AS_ROOT("a map that cannot be written stops the program", Kept{"03-08"},
+                Pieces{"The maps"},
+                Fails{"We run the step where root has only one id to map, and "
+                      "expect status 125, one line and no command, because a "
+                      "command without a map has no rights."}) {
+  const auto result = shell("unshare --user --map-root-user " +
+                            step(Caller::kRoot, "03-userns") + "echo ran");
+  CHECK(result.status == 125);
+  CHECK(result.out.empty());
+  CHECK(host::lines(result.err).size() == 1);
 }
 
 PROMISE_AS_USER(

@@ -12,10 +12,12 @@ PROMISE_AS_BOTH(
     Fails{"We ask the container for its host name and expect box, or the NAME "
           "of --hostname, because programs introduce themselves by it."}) {
   CHECK(shell(step(caller, "04-uts") + "hostname").out == "box\n");
-  CHECK(shell(step(caller, "04-uts", "--hostname crate.example") + "hostname")
-            .out == "crate.example\n");
-  CHECK(shell(step(caller, "04-uts", "--hostname=x") + "uname -n").out ==
-        "x\n");
+  CHECK(shell(step(caller, "04-uts", "--hostname Crate.example") + "hostname")
+            .out == "Crate.example\n");
+  for (const auto& name : {std::string{"x"}, std::string(64, 'a')})
+    CHECK(
+        shell(step(caller, "04-uts", "--hostname=" + name) + "uname -n").out ==
+        name + "\n");
 }
 
 PROMISE_AS_BOTH(
@@ -43,9 +45,6 @@ PROMISE_AS_BOTH("a name that is none is refused in one line", Kept{"04"},
     CHECK(result.status == 125);
     CHECK(host::lines(result.err).size() == 1);
   }
-  CHECK(shell(step(caller, "04-uts", "--hostname " + std::string(64, 'a')) +
-              "true")
-            .status == 0);
 }
 
 TEST_SUITE_END();

@@ -1,6 +1,8 @@
-// What step 05 stops: the way out of a chroot, mounts that the host sees,
-// writing to the image, and changing files that are standard streams.
+// What step 05 stops: the ways out of a chroot and from under a mount, mounts
+// that the host sees, writing to the image, and changing files that are
+// standard streams.
 
+#include <sched.h>
 #include <sys/stat.h>
 
 #include "steps/probe.hpp"
@@ -24,6 +26,25 @@ probe::Answer chroot2(const std::string& file) {
   if (fd != -1) return probe::done(what + probe::first_line(fd));
   if (errno == ENOENT && ::access("/etc/rootfs-mark", F_OK) == 0)
     return probe::done(what + "ENOENT; the top is its own /");
+  return probe::refused(what + "it is not there");
+}
+
+// A mount hides what it lies on. If the root is such a mount, and not the root
+// of the mount table, umount2(2) removes it. Then setns(2) to the own mount
+// namespace leads to the root of the table, which is the host's.
+probe::Answer unmount(const std::string& file) {
+  if (!probe::has_proc()) return probe::refused("mount /proc");
+  const int table = ::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  if (table == -1) return probe::refused("open its mount namespace");
+  std::string what = "unmount /";
+  if (::umount2("/", MNT_DETACH) == -1) what += ": " + probe::errno_name();
+  what += "; enter its own mount namespace again";
+  if (::setns(table, CLONE_NEWNS) == -1) return probe::refused(what);
+  what += ", open the file: ";
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd != -1) return probe::done(what + probe::first_line(fd));
+  if (errno == ENOENT && ::access("/etc/rootfs-mark", F_OK) == 0)
+    return probe::done(what + "ENOENT; its root is the root of the table");
   return probe::refused(what + "it is not there");
 }
 
@@ -69,6 +90,7 @@ probe::Answer stream(const std::string&) {
 int main(int argc, char** argv) {
   return probe::run(argc, argv,
                     {{"chroot2", chroot2},
+                     {"unmount", unmount},
                      {"mount", mount},
                      {"image", image},
                      {"stream", stream}});

@@ -1,9 +1,12 @@
 // Step 05 promises a mount table of its own, and an image that nobody changes.
 
 #include "steps/tests/host.hpp"
+#include "steps/tests/mounts.hpp"
 
-#include <algorithm>
 #include <filesystem>
+#include <map>
+#include <set>
+#include <sstream>
 
 using host::Caller, host::Fails, host::Kept, host::Pieces, host::must,
     host::shell, host::step;
@@ -22,6 +25,19 @@ std::string fingerprint(const std::string& tree) {
                "find . -type f -exec cat {} + | cksum")
       .out;
 }
+
+// One line of a mountinfo: see proc(5).
+struct Row {
+  explicit Row(const std::string& line) {
+    std::istringstream words{line};
+    std::string skip;
+    words >> skip >> skip >> device >> skip >> point;
+    words = std::istringstream{line.substr(line.find(" - ") + 3)};
+    words >> type;
+  }
+  std::string device;  // "0:43": of the file system.
+  std::string point, type;
+};
 
 // A rootfs of the caller's own, to be spoilt.
 std::string copy_of_rootfs(Caller caller, const std::string& name) {
@@ -54,23 +70,31 @@ PROMISE_AS_BOTH("nothing of the host's mounts is left inside", Kept{"05"},
                 Fails{"We read the container's mount table and expect only its "
                       "own private mounts, because each mount of the host is a "
                       "way to the host's files."}) {
-  const auto mounts = shell(step(caller, kStep) +
-                            "sh -c 'cut -d\" \" -f5 /proc/self/mountinfo | "
-                            "sort | xargs'");
-  CHECK(mounts.out ==
-        "/ /dev /dev/full /dev/null /dev/pts /dev/random /dev/shm /dev/tty "
-        "/dev/urandom /dev/zero /proc /tmp\n");
-  const auto table = shell(step(caller, kStep) + "cat /proc/self/mountinfo");
-  const auto rows = host::lines(table.out);
-  // Not always the first: who copies the devices earlier has them above it.
-  const auto root = std::find_if(rows.begin(), rows.end(), [](const auto& row) {
-    return row.find(" / / ") != row.npos;
-  });
-  const auto root_mount = root == rows.end() ? "" : *root;
-  CHECK_MESSAGE(root_mount.find(" / / rw,nodev") != std::string::npos,
-                "the mount of / is not rw,nodev: " << root_mount);
-  CHECK_MESSAGE(root_mount.find(" - overlay ") != std::string::npos,
-                "the mount of / is no overlay: " << root_mount);
+  // The six devices are the host's. A queue of messages belongs to the IPC
+  // namespace, which is the host's until 08.
+  std::set<std::string> missing{"/",         "/dev",     "/dev/full",
+                                "/dev/null", "/dev/pts", "/dev/random",
+                                "/dev/shm",  "/dev/tty", "/dev/urandom",
+                                "/dev/zero", "/proc",    "/tmp"};
+  std::set<std::string> of_host;
+  for (const auto& line : host::lines(host::contents("/proc/self/mountinfo")))
+    of_host.insert(Row{line}.device);
+  const auto inside = shell(step(caller, kStep) + "cat /proc/self/mountinfo");
+  for (const auto& line : host::lines(inside.out)) {
+    const Row row{line};
+    const bool is_wanted = missing.erase(row.point) == 1;
+    const bool is_device = is_wanted && row.point.starts_with("/dev/") &&
+                           row.type != "devpts" && row.type != "tmpfs";
+    CHECK_MESSAGE(
+        (is_device || row.type == "mqueue" || of_host.count(row.device) == 0),
+        "a mount of the host is in the container's table: " << line);
+  }
+  for (const auto& point : missing)
+    CHECK_MESSAGE(false, "there is no mount at " << point);
+  const auto lacks =
+      host::lacks(shell(step(caller, kStep) + "cat /proc/self/mounts").out, "/",
+                  "overlay rw nodev");
+  CHECK_MESSAGE(lacks == "", lacks);
   const auto spreads = shell(step(caller, kStep) +
                              "grep -oE '(shared|master):' /proc/self/mountinfo")
                            .out;
@@ -159,10 +183,16 @@ PROMISE_AS_BOTH(
                                     "echo x >/dev/full || echo full; "
                                     "head -c8 /dev/urandom | wc -c'")
             .out == "3\nok\nfull\n8\n");
+  const std::string numbers =
+      "stat -c '%n %t:%T' /dev/null /dev/zero /dev/full /dev/random "
+      "/dev/urandom /dev/tty";
+  CHECK(shell(step(caller, kStep) + numbers).out == shell(numbers).out);
   CHECK(shell(step(caller, kStep) +
-              "sh -c 'ls /dev/pts; ls /dev/shm; "
-              "echo in | cat /dev/fd/0; ls -d /dev/ptmx' 2>/dev/null")
-            .out == "ptmx\nin\n/dev/ptmx\n");
+              "sh -c 'exec 2>&1; ls /dev/pts; ls /dev/shm; exec 3<>/dev/ptmx; "
+              "ls /dev/pts; "
+              "echo fd | cat /dev/fd/0; echo in | cat /dev/stdin; "
+              "echo out >/dev/stdout; echo err >/dev/stderr'")
+            .out == "ptmx\n0\nptmx\nfd\nin\nout\nerr\n");
   CHECK(shell(step(caller, kStep) + "mknod /dev/disk b 254 0").status == 1);
 }
 
@@ -175,8 +205,11 @@ PROMISE_AS_BOTH("--read-only forbids writing, but to /tmp and /dev/shm",
       shell(step(caller, kStep, "--read-only") +
             "sh -c 'for file in /x /dev/x /tmp/x /dev/shm/x; do "
             "touch $file && echo $file; done; "
-            "echo x >/dev/null && echo /dev/null'");
-  CHECK(result.out == "/tmp/x\n/dev/shm/x\n/dev/null\n");
+            "for file in /dev/null /proc/self/oom_score_adj; do "
+            "echo 1000 >$file && echo $file; done; "
+            "exec 3<>/dev/ptmx && chmod 600 /dev/pts/0 && echo /dev/pts'");
+  CHECK(result.out ==
+        "/tmp/x\n/dev/shm/x\n/dev/null\n/proc/self/oom_score_adj\n/dev/pts\n");
   CHECK(result.err.find("Read-only file system") != std::string::npos);
 }
 
@@ -287,8 +320,8 @@ PROMISE_AS_BOTH("the umask of the caller shows nowhere",
                       "modes of the directories and umask 022, because other "
                       "users of the container need to read them."}) {
   CHECK(shell("umask 077; " + step(caller, kStep) +
-              "stat -c %a / /dev /proc /tmp")
-            .out == "755\n755\n555\n1777\n");
+              "stat -c %a / /dev /proc /tmp /dev/shm")
+            .out == "755\n755\n555\n1777\n1777\n");
   CHECK(shell("umask 077; " + step(caller, kStep) + "sh -c umask").out ==
         "0022\n");
 }
@@ -300,14 +333,37 @@ PROMISE_AS_BOTH(
           "nosuid and noexec wherever the mount can do without, because each "
           "permission is a tool for an attack."}) {
   const auto table = shell(step(caller, kStep) + "cat /proc/self/mounts").out;
-  for (const std::string mount :
-       {"/ overlay rw,nodev", "/proc proc rw,nosuid,nodev,noexec",
-        "/dev tmpfs rw,nosuid,noexec", "/dev/pts devpts rw,nosuid,noexec",
-        "/dev/shm tmpfs rw,nosuid,nodev", "/tmp tmpfs rw,nosuid,nodev"})
-    CHECK_MESSAGE(table.find(" " + mount) != table.npos,
-                  "the table of mounts has no " << mount);
-  CHECK_MESSAGE(table.find("mode=620,ptmxmode=666") != table.npos,
-                "/dev/pts has not mode=0620 and ptmxmode=0666");
+  const std::map<std::string, std::string> wanted{
+      {"/", "overlay rw nodev"},
+      {"/proc", "proc rw nosuid nodev noexec"},
+      {"/dev", "tmpfs rw nosuid noexec"},
+      {"/dev/pts", "devpts rw nosuid noexec mode=620 ptmxmode=666"},
+      {"/dev/shm", "tmpfs rw nosuid nodev"},
+      {"/tmp", "tmpfs rw nosuid nodev"}};
+  for (const auto& [point, what] : wanted) {
+    const auto lacks = host::lacks(table, point, what);
+    CHECK_MESSAGE(lacks == "", lacks);
+  }
+}
+
+// MS_MOVE and chroot(2) put a root over the host's. In the mount namespace
+// of the container, umount(8) would remove it, and nsenter(1) or setns(2)
+// would then lead to what lies below.
+PROMISE_AS_BOTH("nothing lies below its root", Kept{"05-08", "05-06 08"},
+                Pieces{"The old root"},
+                Fails{"We unmount / in the container's mount table and expect "
+                      "an error, because a root that can be removed shows the "
+                      "host below it."}) {
+  host::Running box{step(caller, kStep) + "sh -c 'echo ready; read wait'"};
+  CHECK(box.hear() == "ready");
+  CHECK_MESSAGE(
+      shell("nsenter --mount " +
+            std::string{::geteuid() == 0 ? ""
+                                         : "--user --preserve-credentials "} +
+            "--target " + std::to_string(box.child()) + " umount -l /")
+              .status == 1,
+      "/ can be unmounted");
+  box.finish();
 }
 
 // steps/tests/streams_test.cpp has the rest.

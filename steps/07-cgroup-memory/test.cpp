@@ -5,6 +5,9 @@
 
 #include "common/cgroup.hpp"
 
+#include <filesystem>
+#include <fstream>
+
 using host::Caller, host::Fails, host::Kept, host::Pieces, host::must,
     host::shell, host::step;
 
@@ -42,6 +45,18 @@ PROMISE_AS_ROOT("who takes too much is killed, and that is said", Kept{"07"},
   CHECK(result.err ==
         "07-cgroup-memory: a process was killed: the container came to its "
         "memory limit\n");
+}
+
+PROMISE_AS_ROOT("a kill for another reason is not told as one of memory",
+                Kept{"07-08"}, Pieces{"Join the group, and report kills"},
+                Fails{"The command ends with KILL that it sends itself, and we "
+                      "expect no line about memory, because a wrong reason "
+                      "misleads."}) {
+  const auto result = shell(step(Caller::kRoot, kStep) +
+                            "sh -c 'sh -c \"kill -9 \\$\\$\"; exit $?'");
+  CHECK(result.status == 137);
+  CHECK_MESSAGE(result.err.find("memory limit") == std::string::npos,
+                "it speaks of a memory limit");
 }
 
 PROMISE_AS_ROOT(
@@ -106,6 +121,51 @@ PROMISE_AS_ROOT("it does not swap instead", Kept{"07-08"}, Pieces{"The limit"},
   box.finish();
 }
 
+// With --net nat, the program runs nft(8) before it opens the gate. This nft
+// looks, and waits for a child that has yet to join.
+PROMISE_AS_ROOT(
+    "the child is in its limited cgroup before the gate opens", Kept{"07-08"},
+    Pieces{"The limit", "Join the group, and report kills"},
+    Fails{"We look at the cgroup while the child waits at the gate and expect "
+          "the limit and the child there, because what a process uses before "
+          "it joins is not counted."}) {
+  const auto path = host::scratch("looks");
+  const auto parent = testing::first(sys::find_cgroup_parents({"memory"}));
+  const auto group = parent.directory + "/box-$PPID/";
+  std::ofstream{path + "/nft"}
+      << "#!/bin/sh\n[ -e '" << path
+      << "/seen' ] && exit\n"
+         "for i in $(seq 300); do [ -z \"$(cat "
+      << group << "cgroup.procs)\" ] || break; sleep 0.01; done\ncd " << group
+      << "\necho $(wc -l <cgroup.procs) $(cat "
+      << (parent.version == 2 ? "memory.max" : "memory.limit_in_bytes")
+      << ") >'" << path << "/seen'\n";
+  must("chmod +x " + path + "/nft; echo 1 >/proc/sys/net/ipv4/ip_forward");
+  CHECK(shell("PATH='" + path + "':$PATH " +
+              step(Caller::kRoot, kStep, "--net nat") + "/bin/true")
+            .status == 0);
+  must("echo 0 >/proc/sys/net/ipv4/ip_forward");
+  const auto seen = host::contents(path + "/seen");
+  CHECK_MESSAGE(
+      seen == "1 67108864\n",
+      "so many processes are in the cgroup, and this is its limit: " << seen);
+}
+
+// v1 counts the queues of sockets only if they have a limit.
+PROMISE_AS_ROOT("the queues of its sockets count, too", Kept{"07-08"},
+                Pieces{"The limit"},
+                Fails{"We read the limit of the memory of sockets and expect "
+                      "that of the container, because the queues of sockets "
+                      "are memory of the host."}) {
+  host::Running box{step(Caller::kRoot, kStep) + "sh -c 'echo; read wait'"};
+  CHECK(box.hear().empty());
+  const auto limit = host::contents(group_of(box).directory +
+                                    "/memory.kmem.tcp.limit_in_bytes");
+  CHECK_MESSAGE((limit.empty() || limit == "67108864\n"),
+                "the limit of sockets is " << limit);
+  box.finish();
+}
+
 PROMISE_AS_ROOT(
     "--memory none is no limit, and no cgroup", Kept{"07"}, Pieces{"The group"},
     Fails{
@@ -128,6 +188,25 @@ PROMISE_WITHOUT_CGROUP("a limit that cannot be set stops the program",
   CHECK(result.err.find("EACCES); hint: ") != std::string::npos);
   CHECK(shell(step(Caller::kUser, kStep, "--memory none") + "echo ran").out ==
         "ran\n");
+}
+
+// strace(1) makes the file of the limit one that cannot be opened or written.
+PROMISE_IF(::geteuid() == 0 && !host::kIsSanitized &&
+               std::filesystem::exists("/usr/bin/strace"),
+           "a limit that the kernel refuses stops the program (root)",
+           Kept{"07-08"}, Pieces{"The group", "The limit"},
+           Fails{"The kernel refuses the limit and we expect status 125, one "
+                 "line, no command and no cgroup afterwards, because the "
+                 "command must not run without its limit."}) {
+  const auto parent = testing::first(sys::find_cgroup_parents({"memory"}));
+  const auto result = shell(
+      "exec strace -D -f -qq -o /dev/null -P " + parent.directory + "/box-$$/" +
+      (parent.version == 2 ? "memory.max" : "memory.limit_in_bytes") +
+      " -e inject=open,openat,write:error=EIO " + step(Caller::kRoot, kStep) +
+      "echo ran");
+  CHECK(result.status == 125);
+  CHECK(result.out.empty());
+  CHECK(host::lines(result.err).size() == 1);
 }
 
 PROMISE_AS_ROOT(

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <map>
 
 using host::Caller, host::Fails, host::Kept, host::Pieces, host::must,
     host::shell, host::step, host::step_in;
@@ -158,6 +159,28 @@ PROMISE_AS_BOTH(
     CHECK(result.status == 125);
     CHECK(result.err ==
           program.name + ": unknown option --nonsense; see --help\n");
+  });
+}
+
+PROMISE_AS_BOTH(
+    "an option of a later step is none of its own", Kept{"01-07", "03-07"},
+    Pieces{},
+    Fails{"We pass an option that a later step has and expect status 125 and "
+          "no command, because the program cannot do what is asked for."}) {
+  const std::map<std::string, std::string> first_in{{"--hostname=x", "04"},
+                                                    {"--read-only", "05"},
+                                                    {"--net=none", "06"},
+                                                    {"--memory=none", "07"},
+                                                    {"--pids=9", "08"}};
+  for_each(caller, [&](const Program& program) {
+    for (const auto& [option, number] : first_in) {
+      if (program.name.substr(0, 2) >= number) continue;
+      CAPTURE(option);
+      const auto result =
+          shell(step(caller, program.name, option) + "echo ran");
+      CHECK(result.status == 125);
+      CHECK(result.out.empty());
+    }
   });
 }
 
@@ -325,8 +348,8 @@ PROMISE_AS_BOTH("KILL to the program leaves no process", Kept{"01-08", "03-08"},
       const auto number = std::strtol(background.c_str(), nullptr, 10);
       CHECK(host::eventually(host::is_gone, static_cast<pid_t>(number)));
     }
-    if (program.name == "02-pidns")
-      must("umount " + host::rootfs(caller) + "/proc");
+    if (program.name == "02-pidns")  // A better one has left none.
+      shell("umount " + host::rootfs(caller) + "/proc");
   });
   // The kernel takes a moment to end a network namespace, and its link with it.
   CHECK(host::eventually(
@@ -336,6 +359,17 @@ PROMISE_AS_BOTH("KILL to the program leaves no process", Kept{"01-08", "03-08"},
       0));
   // No reset here: in its own PID namespace this test does not see who lives.
   for (const auto& group : host::our_cgroups()) must("rmdir '" + group + "'");
+}
+
+// Others remove theirs, and make one of the same name, while a test runs.
+TEST_CASE("the name of a namespace that goes is nobody's harm" *
+          doctest::skip(::geteuid() != 0)) {
+  const auto name = host::scratch("namespace") + "/name";
+  must("touch " + name + "; mount --bind /proc/self/ns/net " + name);
+  {
+    const host::Unharmed unharmed;
+    must("umount " + name);
+  }
 }
 
 TEST_CASE("reset does nothing that it was not told to") {
