@@ -133,8 +133,8 @@ promises", lists the rest."""])
 
 
 def topic_of(promise, step):
-    """The piece that helps with a promise that is broken, and the step whose it is: the piece of this
-    step; else that of what the program itself complains of; else that of an earlier step."""
+    """The piece that helps with a promise that is broken, and the step whose it is: the piece of
+    this step; else that of what the program itself complains of; else that of an earlier step."""
     name, said, saw = promise['name'], promise['said'], promise['saw']
     topics = task(step)[2]
     found = [*pieces_of(name, promise['pieces'], topics)[-1:], *first_in(said, topics, 'says'),

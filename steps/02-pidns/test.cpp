@@ -140,7 +140,7 @@ TEST_AS_ROOT("still open: the host's mount table shows its /proc meanwhile") {
 
 PROMISE_AS_ROOT(
     "its /proc is gone afterwards, and no other mount is", Kept{"02-04"},
-    Pieces{"The mount that stays"},
+    Pieces{"A /proc for these numbers"},
     Fails{"The host has a mount below the rootfs and looks into the "
           "container's /proc, and the container puts a link in the place of "
           "proc. We expect only the container's mount to be gone afterwards, "

@@ -31,7 +31,8 @@ PROMISE_AS_BOTH(
     "inside it is root, outside it is not", Kept{"03-08", "03-06 08"},
     Pieces{"Become root"},
     Fails{"We compare the user on both sides and expect 0 with capabilities in "
-          "the container, and an id without rights on the host."}) {
+          "the container, and an id without rights on the host, because what "
+          "gets out must have no rights there."}) {
   host::Running box{step(caller, "03-userns") +
                     "sh -c 'id -u; id -g; read wait' 2>/dev/null"};
   CHECK(box.hear() == "0");
@@ -71,7 +72,7 @@ PROMISE_AS_ROOT("65536 ids are mapped for root, and no group of the caller's",
 
 PROMISE_AS_BOTH(
     "root in the container has all capabilities", Kept{"03-07", "03-06"},
-    Pieces{"Wait for the maps, and become root"},
+    Pieces{"Become root"},
     Fails{"We read the capabilities of the command and expect all that the "
           "kernel knows, because root in the container must be able to do "
           "everything to what belongs to the container."}) {

@@ -150,7 +150,8 @@ PROMISE_AS_USER(
     "a user's image can be torn apart inside, and is whole outside",
     Kept{"05-08"}, Pieces{"The overlay"},
     Fails{"The container of an ordinary user removes /bin and changes /etc, "
-          "and we expect this to work there and to leave the image whole."}) {
+          "and we expect this to work there and to leave the image whole, "
+          "because other containers use the same image."}) {
   const auto before = fingerprint(host::rootfs(Caller::kUser));
   const auto result =
       shell(step(Caller::kUser, kStep) +
@@ -276,11 +277,12 @@ PROMISE_AS_BOTH("a --bind that cannot be is refused in one line",
 
 // CVE-2026-41579 of runc, and its many elder sisters: the image has a link
 // where the runtime mounts.
-PROMISE_AS_BOTH(
-    "an image with links to the host has no hold on it",
-    Kept{"05-08", "05-06 08"}, Pieces{"The overlay"},
-    Fails{"The image has a link to the host in the place of a directory where "
-          "we mount, and we expect nothing to be written on the host."}) {
+PROMISE_AS_BOTH("an image with links to the host has no hold on it",
+                Kept{"05-08", "05-06 08"}, Pieces{"The overlay"},
+                Fails{
+                    "The image has a link to the host in the place of a "
+                    "directory where we mount, and we expect the host to stay "
+                    "as it was, because an image can come from anyone."}) {
   const auto victim =
       host::scratch(caller == Caller::kRoot ? "victim-root" : "victim-user");
   must("chmod 777 " + victim);
@@ -370,9 +372,9 @@ PROMISE_AS_BOTH("nothing lies below its root", Kept{"05-08", "05-06 08"},
 PROMISE_AS_BOTH(
     "no standard stream is a file of the host's", Kept{"05"},
     Pieces{"The standard streams"},
-    Fails{
-        "The container changes the mode of its standard streams and writes to "
-        "them, and we expect the files of the host to stay as they were."}) {
+    Fails{"The container changes the mode of its standard streams and writes "
+          "to them, and we expect the files of the host to stay as they were, "
+          "because a descriptor needs no path."}) {
   const auto directory = host::scratch("streams");
   must("cd " + directory + " && echo kept | tee in out err && chmod 666 *" +
        (caller == Caller::kUser && ::geteuid() == 0 ? "; chown 54321 *" : ""));

@@ -273,7 +273,7 @@ PROMISE_AS_USER(
 }
 
 PROMISE_AS_USER("what an ordinary user asks for and cannot have is an error",
-                Kept{"06-07"}, Pieces{"Separate interfaces"},
+                Kept{"06-07"}, Pieces{"The cable"},
                 Fails{"An ordinary user asks for --net veth and --net nat, and "
                       "we expect status 125 and one line, because the command "
                       "must not run without its network."}) {
@@ -478,11 +478,12 @@ PROMISE_AS_ROOT(
 // A rule that asks only for the source address would let a neighbour send as
 // the container: then the host's end is the sender for other containers, which
 // trust it, and their answers come to the container as if it had asked.
-PROMISE_AS_ROOT("--net nat trusts the cable, and not the source of a packet",
-                Kept{"06"}, Pieces{"/sys and the way out"},
-                Fails{"A neighbour sends packets with the address of the "
-                      "container, and the container with a neighbour's, and we "
-                      "expect the host to forward none of them."}) {
+PROMISE_AS_ROOT(
+    "--net nat trusts the cable, and not the source of a packet", Kept{"06"},
+    Pieces{"/sys and the way out"},
+    Fails{"A neighbour sends packets with the address of the container, and "
+          "the container with a neighbour's, and we expect the host to forward "
+          "none of them, because anyone can write a false sender."}) {
   const Forwarding forwarding;
   const std::string rp_filter = "/proc/sys/net/ipv4/conf/all/rp_filter";
   const sys::Defer restore{[&, before = host::contents(rp_filter)] {
@@ -604,11 +605,13 @@ PROMISE_AS_ROOT(
   }
 }
 
-PROMISE_AS_ROOT("without nft five rules of iptables, the last one undone first",
-                Kept{"06"}, Pieces{"/sys and the way out"},
-                Fails{"We run --net nat with iptables(8) alone, which fails at "
-                      "each rule once, and expect each rule that was added to "
-                      "be removed, the last one first."}) {
+PROMISE_AS_ROOT(
+    "without nft five rules of iptables, the last one undone first", Kept{"06"},
+    Pieces{"/sys and the way out"},
+    Fails{
+        "We run --net nat with iptables(8) alone, which fails at each rule "
+        "once, and expect each rule that was added to be removed, the last one "
+        "first, because a rule that is left changes the host's network."}) {
   const Forwarding forwarding;
   const auto log = host::scratch("iptables") + "/log";
   constexpr int kRules = 5;

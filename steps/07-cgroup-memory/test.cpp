@@ -73,7 +73,8 @@ PROMISE_AS_ROOT(
     "who takes less is not, and a shell may go on", Kept{"07-08"},
     Pieces{"Join the group, and report kills"},
     Fails{"The command needs less memory than its limit and we expect it to "
-          "run, and a shell to go on when only its child was killed."}) {
+          "run, and a shell to go on when only its child was killed, because "
+          "the limit is for the processes that need too much."}) {
   CHECK(shell(step(Caller::kRoot, kStep, "--memory 64M") +
               "dd if=/dev/zero of=/tmp/file bs=1M count=32")
             .status == 0);
@@ -209,11 +210,13 @@ PROMISE_IF(::geteuid() == 0 && !host::kIsSanitized &&
   CHECK(host::lines(result.err).size() == 1);
 }
 
-PROMISE_AS_ROOT(
-    "an ordinary user's limit holds in a delegated cgroup", Kept{"07"},
-    Pieces{"The group", "The limit", "Join the group, and report kills"},
-    Fails{"An ordinary user runs the step in a cgroup that root has delegated, "
-          "and we expect the limit to hold there, as it does for root."}) {
+PROMISE_AS_ROOT("an ordinary user's limit holds in a delegated cgroup",
+                Kept{"07"},
+                Pieces{"The group", "The limit",
+                       "Join the group, and report kills"},
+                Fails{"An ordinary user runs the step in a cgroup that root "
+                      "has delegated, and we expect the limit to hold there, "
+                      "because the kernel counts in each cgroup."}) {
   const auto parent = testing::first(sys::find_cgroup_parents({"memory"}));
   for (const auto& name : parent.missing)
     must("echo +" + name + " >" + parent.directory + "/cgroup.subtree_control");

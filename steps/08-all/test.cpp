@@ -550,9 +550,9 @@ PROMISE_AS_ROOT(
 PROMISE_AS_BOTH(
     "a rootfs that changes while we start has no hold on the host", Kept{"08"},
     Pieces{"The image, and what is hidden"},
-    Fails{
-        "Another process swaps directories of the rootfs for links while the "
-        "container starts, and we expect nothing to be written on the host."}) {
+    Fails{"Another process swaps directories of the rootfs for links while the "
+          "container starts, and we expect the host to stay as it was, because "
+          "an image can change at any time."}) {
   const auto base =
       host::scratch(caller == Caller::kRoot ? "race-root" : "race-user");
   const auto tree = base + "/rootfs";
@@ -907,10 +907,10 @@ PROMISE_AS_BOTH(
     "--without seccomp and --without capabilities, one of the two "
     "still refuses a host name",
     Kept{"08"}, Pieces{"Fewer rights for root"},
-    Fails{"We make a user namespace and set the host name, without "
-          "the filter, without the wall of capabilities and "
-          "without both, and expect each of the two to stop what "
-          "it is there to stop."}) {
+    Fails{"We make a user namespace and set the host name, without the filter, "
+          "without the wall of capabilities and without both, and expect each "
+          "of the two to stop what it is there to stop, because one wall can "
+          "fail."}) {
   const std::string rename = "hostname other && hostname";
   const std::string nest = "unshare -U echo nested";
   CHECK(without(caller, {}, rename) ==
@@ -938,12 +938,12 @@ PROMISE_AS_BOTH("--without landlock runs the program of the host", Kept{"08"},
               .out.starts_with("usage: "));
 }
 
-PROMISE_AS_ROOT("--without no-new-privs a set-uid file makes its user root",
-                Kept{"08"}, Pieces{"Fewer rights for root"},
-                Fails{"A user in the container runs a set-uid file of the "
-                      "image and we expect it to become root only with "
-                      "--without no-new-privs, with the other walls in their "
-                      "places."}) {
+PROMISE_AS_ROOT(
+    "--without no-new-privs a set-uid file makes its user root", Kept{"08"},
+    Pieces{"Fewer rights for root"},
+    Fails{"A user in the container runs a set-uid file of the image and we "
+          "expect it to become root only with --without no-new-privs, because "
+          "this wall is the one that stops it."}) {
   CHECK(owner_of_file("--without seccomp --without capabilities "
                       "--without landlock") == "54321\n");
   CHECK(owner_of_file("--without no-new-privs") == "0\n");

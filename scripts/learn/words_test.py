@@ -1,0 +1,95 @@
+#!/usr/bin/python3
+"""Tests of the words for what a check saw: whatever a program does, they are about the container
+and the host, and have no C++ or Python in them. Ends with a line that sums all.
+
+  needs   root for the tests of the promises, which are skipped else; make checker
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+os.environ['MY'] = f'build/words-{os.getpid()}'
+
+from host import testing
+from learn import checker, words
+from learn.files import STEPS, program
+
+CODE = re.compile(r'''\w::\w|==|!=|:=|->|&&|\|\||\w\(\)|\bstd\b|\bnpos\b|nullptr|0x[0-9a-f]{4,}|
+    18446744073709551615|\.cpp\b|\.hpp\b|\.py\b|Traceback|\bNone\b|\bfalse\b|not\ nothing''', re.X)
+# What a program of a learner may do that is wrong everywhere: a file of C++, and its name.
+WRONG = {
+    'it does nothing': 'int main() {}',
+    'it prints, and fails': '#include <unistd.h>\nint main() { return write(1, "hello\\n", 6) + '
+                            'write(2, "an error\\n", 9); }'}
+
+
+class Words(testing.OnAHost):
+    @testing.asks_no_kernel
+    def test_a_value_is_called_what_it_is(self):
+        ran = [{'line': '/x/02-pidns R true', 'status': 139, 'out': 'one\n', 'err': 'two\n'}]
+        for values, expected in {
+                '139 == 0': 'Expected: status 0', 'one == 1': 'Expected output: 1',
+                'two ==  ': 'Expected on standard error: no text',
+                '7 > 8': 'Found: 7\nExpected: more than 8', ' == x': 'Found: no text\nExpected: x',
+                'false': '', 'true == false': ''}.items():
+            self.assertEqual('\n'.join(words.compared(values, ran)), expected, values)
+        self.assertEqual(words.how_it_ended(139), 'status 139 (SIGSEGV)')
+
+    @testing.asks_no_kernel
+    def test_code_is_found(self):
+        for text in ('found "a::b"', 'x == y', 'at 0x55d0', 'size()', 'it is not nothing'):
+            self.assertRegex(text, CODE)
+        self.assertNotRegex('mount(2) proc on /proc: 0::/leaf; build/08-all', CODE)
+
+
+@testing.needs_root
+class Promises(testing.OnAHost):
+    """One method for each step: see below."""
+
+    def tell(self, step, source):
+        """What is told of each promise of a step that a program breaks."""
+        os.makedirs(os.path.dirname(program(step)), exist_ok=True)
+        self.addCleanup(shutil.rmtree, os.path.dirname(program(step)), ignore_errors=True)
+        subprocess.run(['g++', '-x', 'c++', '-', '-static', '-o', program(step)], check=True,
+                       text=True, input=source)
+        tests = [test for test in checker.all_tests()
+                 if test['suite'] in (STEPS[step], 'contract' if step == '03' else '') and
+                 checker.keeps(step, test['kept'])]
+        _, told, failures = checker.run_tests(step, tests)
+        self.assertEqual({test['name'] for test in tests}, set(told))
+        self.assertNotEqual(failures, {})
+        for name, some in failures.items():
+            for failure in some[:3]:
+                yield f'{name}\n' + '\n'.join(words.failure_in_words(failure, step))
+
+    def have_words(self, step):
+        for words_, source in WRONG.items():
+            with self.subTest(words_):
+                for text in self.tell(step, source):
+                    self.assertNotRegex(text.partition('\n')[2], CODE, text)
+                    self.assertIn('\n', text)
+
+
+for name in STEPS:
+    def method(self, step=name):
+        """A step's."""
+        self.have_words(step)
+    setattr(Promises, f'test_those_of_{name}_have_no_code_in_them', method)
+
+
+class Sentences(testing.OnAHost):
+    @testing.asks_no_kernel
+    def test_each_says_what_is_done_what_is_expected_and_why(self):
+        for test in checker.all_tests():
+            with self.subTest(test['name']):
+                self.assertRegex(test['fails'], r'^[A-Z].* expects? .*\b(because|so that|as)\b.*\.$')
+                self.assertNotRegex(test['fails'], CODE)
+
+
+if __name__ == '__main__':
+    testing.main()
