@@ -483,7 +483,8 @@ PROMISE_AS_ROOT(
     Pieces{"/sys and the way out"},
     Fails{"A neighbour sends packets with the address of the container, and "
           "the container with a neighbour's, and we expect the host to forward "
-          "none of them, because anyone can write a false sender."}) {
+          "none of them, because anyone can write the address of another "
+          "sender."}) {
   const Forwarding forwarding;
   const std::string rp_filter = "/proc/sys/net/ipv4/conf/all/rp_filter";
   const sys::Defer restore{[&, before = host::contents(rp_filter)] {
