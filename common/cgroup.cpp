@@ -17,6 +17,7 @@
 
 #include "common/error.hpp"
 #include "common/file.hpp"
+#include "common/mount.hpp"
 #include "common/process.hpp"
 
 namespace sys {
@@ -46,7 +47,8 @@ struct Hierarchy {
 
 // One line of /proc/self/mountinfo: see proc_pid_mountinfo(5).
 struct Mount {
-  std::string_view root, point, type, options;
+  std::string point;
+  std::string_view root, type, options;
 };
 
 std::optional<Mount> parse_mount(std::string_view line) {
@@ -55,7 +57,7 @@ std::optional<Mount> parse_mount(std::string_view line) {
   const auto before = split(line.substr(0, dash), ' ');
   const auto after = split(line.substr(dash + 3), ' ');
   if (before.size() < 6 || after.size() < 3) return {};
-  return Mount{before[3], before[4], after[0], after[2]};
+  return Mount{mountinfo_path(before[4]), before[3], after[0], after[2]};
 }
 
 // Our path in the hierarchy that `controllers` names, "" being v2. A line is
@@ -91,8 +93,7 @@ std::optional<Hierarchy> find_hierarchy(std::string_view cgroup,
   for (const auto line : split(mountinfo, '\n')) {
     const auto mount = parse_mount(line);
     if (!mount) continue;
-    if (found &&
-        (found->mount_point + "/").starts_with(std::string{mount->point} + "/"))
+    if (found && (found->mount_point + "/").starts_with(mount->point + "/"))
       found.reset();
     if (mount->type != (controller.empty() ? "cgroup2" : "cgroup") ||
         is_from_above(*mount))
@@ -104,7 +105,7 @@ std::optional<Hierarchy> find_hierarchy(std::string_view cgroup,
     auto own = path->starts_with(root) ? path->substr(root.size()) : "";
     if (!own.starts_with('/') || own == "/" || own.find("/..") != own.npos)
       own = "";
-    found = Hierarchy{std::string{mount->point}, std::string{own}};
+    found = Hierarchy{mount->point, std::string{own}};
   }
   return found;
 }

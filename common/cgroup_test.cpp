@@ -80,10 +80,13 @@ class Host {
   void add_mount(const std::string& name, const std::string& type,
                  const std::string& options, const std::string& root) {
     std::filesystem::create_directories(place_ / name);
+    auto point = place_ / name;
+    for (std::size_t at = 0; (at = point.find(' ', at)) != point.npos;)
+      point.replace(at, 1, "\\040");
     mountinfo_ += sys::format(
         "35 31 0:32 {} {} rw,nosuid,nodev,noexec,relatime shared:9 - {} {} "
         "{}\n",
-        root, place_ / name, type, type, options);
+        root, point, type, type, options);
   }
 
   testing::Directory place_;
@@ -121,6 +124,14 @@ using Paths = std::vector<std::string>;
 TEST_SUITE_BEGIN("common/cgroup");
 
 // ---- v1 --------------------------------------------------------------------
+
+TEST_CASE("a hierarchy is found at a path with a blank") {
+  Host host;
+  host.has_v1("m e", "memory");
+  host.make_cgroup("m e/me");
+  host.am_in("4:memory:/me");
+  CHECK(testing::first(host.find({"memory"})).directory == host / "m e/me");
+}
 
 TEST_CASE("on v1 a cgroup is made below our own, in each hierarchy") {
   Host host;

@@ -106,4 +106,16 @@ void place_mount(const Fd& copy, const std::string& target) {
         "move_mount(2) the copy to {}", target);
 }
 
+std::string mountinfo_path(std::string_view word) {
+  std::string path;
+  for (; !word.empty(); word.remove_prefix(1)) {
+    path += word.front();
+    if (word.front() != '\\' || word.size() < 4) continue;
+    path.back() = static_cast<char>((word[1] - '0') * 64 + (word[2] - '0') * 8 +
+                                    (word[3] - '0'));
+    word.remove_prefix(3);
+  }
+  return path;
+}
+
 }  // namespace sys

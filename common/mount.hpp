@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "common/fd.hpp"
 
@@ -44,5 +45,9 @@ Fd copy_mount(const std::string& path);
 
 /// Puts a copied mount in place: move_mount(2). Throws Error.
 void place_mount(const Fd& copy, const std::string& target);
+
+/// A path as a line of /proc/PID/mountinfo has it, which tells a blank by
+/// "\040": see proc_pid_mountinfo(5).
+std::string mountinfo_path(std::string_view word);
 
 }  // namespace sys

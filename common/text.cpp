@@ -110,4 +110,17 @@ std::string shorten(std::string_view text, std::size_t most) {
   return sys::format("{}...{}", text.substr(0, begin), text.substr(end));
 }
 
+std::string shell_word(const std::string& word) {
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c >= '0' && c <= '9') ||
+           std::string_view{"/._-@:"}.find(c) != std::string_view::npos;
+  };
+  if (std::all_of(word.begin(), word.end(), is_plain)) return word;
+  std::string text{"'"};
+  for (const char c : word)
+    text += c == '\'' ? std::string{"'\\''"} : std::string{c};
+  return text + "'";
+}
+
 }  // namespace sys

@@ -28,4 +28,7 @@ std::string printable(std::string_view text);
 /// 4096 letters both ends tell enough.
 std::string shorten(std::string_view text, std::size_t most = 400);
 
+/// A word as a shell reads it: in quotes if it has a blank, for example.
+std::string shell_word(const std::string& word);
+
 }  // namespace sys

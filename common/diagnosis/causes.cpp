@@ -165,19 +165,6 @@ Cause memory_disabled(const Host& host) {
                            host.boot_options)};
 }
 
-// A word that a shell reads back as it was.
-std::string quoted(const std::string& word) {
-  const auto is_plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c >= '0' && c <= '9') || contains("/._-@:", {&c, 1});
-  };
-  if (std::all_of(word.begin(), word.end(), is_plain)) return word;
-  std::string text{"'"};
-  for (const char c : word)
-    text += c == '\'' ? std::string{"'\\''"} : std::string{c};
-  return text + "'";
-}
-
 // Processes of a v2 cgroup have to be in its leaves, before it can hand down
 // what limits memory. Each PID takes a write(2) of its own.
 Cause full_cgroup(const std::string& directory, const Host& host) {
@@ -186,12 +173,12 @@ Cause full_cgroup(const std::string& directory, const Host& host) {
                         "namespace, so it hands nothing down",
                         directory),
             kOutside};
-  const auto procs = quoted(directory + "/cgroup.procs");
+  const auto procs = shell_word(directory + "/cgroup.procs");
   const auto leaf = directory + "/leaf";
   return {sys::format("the cgroup {} has processes, so it hands nothing down",
                       directory),
-          sys::format("mkdir -p {} && xargs -n1 <{} >{}", quoted(leaf), procs,
-                      quoted(leaf + "/cgroup.procs"))};
+          sys::format("mkdir -p {} && xargs -n1 <{} >{}", shell_word(leaf),
+                      procs, shell_word(leaf + "/cgroup.procs"))};
 }
 
 Cause read_only_cgroups(const Attempt& attempt, const Host& host) {
@@ -209,7 +196,7 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
   if (host.is_root && !host.has_ids && host.container.empty()) return kNoIds;
   if (!host.cgroup_cover.empty() && host.container.empty())
     return {"the cgroups are hidden by the mount " + host.cgroup_cover,
-            "sudo umount " + host.cgroup_cover};
+            "sudo umount " + shell_word(host.cgroup_cover)};
   if (attempt.errnum == EBUSY) return full_cgroup(attempt.directory, host);
   if (attempt.errnum == EOPNOTSUPP)
     return {sys::format("the cgroup {} is threaded, so it accepts no container",
@@ -263,7 +250,7 @@ Cause masked(const Host& host) {
   if (!host.container.empty())
     return in_container(host, "a part of /proc is hidden");
   return {"a part of /proc is hidden by the mount " + host.mask,
-          "sudo umount " + host.mask};
+          "sudo umount " + shell_word(host.mask)};
 }
 
 // Whatever a host has that forbids things and does not say which.
@@ -322,7 +309,7 @@ Cause no_overlay(int errnum, const Host& host) {
       "an overlay accepts no rootfs with a mount in it, as a killed 02 leaves",
       host.mount_below == host.programs + "/rootfs/proc"
           ? "make reset"
-          : "sudo umount " + host.mount_below};
+          : "sudo umount " + shell_word(host.mount_below)};
 }
 
 // EACCES is mostly about a file, and not about what a host forbids at all.

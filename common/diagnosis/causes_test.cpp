@@ -164,6 +164,8 @@ TEST_CASE("a mount below a directory is found, and none beside it") {
       "41 40 0:6 / /srv/rootfs2/proc rw - proc proc rw\n";
   CHECK(sys::find_mount_below(mounts, "/srv/rootfs").empty());
   CHECK(sys::find_mount_below(mounts, "/srv/rootfs2") == "/srv/rootfs2/proc");
+  CHECK(sys::find_mount_below("41 40 0:6 / /a\\040b\\134/c rw - proc p rw\n",
+                              "/a b\\") == "/a b\\/c");
 }
 
 TEST_CASE("a controller is on v1 if it has a hierarchy") {
@@ -394,6 +396,8 @@ TEST_CASE("a mount in the rootfs stops an overlay, and reset knows 02's") {
   CHECK(mend(overlay, host) == "make reset");
   host.mount_below = "/srv/rootfs/proc";
   CHECK(mend(overlay, host) == "sudo umount /srv/rootfs/proc");
+  host.mount_below = "/srv/it's a/proc";
+  CHECK(mend(overlay, host) == "sudo umount '/srv/it'\\''s a/proc'");
 }
 
 TEST_CASE("other words behind the call change no hint") {

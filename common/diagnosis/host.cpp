@@ -13,6 +13,8 @@
 
 #include "common/error.hpp"
 #include "common/file.hpp"
+#include "common/mount.hpp"
+#include "common/text.hpp"
 
 namespace sys {
 
@@ -49,6 +51,8 @@ std::vector<Mount> parse_mounts(std::string_view mountinfo) {
     std::string unused;
     if (!(words >> mount.id >> unused >> unused >> mount.root >> mount.point))
       continue;
+    mount.root = mountinfo_path(mount.root);
+    mount.point = mountinfo_path(mount.point);
     words >> mount.options;
     while (words >> unused && unused != "-") {
     }
@@ -134,7 +138,7 @@ std::vector<std::string> find_read_only_cgroups(
     const bool is_whole = has_word(mount.super_options, "ro");
     if (is_wanted && (is_whole || has_word(mount.options, "ro")))
       found.push_back((is_whole ? "remount,rw " : "remount,rw,bind ") +
-                      mount.point);
+                      shell_word(mount.point));
   }
   return found;
 }

@@ -81,7 +81,7 @@ class Endless(testing.OnAHost):
                 self.assertRegex(result.err, 'No space left on device|Read-only file system')
         for place in ('', '/dev', os.getcwd(), os.getcwd() + '/build'):
             with self.subTest(place):
-                result = testing.shell(f'{HOST} touch {place}/x')
+                result = testing.shell(f'{HOST} touch {shlex.quote(place)}/x')
                 self.assertIn('Read-only file system', result.err)
                 self.assertFalse(os.path.exists(place + '/x'))
 
