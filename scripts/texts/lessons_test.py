@@ -14,7 +14,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ci import summed
-from texts import drawings, sources, transcript
+from texts import drawings, minutes, sources, transcript
 
 BLOCK = re.compile(r'^ *```.*?^ *```$', re.M | re.S)
 
@@ -112,6 +112,31 @@ class Lessons(unittest.TestCase):
         kept = sources.read('steps/08-all/capabilities.cpp').partition('kKept{')[2].partition('}')[0]
         self.assertIn(f'| capabilities | {len(re.findall("CAP_", kept))}, in a user namespace | ',
                       sources.read('steps/08-all/README.md'))
+
+    def test_what_is_typed_is_at_most_100_columns_wide(self):
+        number = 0
+        for path in glob.glob('steps/*.md') + glob.glob('steps/0*/README.md'):
+            for command in transcript.parse(sources.read(path)).commands:
+                prompts = [f'{command.place}{command.sign} '] + ['> '] * (len(command.typed) - 1)
+                for prompt, line in zip(prompts, command.typed):
+                    number += 1
+                    self.assertLessEqual(len(command.indent + prompt + line), 100,
+                                         f'{path}:{command.line}: {line}')
+        self.assertGreater(number, 500)
+
+    def test_the_times_in_the_boxes_are_those_of_the_words_and_commands(self):
+        whole, hours = 0, {number: word for number, word in enumerate('four five six seven'.split(), 4)}
+        for path in ['steps/README.md', 'steps/docker.md'] + sorted(glob.glob('steps/0*/README.md')):
+            time = minutes.of(path)
+            whole += sum(time) if path != 'steps/docker.md' else 0
+            said = re.search(r'bout (\d+) minutes to read,? and (\d+) minutes to type',
+                             sources.read(path))
+            self.assertEqual(tuple(map(int, said.groups())), time, path)
+        self.assertIn(f'Allow {hours[whole // 60]} to {hours[whole // 60 + 1]} hours',
+                      sources.read('README.md'))
+        told = ' '.join(sources.read('steps/README.md').split())
+        self.assertIn(f'{minutes.WORDS} words a minute for reading, and {minutes.CHARACTERS} characters '
+                      f'a minute plus {minutes.COMMAND} seconds for each command', told)
 
     def test_an_error_that_is_quoted_in_a_sentence_is_shown_by_a_block(self):
         """One of the same text, or a program of ours says it."""

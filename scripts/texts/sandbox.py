@@ -161,14 +161,23 @@ def shell_words(scratch, sign, by_hand=False):
             shells.host_environment(HOME, term, users_path(os.environ['PATH'])))
 
 
+def setting(name, without):
+    """Of the kernel; `without` is that of a kernel which has no such setting."""
+    with contextlib.suppress(FileNotFoundError):
+        return sources.read(f'/proc/sys/{name}').strip()
+    return without
+
+
 def facts():
     """What a block can be for."""
     on_v1 = any(mount.kind == 'cgroup' and 'memory' in mount.super_options.split(',')
                 for mount in namespaces.mounts())
     tools = {name: shutil.which(name) for name in
-             ('newuidmap', 'pasta', 'runc', 'skopeo', 'slirp4netns', 'umoci')}
+             ('bwrap', 'keyctl', 'newuidmap', 'pasta', 'runc', 'skopeo', 'slirp4netns', 'umoci')}
     kernel = tuple(map(int, re.findall(r'\d+', os.uname().release)[:2]))
     return {'': True, 'cgroup v1': on_v1, 'cgroup v2': not on_v1, **tools,
+            'TIOCSTI': setting('dev/tty/legacy_tiocsti', '1') == '1',
+            'io_uring': setting('kernel/io_uring_disabled', '0') == '0',
             'Linux 6.6': kernel >= (6, 6),
             'skopeo and umoci': tools['skopeo'] and tools['umoci']}
 

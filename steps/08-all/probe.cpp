@@ -18,6 +18,7 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -115,6 +116,34 @@ probe::Answer userns(const std::string& /*unused*/) {
   if (::unshare(CLONE_NEWUSER) == -1)
     return probe::refused("make a user namespace");
   return probe::done("make a user namespace");
+}
+
+// The kernel carries out what a process writes into a ring, which is memory
+// that both share. A filter sees the calls that make the ring and wake the
+// kernel. It does not see what is in the ring.
+probe::Answer ring(const std::string& name) {
+  io_uring_params offsets{};
+  const auto fd = static_cast<int>(::syscall(SYS_io_uring_setup, 1, &offsets));
+  if (fd == -1) return probe::refused("io_uring_setup(2)");
+  const auto map = [fd](off_t part) {
+    return static_cast<char*>(
+        ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, part));
+  };
+  char* const shared = map(IORING_OFF_SQ_RING);
+  auto* const request = reinterpret_cast<io_uring_sqe*>(map(IORING_OFF_SQES));
+  request->opcode = IORING_OP_OPENAT;
+  request->fd = AT_FDCWD;
+  request->addr = reinterpret_cast<__u64>(name.c_str());
+  request->open_flags = O_RDONLY | O_CLOEXEC;
+  *reinterpret_cast<unsigned*>(shared + offsets.sq_off.tail) = 1;
+  if (::syscall(SYS_io_uring_enter, fd, 1, 1, IORING_ENTER_GETEVENTS, nullptr,
+                0) == -1)
+    return probe::refused("io_uring_enter(2)");
+  const auto file =
+      reinterpret_cast<io_uring_cqe*>(shared + offsets.cq_off.cqes)->res;
+  errno = -file;
+  if (file < 0) return probe::refused("open " + name + " by a ring");
+  return probe::done("open " + name + " by a ring: " + probe::first_line(file));
 }
 
 // kill(2) with 0 goes to the process group, and a group may reach beyond a PID
@@ -268,6 +297,7 @@ int main(int argc, char** argv) {
                        {"tiocsti", tiocsti},
                        {"descriptor", descriptor},
                        {"userns", userns},
+                       {"ring", ring},
                        {"group", group}});
   std::setvbuf(stdout, nullptr, _IONBF, 0);  // No child flushes it once more.
   for (const auto& attempt : kAttempts) make(attempt);
