@@ -124,6 +124,17 @@ class Lessons(unittest.TestCase):
                                          f'{path}:{command.line}: {line}')
         self.assertGreater(number, 500)
 
+    def test_another_program_is_named_with_its_version_and_some_are_run(self):
+        for path in sorted(glob.glob('steps/0*/README.md')):
+            with self.subTest(path):
+                part = sources.read(path).partition('\n## How others do it\n')[2].partition('\n## ')[0]
+                table = part.strip().partition('\n\n')[0].splitlines()
+                across = table[0].startswith('| | 08-all |')  # The programs are the columns there.
+                named = table[0].split('|')[3:] if across else [row.split('|')[1] for row in table[2:]]
+                for name in re.split(', (?!rootless)', ', '.join(filter(str.strip, named))):
+                    self.assertRegex(name, r'\w \d')
+                self.assertRegex(part, r'```console if (runc|bwrap)\n')
+
     def test_the_times_in_the_boxes_are_those_of_the_words_and_commands(self):
         whole, hours = 0, {number: word for number, word in enumerate('four five six seven'.split(), 4)}
         for path in ['steps/README.md', 'steps/docker.md'] + sorted(glob.glob('steps/0*/README.md')):
