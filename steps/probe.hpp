@@ -1,14 +1,14 @@
-// What the probes share: an attack is chosen by its name, tells in one line
-// what it did and what the kernel answered, and gives the host time to look.
+// The probes attack. The caller chooses an attack by its name. The attack
+// prints one line, which says what it did and what the kernel answered. Then it
+// waits, so that the host can look at the result.
 //
 //   usage   probe-NN-name ATTACK [ARG]
-//   exits   0 it thinks that it did it
+//   exits   0 the attack seems to have worked
 //           1 the kernel refused
-//           2 it was not asked for an attack that it knows
+//           2 there is no attack of this name
 //
-// Whether the host was hit is not for a probe to say: scripts/matrix/matrix
-// looks at the host, for as long as the probe waits for its standard input to
-// end.
+// A probe cannot know whether it hit the host. scripts/matrix/matrix looks at
+// the host while the probe waits until its standard input ends.
 
 #pragma once
 
@@ -31,7 +31,7 @@ struct Answer {
   std::string line;
 };
 
-/// It went through, as far as can be seen from inside.
+/// The attack worked, as far as the container can see.
 inline Answer done(const std::string& what) {
   return {0, what};
 }
@@ -49,7 +49,7 @@ inline Answer refused(const std::string& what) {
   return {1, what + ": " + errno_name()};
 }
 
-/// What a read(2) yields, up to the end of its first line.
+/// The first line that a read(2) returns.
 inline std::string first_line(int fd) {
   std::array<char, 256> text{};
   const auto n = ::read(fd, text.data(), text.size() - 1);
@@ -57,7 +57,7 @@ inline std::string first_line(int fd) {
   return {text.data(), ::strcspn(text.data(), "\n")};
 }
 
-/// Mounts a proc, as an attacker would, unless there is one.
+/// Whether there is a procfs. If there is none, it tries to mount one.
 inline bool has_proc() {
   return ::access("/proc/self/stat", F_OK) == 0 ||
          ::mount("proc", "/proc", "proc", 0, nullptr) == 0;
@@ -65,7 +65,7 @@ inline bool has_proc() {
 
 using Attack = Answer (*)(const std::string& argument);
 
-/// What main does.
+/// Runs the attack that the command line names. main calls it.
 inline int run(int argc, char** argv,
                const std::map<std::string, Attack>& attacks) {
   const auto found = attacks.find(argc > 1 ? argv[1] : "");
@@ -77,7 +77,7 @@ inline int run(int argc, char** argv,
   const auto answer = found->second(argc > 2 ? argv[2] : "");
   std::printf("%s\n", answer.line.c_str());
   (void)std::fflush(stdout);
-  // A terminal does not end, and holds what somebody may want to look at.
+  // A terminal does not end, and its input can contain what the attack typed.
   for (char c = 0; ::isatty(STDIN_FILENO) == 0 && ::read(0, &c, 1) == 1;) {
   }
   return answer.status;

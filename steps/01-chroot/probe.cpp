@@ -1,7 +1,8 @@
-// What step 01 stops: a file of the host is found by its name.
+// The attack that step 01 stops. It finds a file of the host by its name.
 //
-// A path that begins with / begins at the root directory of the process. With
-// another one, the same name leads to another file, or to none.
+// The kernel looks up a path that begins with / from the root directory of the
+// process. From another root directory, the same path leads to another file or
+// to none.
 
 #include <dirent.h>
 
@@ -9,7 +10,7 @@
 
 namespace {
 
-// Of the root directory, to tell whose it is.
+// The names show whose root directory this is.
 std::string names_in_root() {
   std::string names;
   DIR* const root = ::opendir("/");

@@ -1,7 +1,7 @@
-// What step 02 stops: the host's processes are seen, and killed.
+// The attacks that step 02 stops. They see and kill processes of the host.
 //
-// Root may signal every process that it has a number for, and /proc lists the
-// numbers. In a PID namespace the host's processes have none.
+// Root can signal each process that has a PID in its PID namespace, and /proc
+// lists these PIDs. In a new PID namespace, the host's processes have no PID.
 
 #include <dirent.h>
 #include <sys/wait.h>
@@ -30,7 +30,8 @@ probe::Answer processes(const std::string& /*unused*/) {
   return probe::done(names);
 }
 
-// If the number is nobody's, shows that there are others to kill: its own.
+// If no process has the PID, kills a child instead. This shows that the probe
+// can kill processes of its own namespace.
 probe::Answer kill(const std::string& number) {
   if (::kill(std::stoi(number), SIGKILL) == 0)
     return probe::done("kill process " + number);

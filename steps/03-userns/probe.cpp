@@ -1,9 +1,10 @@
-// What step 03 stops: what root may do to a host, as long as it is root there.
+// The attacks that step 03 stops. They need the rights of the host's root.
 //
-// chroot(2) and a PID namespace leave root its rights. It makes a device node
-// and reads the disk below all file systems; it makes files that belong to the
-// host's root, a set-user-ID program if it likes; it changes the kernel's
-// settings. In a user namespace it is root over what that namespace owns.
+// After chroot(2) and in a new PID namespace, root still has these rights. It
+// can make a device node and read the disk. It can make files that belong to
+// the host's root, for example a set-user-ID program. And it can change
+// settings of the kernel. In a new user namespace, root has rights only over
+// what this namespace owns.
 
 #include <sys/stat.h>
 #include <sys/sysmacros.h>

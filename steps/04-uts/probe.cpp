@@ -1,7 +1,7 @@
-// What step 04 makes harmless: the host is renamed.
+// The attack that step 04 makes harmless. It renames the host.
 //
-// The name is one of the kernel's few global variables that anybody with
-// CAP_SYS_ADMIN may set, and logs, prompts and certificates believe it.
+// A process with CAP_SYS_ADMIN can set the host name. Logs, prompts and
+// certificates use this name.
 
 #include "steps/probe.hpp"
 

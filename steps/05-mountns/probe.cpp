@@ -1,5 +1,5 @@
-// What step 05 stops: the ways out of a chroot and from under a mount, mounts
-// that the host sees, writing to the image, and changing files that are
+// The attacks that step 05 stops. They leave a chroot, unmount their root, make
+// mounts that the host sees, write to the image, and change files that are
 // standard streams.
 
 #include <sched.h>
@@ -9,9 +9,10 @@
 
 namespace {
 
-// chroot(2) does not stack, and leaves the working directory where it is. Once
-// the root is a directory below, we stand above it, and no .. on the way up
-// meets a root to stop at but the host's. pivot_root(2) leaves nothing above.
+// A second chroot(2) replaces the root directory and does not change the
+// working directory. The working directory is then above the root directory, so
+// the way up by .. ends only at the host's root. After pivot_root(2), no
+// directory of the host is above.
 probe::Answer chroot2(const std::string& file) {
   const char* const door = "/tmp/door";
   if (::mkdir(door, 0755) == -1 && errno != EEXIST)
@@ -48,7 +49,7 @@ probe::Answer unmount(const std::string& file) {
   return probe::refused(what + "it is not there");
 }
 
-// A mount belongs to a mount namespace, and whoever is in it sees it.
+// All processes in a mount namespace see its mounts.
 probe::Answer mount(const std::string& name) {
   const auto what = "mount a tmpfs named " + name + " on /mnt";
   if (::mount(name.c_str(), "/mnt", "tmpfs", 0, nullptr) == -1)
@@ -56,7 +57,7 @@ probe::Answer mount(const std::string& name) {
   return probe::done(what);
 }
 
-// What one container changes in an image, the next one finds there.
+// The next container of the image would find the file.
 probe::Answer image(const std::string& name) {
   for (const std::string directory : {"/", "/tmp/"})
     if (::open((directory + name).c_str(), O_CREAT | O_EXCL, 0644) != -1)
@@ -64,8 +65,9 @@ probe::Answer image(const std::string& name) {
   return probe::refused("make the files /" + name + " and /tmp/" + name);
 }
 
-// A descriptor is the file itself, whatever directory is the root: its mode can
-// be changed, it can be cut short, and opened once more for writing.
+// A descriptor needs no path, so another root directory does not help. By the
+// descriptor, a process can change the mode of the file, truncate it, and open
+// it again for writing.
 probe::Answer stream(const std::string&) {
   std::string what;
   const auto note = [&](const std::string& attempt, bool is_done) {

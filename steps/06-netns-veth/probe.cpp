@@ -1,9 +1,10 @@
-// What step 06 stops: the host's interfaces are seen, and its services reached
-// that trust whoever is on the same machine.
+// The attacks that step 06 stops. They see the host's interfaces, and reach its
+// services that trust all processes on the same machine.
 //
-// 127.0.0.1 is a wall against other machines only. An abstract Unix socket has
-// a name in no directory: no root directory and no mount table hides it, no
-// permission protects it. All three belong to the network namespace.
+// Only other machines cannot reach 127.0.0.1. An abstract Unix socket has no
+// path, so neither a root directory nor a mount table hides it, and it has no
+// mode. Interfaces, addresses and abstract sockets belong to the network
+// namespace.
 
 #include <net/if.h>
 #include <netinet/in.h>
@@ -26,11 +27,11 @@ probe::Answer interfaces(const std::string& /*unused*/) {
   return probe::done(names);
 }
 
-// If nobody listens there, shows that the address is ours to listen at.
+// If no process listens there, shows that the probe itself can listen there.
 template <typename Address>
 probe::Answer connect(const Address& address, socklen_t size,
                       const std::string& what) {
-  const void* const any = &address;  // Each family has a type of its own.
+  const void* const any = &address;  // Each family has another type.
   const auto* const general = static_cast<const sockaddr*>(any);
   const int family = general->sa_family;
   const int fd = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -58,7 +59,7 @@ probe::Answer abstract(const std::string& name) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const auto room = sizeof address.sun_path - 1;
-  const auto length = std::min(name.size(), room);  // Behind a first zero.
+  const auto length = std::min(name.size(), room);  // After a first zero byte.
   std::copy_n(name.data(), length, address.sun_path + 1);
   const auto size = offsetof(sockaddr_un, sun_path) + 1 + length;
   return connect(address, static_cast<socklen_t>(size), "connect to @" + name);

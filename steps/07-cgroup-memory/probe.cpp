@@ -1,7 +1,7 @@
-// What step 07 stops: one container eats the memory that all need.
+// The attack that step 07 stops. It uses memory that the host needs.
 //
-// No namespace counts anything. To be given an address is not to have memory:
-// that comes with the first write to each page.
+// No namespace limits memory. mmap(2) returns only addresses. The kernel adds a
+// page of memory at the first write to it.
 
 #include <sys/mman.h>
 

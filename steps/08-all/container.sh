@@ -1,6 +1,6 @@
 #!/bin/sh
-# It was this all along: a container made with unshare, mount, ip and echo. What 08-all
-# has beyond it are the small walls: id-mapped image, capabilities, seccomp, an init.
+# Makes a container with unshare, mount, ip and echo. 08-all adds more walls, for example
+# an id-mapped image, fewer capabilities, seccomp and an init.
 #
 #   usage   sudo steps/08-all/container.sh [ROOTFS [COMMAND [ARG...]]]
 set -eu
@@ -11,7 +11,7 @@ name=script$$
 work=$(mktemp -d "/tmp/$name.XXXXXX")
 (umask 077 && echo "${work##*/}" >"$work/.box-leftover")  # For scripts/reset.
 
-# A cgroup: v2 if the memory controller is there, else v1.
+# Makes a cgroup, on v1 if the memory controller is there, and otherwise on v2.
 group=/sys/fs/cgroup/$name limit=memory.max
 [ ! -d /sys/fs/cgroup/memory ] ||
   { group=/sys/fs/cgroup/memory/$name limit=memory.limit_in_bytes; }
@@ -28,7 +28,7 @@ mkdir "$group"
 [ -e "$group/$limit" ] || echo +memory >/sys/fs/cgroup/cgroup.subtree_control
 echo 67108864 >"$group/$limit"
 
-# A network namespace that is kept by a name, and a cable into it.
+# A bind mount keeps the network namespace, and a cable leads into it.
 touch "$work/ns"
 unshare --net="$work/ns" true
 ip link add "$name" type veth peer name eth0 netns "$work/ns"

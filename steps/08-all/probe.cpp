@@ -1,12 +1,11 @@
-// What step 08 stops: all that seven layers leave open. Each attack says below
-// how it works.
+// The attacks that only step 08 stops. A comment at each one says how it works.
 //
 //   usage   probe-08-all [ATTACK [ARG]]
 //
-// Without an ATTACK it tries the system calls by which containers have been
-// left or hosts attacked, and prints what the kernel answered: "ok", an errno,
-// or the signal that came for it. The arguments are such that without a filter
-// most would succeed, or fail with another errno than a filter gives.
+// Without an ATTACK, the probe tries system calls by which processes have left
+// containers or attacked hosts. It prints what the kernel answered, which is
+// "ok", an errno, or a signal. Without a filter, most of the calls succeed, or
+// fail with another errno than the filter gives.
 
 #include <linux/bpf.h>
 #include <linux/io_uring.h>
@@ -29,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// Most kernels' version of it wants sys/socket.h before it.
+// In most versions of the kernel, this header needs sys/socket.h before it.
 #include <linux/vm_sockets.h>
 
 #include <array>
@@ -43,7 +42,7 @@ namespace {
 
 // ---- Attacks ----------------------------------------------------------------
 
-// System V memory has a number for a name, and no place in any file system.
+// A program finds System V memory by a number, and not by a path.
 probe::Answer shm(const std::string& key) {
   const auto number = static_cast<key_t>(std::stoi(key));
   const auto what = "get the segment " + key;
@@ -61,7 +60,7 @@ probe::Answer shm(const std::string& key) {
   return probe::done(what + ": " + static_cast<const char*>(text));
 }
 
-// A fork bomb, of a known size. The host runs out of process numbers.
+// A fork bomb with a limit. A real one uses up the PIDs of the host.
 probe::Answer fork(const std::string& most) {
   for (int i = 0; i < std::stoi(most); ++i) {
     const pid_t child = ::fork();
@@ -73,8 +72,8 @@ probe::Answer fork(const std::string& most) {
   return probe::done("have " + most + " children");
 }
 
-// The keyring of the login session holds the user's tickets and passphrases. It
-// is inherited like the user id, and there is no namespace for it.
+// The keyring of a login session can contain tickets and passphrases of the
+// user. A child inherits it, and no namespace separates it.
 probe::Answer key(const std::string& name) {
   const auto what = "search its session's keyring for " + name;
   const auto id = ::syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING,
@@ -89,8 +88,8 @@ probe::Answer key(const std::string& name) {
   return probe::done(what + ": " + text.data());
 }
 
-// Keys that we push into the terminal are read by the caller's shell when we
-// have ended, as if the caller had typed them: CVE-2017-5226.
+// The caller's shell reads the inserted characters when the probe has ended, as
+// if the caller had typed them: CVE-2017-5226.
 probe::Answer tiocsti(const std::string& text) {
   const auto what = "type " + text + " into the terminal";
   for (const char c : text + "\n")
@@ -98,8 +97,8 @@ probe::Answer tiocsti(const std::string& text) {
   return probe::done(what);
 }
 
-// Whoever runs us may have forgotten to close a directory. It is open, and so
-// no other root directory takes it away: CVE-2016-9962, CVE-2024-21626.
+// The program that started the probe might have left a directory open. A new
+// root directory does not close it: CVE-2016-9962, CVE-2024-21626.
 probe::Answer descriptor(const std::string& name) {
   for (int fd = STDERR_FILENO + 1; fd < 1024; ++fd) {
     const int file = ::openat(fd, name.c_str(), O_RDONLY | O_CLOEXEC);
@@ -110,8 +109,8 @@ probe::Answer descriptor(const std::string& name) {
   return probe::refused("open " + name + " below descriptors 3 to 1023");
 }
 
-// In one's own user namespace, one has all capabilities, and with them reaches
-// parts of the kernel that only root was meant to reach: CVE-2022-0185.
+// In a new user namespace, a process has all capabilities. So it reaches parts
+// of the kernel that were written for root only: CVE-2022-0185.
 probe::Answer userns(const std::string& /*unused*/) {
   if (::unshare(CLONE_NEWUSER) == -1)
     return probe::refused("make a user namespace");
@@ -146,8 +145,8 @@ probe::Answer ring(const std::string& name) {
   return probe::done("open " + name + " by a ring: " + probe::first_line(file));
 }
 
-// kill(2) with 0 goes to the process group, and a group may reach beyond a PID
-// namespace: nobody needs a number. This signal does nothing to most.
+// kill(2) with the PID 0 signals the process group, also its members outside
+// the PID namespace. Most processes ignore this signal.
 probe::Answer group(const std::string& /*unused*/) {
   if (::kill(0, SIGURG) == -1)
     return probe::refused("send SIGURG to its process group");
@@ -156,7 +155,7 @@ probe::Answer group(const std::string& /*unused*/) {
 
 // ---- System calls -----------------------------------------------------------
 
-constexpr unsigned long long kHighBit = 1ULL << 32;  // Past what is compared.
+constexpr unsigned long long kHighBit = 1ULL << 32;  // The kernel ignores it.
 
 long make_namespace_by_clone3() {
   clone_args args{};
@@ -172,7 +171,7 @@ long make_io_ring() {
 
 long use_32_bit_entry() {
 #ifdef __x86_64__
-  long result = 20;  // getpid, as 32-bit programs number it.
+  long result = 20;  // The number of getpid for 32-bit programs.
   asm volatile("int $0x80"
                : "+a"(result)
                :
@@ -181,7 +180,7 @@ long use_32_bit_entry() {
   errno = static_cast<int>(-result);
   return -1;
 #else
-  errno = ENOSYS;  // This machine has none.
+  errno = ENOSYS;  // This machine has no such instruction.
   return -1;
 #endif
 }
@@ -193,13 +192,13 @@ struct Attempt {
 
 // clang-format off
 const auto kAttempts = std::to_array<Attempt>({
-    // A user namespace of its own would give back all capabilities.
+    // In a new user namespace, the process would have all capabilities again.
     {"unshare", [] { return long{::unshare(CLONE_NEWUSER)}; }},
     {"clone", [] { return ::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0); }},
     {"clone high", [] { return ::syscall(SYS_clone, kHighBit | CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0); }},
     {"clone3", make_namespace_by_clone3},
     {"setns", [] { return long{::setns(-1, 0)}; }},
-    // Mounts, old calls and new.
+    // Old and new calls for mounts.
     {"mount", [] { return long{::mount("none", "/tmp", "tmpfs", 0, nullptr)}; }},
     {"umount2", [] { return long{::umount2("/no/such", 0)}; }},
     {"pivot_root", [] { return ::syscall(SYS_pivot_root, "/no", "/no"); }},
@@ -207,9 +206,9 @@ const auto kAttempts = std::to_array<Attempt>({
     {"move_mount", [] { return ::syscall(SYS_move_mount, -1, "", -1, "", 0); }},
     {"fsopen", [] { return ::syscall(SYS_fsopen, "tmpfs", 0); }},
     {"mount_setattr", [] { return ::syscall(SYS_mount_setattr, -1, "", 0, nullptr, 0); }},
-    // The way out of the first Docker: a file of the host's by its number.
+    // By this call, a process left the first Docker: it opens a file of the host by a number.
     {"open_by_handle_at", [] { return ::syscall(SYS_open_by_handle_at, -1, nullptr, 0); }},
-    // Corners of the kernel that have had many bugs.
+    // These parts of the kernel have had many bugs.
     {"bpf", [] { return ::syscall(SYS_bpf, BPF_MAP_CREATE, nullptr, 0); }},
     {"io_uring_setup", make_io_ring},
     {"userfaultfd", [] { return ::syscall(SYS_userfaultfd, UFFD_USER_MODE_ONLY); }},
@@ -221,28 +220,28 @@ const auto kAttempts = std::to_array<Attempt>({
     {"fanotify_init", [] { return ::syscall(SYS_fanotify_init, ~0U, 0); }},
     {"kcmp", [] { return ::syscall(SYS_kcmp, ::getpid(), ::getpid(), 99, 0, 0); }},
     {"personality", [] { return long{::personality(ADDR_COMPAT_LAYOUT)}; }},
-    // Sockets that know no network namespace, or are crypto's back door.
+    // Sockets that no network namespace separates, and sockets for the kernel's cryptography.
     {"AF_VSOCK", [] { return long{::socket(AF_VSOCK, SOCK_STREAM, 0)}; }},
     {"AF_ALG", [] { return long{::socket(AF_ALG, SOCK_SEQPACKET, 0)}; }},
-    // Memory that is charged to nobody; protocols in a module of the host's.
+    // Sockets whose memory no cgroup counts, and protocols for which the kernel loads a module.
     {"AF_PACKET", [] { return long{::socket(AF_PACKET, SOCK_DGRAM, 0)}; }},
     {"netfilter", [] { return long{::socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER)}; }},
     {"user netlink", [] { return long{::socket(AF_NETLINK, SOCK_RAW, NETLINK_USERSOCK)}; }},
     {"SCTP", [] { return long{::socket(AF_INET, SOCK_SEQPACKET, 0)}; }},
     {"UDP lite", [] { return long{::socket(AF_INET6, SOCK_DGRAM, IPPROTO_UDPLITE)}; }},
-    // Keys pushed into a terminal that others read from.
+    // Characters inserted into a terminal.
     {"TIOCSTI", [] { return ::syscall(SYS_ioctl, 0, TIOCSTI, "x"); }},
     {"TIOCSTI high", [] { return ::syscall(SYS_ioctl, 0, kHighBit | TIOCSTI, "x"); }},
     {"TIOCLINUX", [] { return ::syscall(SYS_ioctl, 0, TIOCLINUX, "\2"); }},
-    // Calls under other numbers, which a list of numbers would miss.
+    // Calls by other numbers.
     {"x32", [] { return ::syscall(0x40000000 + SYS_getpid); }},
     {"int 0x80", use_32_bit_entry},
-    // PID 1 runs a program of the host's.
+    // PID 1 runs a program of the host.
     {"ptrace 1", [] { return ::ptrace(PTRACE_SEIZE, 1, nullptr, nullptr); }},
 });
 // clang-format on
 
-// Those of a filter have names here; others are for the man pages.
+// The errnos that a filter gives have names here.
 void print_errno(const char* name, int errnum) {
   switch (errnum) {
     case 0:
@@ -268,7 +267,8 @@ void print_errno(const char* name, int errnum) {
   }
 }
 
-// In a child, for some change the process, and one gets it killed.
+// Makes the call in a child, because some calls change the process, and one
+// kills it.
 void make(const Attempt& attempt) {
   const pid_t child = ::fork();
   if (child == 0) {
@@ -299,6 +299,6 @@ int main(int argc, char** argv) {
                        {"userns", userns},
                        {"ring", ring},
                        {"group", group}});
-  std::setvbuf(stdout, nullptr, _IONBF, 0);  // No child flushes it once more.
+  std::setvbuf(stdout, nullptr, _IONBF, 0);  // A child would print it again.
   for (const auto& attempt : kAttempts) make(attempt);
 }
