@@ -1,17 +1,18 @@
-"""Checks that the texts are true: runs what they show, and compares.
+"""Checks that the texts are true. Runs the commands that they show, and compares the output.
 
   usage   scripts/docs check [FILE.md...]     run and compare all
           scripts/docs update [FILE.md...]    write what came out into the files
           scripts/docs ran FILE...            whether each block ran somewhere
 
-A ```console block is run as the user its prompt names: see scripts/texts/transcript.py. Code
-is compared with the source that it was cut from, see scripts/texts/sources.py, links are
-followed, and diagrams are drawn once more, see scripts/texts/draw-diagrams.
-The "host" of a text has processes, a network, a host name and home directories of its own, and nothing
-that a text does outlives it: that takes root. What a text leaves there is an error all the
-same, see watched() in scripts/texts/sandbox.py. Which commands could be run on this machine goes to
-build/docs.ran, and `ran` takes such files of several machines. Ends with a line that sums
-all.
+Runs a ```console block as the user whom its prompt names: see scripts/texts/transcript.py. Compares
+code with the source that it was cut from (scripts/texts/sources.py), follows links, and draws the
+diagrams again (scripts/texts/draw-diagrams).
+
+The host of a text has separate processes, a separate network and name, and separate home
+directories. It ends with the text, so this needs root. If a text leaves something there, this is
+an error nevertheless: see watched() in scripts/texts/sandbox.py. The commands that this machine
+could run are listed in build/docs.ran, and `ran` reads such lists of several machines. Ends with a
+line that sums all.
 """
 
 import collections
@@ -30,11 +31,11 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 TEXTS = sorted(glob.glob('steps/*.md', root_dir=TOP) +
                glob.glob('steps/*/README.md', root_dir=TOP))
 
-RAN = 'DOCS_RAN'  # Names the file for what could be run on this machine.
+RAN = 'DOCS_RAN'  # Names the file for the commands that this machine could run.
 
 
 def check_text(path, total):
-    """What needs no running: code, links."""
+    """Checks the code and the links, for which no command is run."""
     text = sources.read(path)
     try:
         same = sources.with_code(path, text) == text
@@ -58,7 +59,7 @@ def check_diagrams(total):
 
 
 def check_commands(path, scratch, total):
-    """What a text shows of a terminal. Returns the lines of what could be run here."""
+    """Checks the commands of a text. Returns the lines of the commands that could be run here."""
     try:
         script = transcript.parse(sources.read(path))
     except ValueError as error:
@@ -100,12 +101,12 @@ def check(paths, scratch):
 
 
 def check_all():
-    """Each text on a host of its own, as many at a time as there are processors. The longest
-    text comes first, so that nobody waits for it at the end."""
+    """Checks each text on a separate host, as many at a time as there are processors. The longest
+    text comes first, because otherwise it would be the only one at the end."""
     total = results.Sum()
     check_diagrams(total)
-    check_text('README.md', total)  # Its commands have a test of their own.
-    check_text('steps/08-all/bench.md', total)  # What scripts/bench has made.
+    check_text('README.md', total)  # readme_test.py runs its commands.
+    check_text('steps/08-all/bench.md', total)  # scripts/bench has made it.
     log = 'build/docs.ran'
     os.makedirs('build', exist_ok=True)
     with open(log, 'w', encoding='utf-8'):
@@ -134,7 +135,7 @@ def update(paths, scratch):
         with sandbox.cgroups_for(script):
             came_out = list(sandbox.run_commands(script, scratch))
         for command, printed, why in reversed(came_out):
-            if printed is not None and why:  # Equal up to renaming: let it be.
+            if printed is not None and why:  # Else they differ only in words that vary.
                 first = command.first_output - 1
                 lines[first:first + len(command.expected)] = [
                     (command.indent + line).rstrip() for line in printed]
@@ -148,7 +149,7 @@ def update(paths, scratch):
 
 
 def check_ran(files):
-    """Whether what ran on several machines is all that there is."""
+    """Whether each command ran on at least one of several machines."""
     known = {line for file in files for line in sources.read(file).splitlines()}
     number, missing = results.nowhere(
         [(path, command) for path in TEXTS
@@ -159,7 +160,7 @@ def check_ran(files):
 
 
 def skip(verb, paths):
-    """Without root there is no host to run them on; what needs no running is checked."""
+    """Checks only code and links, because the host for commands needs root."""
     if verb == 'update':
         sys.exit('docs: the texts are run as root')
     total = results.Sum()
@@ -172,7 +173,7 @@ def skip(verb, paths):
 
 
 def from_top(path):
-    """A path as it is seen from the top of the project; an absolute one if it leads out of it."""
+    """The path relative to the top of the project, or an absolute path if it leads out of it."""
     real = os.path.realpath(path)
     short = os.path.relpath(real, os.path.realpath(TOP))
     return real if short.split(os.sep)[0] == os.pardir else short
@@ -183,7 +184,7 @@ def main():
     if verb not in ('check', 'update', 'ran'):
         sys.exit(__doc__)
     paths = [from_top(path) for path in paths]
-    sys.argv[2:] = paths  # For who is in there: see sandbox.py.
+    sys.argv[2:] = paths  # For the program on that host, see sandbox.py.
     os.chdir(TOP)
     if verb == 'ran':
         sys.exit(check_ran(paths))

@@ -1,23 +1,24 @@
 #!/usr/bin/python3
-"""Checks the drawings of the lessons: each steps/*/*.svg that was placed by hand.
+"""Checks the drawings of the lessons, which are all steps/*/*.svg that were placed by hand.
 
   usage   scripts/texts/drawings.py [FILE.svg...]             read them, no browser is needed
           scripts/texts/drawings.py --measure [FILE.svg...]   and measure their text in Chromium
 
-A drawing explains one idea of its lesson; the title says it. Reading finds what differs from the
-lesson or from the code, and what a reader in the dark, with a screen reader or without a network
-would miss. Measuring finds text that is cut off, overlaps, leaves its box, is crossed by a line or
-is too small, in a wide and in a narrow font. Neither sees whether arrows cross: look at a drawing,
-too, at 720 and at 360 pixels, in the light and in the dark. The rules of the hand:
+A drawing explains one idea of its lesson, and its title names this idea. The first command finds
+words that differ from the lesson or from the code. It also finds what readers would miss in dark
+mode, with a screen reader or without a network. Measuring finds text that is cut off, overlaps,
+leaves its box, is crossed by a line or is too small, in a wide and in a narrow font. No command sees
+whether arrows cross, so look at each drawing at 720 and at 360 pixels, in light and in dark mode.
+The rules:
 
 - The sheet is 720 wide, with a margin of 32; time runs downwards, or is numbered with discs.
-- Text is 20 units high, 18 at least. `m` is what one types or the kernel prints, and nothing else.
-- Grey with square corners is the host's, the layer's colour with round corners is the container's,
-  red is refused or gone. Colour is never the only sign: gone is struck out (a path of the class
-  `strike`), a blocked way ends in a bar.
-- Arrows run straight and end at what they are about. Solid moves, dashed is a copy or missing, dots
-  belong together.
-- All words and numbers are those of the lesson, and `desc` repeats the numbers.
+- Text is 20 units high, 18 at least. Only what is typed or what the kernel prints is in `m`.
+- The host is grey with square corners. The container has the colour of the layer and round corners.
+  What is refused or gone is red. Colour is never the only sign, so what is gone is struck out (a path
+  of the class `strike`), and a blocked way ends in a bar.
+- Arrows run straight and end at their object. A solid arrow moves, a dashed line is a copy or
+  missing, and a dotted line connects what belongs together.
+- All words and numbers are in the lesson, and `desc` repeats the numbers.
 """
 
 import errno
@@ -50,20 +51,21 @@ def paths():
 
 
 def prefix_of(path):
-    """What its ids and classes begin with, so that several can stand in one page."""
+    """The prefix of its ids and classes, so that one page can contain several drawings."""
     step, name = os.path.basename(os.path.dirname(path))[:2], os.path.basename(path)[:-4]
     return f'd{step}-{name}'
 
 
-# ---- What is written in it --------------------------------------------------
+# ---- The text of a drawing ---------------------------------------------------
 
 def without(text, name):
-    """A lesson without the line that shows the drawing: it proves nothing about it."""
+    """The lesson without the line that shows the drawing, because this line proves nothing."""
     return re.sub(rf'^ *!\[[^\]]*\]\({re.escape(name)}\)$', '', text, flags=re.M)
 
 
 def shown_by(path):
-    """What a drawing may speak of: its lesson and its step's code. 08 takes up all lessons."""
+    """The texts whose words a drawing can use, which are its lesson and the code of its step. A
+    drawing of 08 can use all lessons."""
     folder, name = os.path.split(path)
     lessons = sorted(glob.glob(TOP + '/steps/0*/README.md'))
     own = lessons if '/08-' in folder else [folder + '/README.md']
@@ -72,7 +74,7 @@ def shown_by(path):
 
 
 def computed(text):
-    """The numbers that follow from a map of ids: its last, and the container's 1000."""
+    """The numbers that follow from an id map, which are its last id and the id for 1000."""
     found = re.search(r'"0 (\d{6}) (\d+)"', text)
     if not found:
         return set()
@@ -85,8 +87,8 @@ def has(text, word):
 
 
 def known(word, text):
-    """Whether the lesson or the code has a word: whole, or as the parts of a path, or, of an
-    error, what the kernel's message for it says."""
+    """Whether the lesson or the code has a word, the parts of a path, or the message for an
+    errno."""
     if has(text, word) or word in computed(text):
         return True
     if word in errno.errorcode.values():
@@ -96,7 +98,7 @@ def known(word, text):
 
 
 def written(root):
-    """All text of a drawing: pieces, each with whether it is mono."""
+    """The pieces of text in a drawing, each with whether its font is mono."""
     pieces = []
 
     def walk(element, mono):
@@ -112,7 +114,8 @@ def written(root):
 
 
 def words_of(root):
-    """What must be in the lesson: every word in mono, and every number of three digits."""
+    """The words that the lesson must have, which are all words in mono and all numbers of three
+    digits."""
     words = set()
     for text, mono in written(root):
         if mono:
@@ -125,8 +128,8 @@ def words_of(root):
 # ---- Reading ----------------------------------------------------------------
 
 def faults(path, svg=None, text=None, lesson=None):
-    """What is wrong with a drawing, as sentences. Its text, what it may speak of and its lesson
-    are read, if they are not given."""
+    """The faults of a drawing, as sentences. Reads its text, the texts whose words it can use, and
+    its lesson, unless the caller passes them."""
     svg = sources.read(path) if svg is None else svg
     text = shown_by(path) if text is None else text
     lesson = sources.read(os.path.dirname(path) + '/README.md') if lesson is None else lesson
@@ -264,7 +267,8 @@ MEASURE = """(() => {
 
 
 def measured(svgs):
-    """What the eye misses in drawings, given as text, in each pair of fonts."""
+    """The faults that a browser measures in drawings, which are given as text, for each pair of
+    fonts."""
     found = []
     for sans, mono in FONTS:
         with tempfile.NamedTemporaryFile('w', suffix='.html', encoding='utf-8') as file:

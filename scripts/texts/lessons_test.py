@@ -127,17 +127,18 @@ class Lessons(unittest.TestCase):
     def test_another_program_is_named_with_its_version_and_some_are_run(self):
         for path in sorted(glob.glob('steps/0*/README.md')):
             with self.subTest(path):
-                part = sources.read(path).partition('\n## How others do it\n')[2].partition('\n## ')[0]
-                table = part.strip().partition('\n\n')[0].splitlines()
-                across = table[0].startswith('| | 08-all |')  # The programs are the columns there.
-                named = table[0].split('|')[3:] if across else [row.split('|')[1] for row in table[2:]]
+                part = sources.read(path).partition('\n## How others do it\n')[2]
+                part = part.partition('\n## ')[0]
+                head, _, *rows = part.strip().partition('\n\n')[0].splitlines()
+                across = head.startswith('| | 08-all |')  # There the programs are the columns.
+                named = head.split('|')[3:] if across else [row.split('|')[1] for row in rows]
                 for name in re.split(', (?!rootless)', ', '.join(filter(str.strip, named))):
                     self.assertRegex(name, r'\w \d')
                 self.assertRegex(part, r'```console if (runc|bwrap)\n')
 
     def test_the_times_in_the_boxes_are_those_of_the_words_and_commands(self):
-        whole, hours = 0, {number: word for number, word in enumerate('four five six seven'.split(), 4)}
-        for path in ['steps/README.md', 'steps/docker.md'] + sorted(glob.glob('steps/0*/README.md')):
+        whole, hours = 0, dict(enumerate('four five six seven'.split(), 4))
+        for path in ['steps/README.md', 'steps/docker.md', *glob.glob('steps/0*/README.md')]:
             time = minutes.of(path)
             whole += sum(time) if path != 'steps/docker.md' else 0
             said = re.search(r'bout (\d+) minutes to read,? and (\d+) minutes to type',
@@ -146,8 +147,8 @@ class Lessons(unittest.TestCase):
         self.assertIn(f'Allow {hours[whole // 60]} to {hours[whole // 60 + 1]} hours',
                       sources.read('README.md'))
         told = ' '.join(sources.read('steps/README.md').split())
-        self.assertIn(f'{minutes.WORDS} words a minute for reading, and {minutes.CHARACTERS} characters '
-                      f'a minute plus {minutes.COMMAND} seconds for each command', told)
+        self.assertIn(f'{minutes.WORDS} words a minute for reading, and {minutes.CHARACTERS} '
+                      f'characters a minute plus {minutes.COMMAND} seconds for each command', told)
 
     def test_an_error_that_is_quoted_in_a_sentence_is_shown_by_a_block(self):
         """One of the same text, or a program of ours says it."""
@@ -170,10 +171,10 @@ class Lessons(unittest.TestCase):
 
 
 class Drawings(unittest.TestCase):
-    """What a browser measures in them is tested with the slides."""
+    """A test of the slides measures them in a browser."""
 
     def drawn(self, path):
-        """The text of a drawing from top to bottom: pairs of a height and words."""
+        """The text of a drawing from top to bottom, as pairs of a height and words."""
         return sorted((int(y), re.sub('<.*?>', '', words)) for y, words in re.findall(
             r'<text [^>]*\by="(\d+)"[^>]*>(.*?)</text>', sources.read(path)))
 
@@ -268,7 +269,7 @@ class Drawings(unittest.TestCase):
 
     @unittest.skipIf(os.geteuid() != 0, 'only root has an eth0 in its container')
     def test_the_attacks_end_as_drawn(self):
-        rows = {}  # Of each height, what stands there: an attack, a wall, how it ends.
+        rows = {}  # For each height, the words there: an attack, a wall, and the result.
         for y, words in self.drawn('steps/08-all/walls.svg'):
             rows.setdefault(y, []).append(words)
         victim = subprocess.Popen(['sleep', '60'])
@@ -301,7 +302,7 @@ class Drawings(unittest.TestCase):
 
 @unittest.skipIf(os.geteuid() != 0, 'texts are run as root')
 class Machines(unittest.TestCase):
-    """Those that others make for the course, by our description of them."""
+    """The machines that other programs make from our descriptions."""
 
     def test_the_dev_container_is_privileged_and_its_commands_are_ours(self):
         with open('.devcontainer/devcontainer.json', encoding='utf-8') as file:

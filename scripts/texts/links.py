@@ -1,4 +1,4 @@
-"""The links of a text: each leads to a file of this project, and to a heading in it."""
+"""Checks the links of a text. Each leads to a file of this project, and to a heading in it."""
 
 import os
 import re
@@ -12,7 +12,7 @@ MARKDOWN = MarkdownIt('commonmark').enable('table')
 
 
 def anchors(text):
-    """What its headings are called in a link: lower case, words joined by hyphens."""
+    """The names of its headings in a link, in lower case and with hyphens between the words."""
     tokens = MARKDOWN.parse(text)
     for token, inline in zip(tokens, tokens[1:]):
         if token.type == 'heading_open':
@@ -21,8 +21,8 @@ def anchors(text):
 
 
 def is_foreign(path, name):
-    """Whether what a text links to is none of the project's own files: a path from the root, one
-    that leads out, or one that is built."""
+    """Whether a link leads to no file of the project. Such a path begins with a slash, leads out
+    of the project, or leads to a file that is built."""
     first = os.path.normpath(os.path.join(os.path.dirname(path), name)).split(os.sep)[0]
     return os.path.isabs(name) or first in ('..', 'build')
 
@@ -36,8 +36,8 @@ def is_broken(path, link):
 
 
 def broken_links(path, text):
-    """Links that lead nowhere, or out of here; and those that nobody follows: of a reference
-    that nothing defines, or in HTML."""
+    """Links that lead nowhere or out of the project, links in HTML, and references without a
+    definition."""
     found = {}
     tokens = MARKDOWN.parse(text, found)
     tokens += [piece for token in tokens for piece in token.children or []]

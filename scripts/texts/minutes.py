@@ -1,9 +1,9 @@
-"""How long a lesson takes, up to its exercises.
+"""How long a reader needs for a lesson, without its exercises.
 
-Nobody was timed. Somebody whose first language is not English reads about 140 words a minute,
-also in tables and in code. Somebody who knows a shell types about 150 characters a minute, and
-needs six seconds more for each command: one until it has ended, on the average of a whole run of the
-texts, and five to look at what it has printed. Of two blocks for v1 and v2, a reader types one.
+We timed no reader. We assume that a reader with English as second language reads 140 words a
+minute, also in tables and in code, and types 150 characters a minute. Six more seconds for each
+command are one second until the command has ended, which is the average of a run of all texts, and
+five seconds to look at its output. Of two blocks for v1 and v2, a reader types one.
 """
 
 import math

@@ -1,20 +1,20 @@
-"""A transcript, read command by command: it is typed into terminals, and what comes out is
-compared. The check of the texts, the recordings and the demo do so, each with its terminals.
+"""Types the commands of a transcript into terminals, one by one, and compares the output. The check
+of the texts, the recordings and the demo use this, each with its terminals.
 """
 
 from texts import shells, transcript
 
 
 class Terminals:
-    """As many as the containers of a text need, and one more. `start` makes a shell of root, '#',
-    or of an ordinary user, '$'."""
+    """The terminals that a text needs, one for each container and one more. `start` makes a shell
+    of root, '#', or of an ordinary user, '$'."""
 
     def __init__(self, start):
         self.start, self.shells = start, {'#': [], '$': []}
-        self.entered = []  # Those that are in a container, the last one last.
+        self.entered = []  # The shells in containers, in the order of their start.
 
     def choose(self, command):
-        """A container's is the one that went in last; the host's is the first free."""
+        """For a container, the shell that entered last; for the host, the first that is in none."""
         if command.place == 'box':
             if not self.entered:
                 raise shells.Failure('no container is open')
@@ -27,7 +27,7 @@ class Terminals:
         return opened[-1]
 
     def run(self, command, typed):
-        """Types these lines, and returns those that they print."""
+        """Types these lines, and returns the lines of the output."""
         shell = self.choose(command)
         lines = shell.run(typed)
         self.entered = [other for other in self.entered if other is not shell]
@@ -41,19 +41,19 @@ class Terminals:
 
 
 class Reading:
-    """Of a transcript, in terminals: anything that has a run() such as above."""
+    """Reads a transcript. `terminals` is an object with a run() as above."""
 
     def __init__(self, script, terminals):
         self.terminals, self.same = terminals, transcript.Comparison(script.vary)
-        self.taught = {}  # The words that each command's output has taught, by its line.
+        self.taught = {}  # For the line of a command, the words that its output defined.
 
     def typed_today(self, command):
-        """The lines of a command, with the words learned so far as they are today."""
+        """The lines of a command, with the values that the words have today."""
         return [self.same.typed_today(line) for line in command.typed]
 
     def run(self, command):
-        """What a command prints, and what is wrong with that: '' if nothing is. If it is run once
-        more, what varies in its output may be something else."""
+        """Returns the output of a command, and the fault in it or ''. If a command is run again,
+        the words that vary in its output can get other values."""
         self.same.forget(self.taught.pop(command.line, ()))
         known = set(self.same.today)
         printed = self.terminals.run(command, self.typed_today(command))

@@ -1,5 +1,5 @@
-"""The host that the texts speak of: with a name, a network, processes, a home directory
-and files of its own. What is done to it is gone with it. It takes root.
+"""The host on which the texts are run. It has a separate name, network, processes, home directory
+and files. It ends with the program, and needs root.
 """
 
 import contextlib
@@ -18,21 +18,22 @@ from host import leftovers, namespaces
 from texts import reading, shells, sources
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROGRAM = os.path.abspath(sys.argv[0])  # Before anybody goes to another directory.
+PROGRAM = os.path.abspath(sys.argv[0])  # Before a change of the directory.
 HOME = '/home/you'
-PLACE = HOME + '/containers'  # Where the texts have been cloned to.
+PLACE = HOME + '/containers'  # The folder of the project in the texts.
 USER = 1000
-FIRST_ID = 231072  # Not 100000, which the steps use.
-INSIDE = 'DOCS_SCRATCH'  # Set in the environment of who is on that host.
-SCRATCH = '/run/host'  # What that is called in there.
+FIRST_ID = 231072  # The steps use 100000.
+INSIDE = 'DOCS_SCRATCH'  # Set in the environment of programs on that host.
+SCRATCH = '/run/host'  # The path of that directory on that host.
 # Directories that are empty on that host, each with its mode.
 COVERED = {'/tmp': '1777', '/var/tmp': '1777', '/dev/shm': '1777', '/home': '755', '/root': '700'}
-WATCHED = [*COVERED, '/run', '/etc', f'{SCRATCH}/rootfs-*']  # Nobody else writes there.
-BUILT = {'.git', 'build', '__pycache__'}  # Somebody may build meanwhile.
+WATCHED = [*COVERED, '/run', '/etc', f'{SCRATCH}/rootfs-*']  # Only the texts write there.
+BUILT = {'.git', 'build', '__pycache__'}  # A build can run meanwhile.
 
 
 def outside(path):
-    """What a file of the machine's /run or /tmp is called on that host, which has others."""
+    """The path on that host of a file in the machine's /run or /tmp, because that host has
+    others."""
     return f'{SCRATCH}/outside{path}' if INSIDE in os.environ else path
 
 
@@ -46,9 +47,9 @@ def write(path, text):
 
 
 def make_etc(scratch):
-    """A whole /etc, with an ordinary user in it. (A single file that is covered shows again
-    as soon as somebody outside replaces it, as useradd(8) does.)"""
-    for _ in range(20):  # Somebody might replace a file meanwhile, as useradd(8) does.
+    """Makes a copy of the whole /etc, with an ordinary user in it. (A mount over a single file
+    would end when a program on the machine replaces the file, as useradd(8) does.)"""
+    for _ in range(20):  # A program can replace a file meanwhile, as useradd(8) does.
         copy = subprocess.run(['cp', '-a', '/etc', scratch], check=False, stderr=subprocess.PIPE,
                               text=True)
         if copy.returncode == 0:
@@ -60,13 +61,13 @@ def make_etc(scratch):
         others = [known for known in sources.read(f'/etc/{name}').splitlines(True)
                   if known.split(':')[2] != str(USER)]
         write(f'{scratch}/etc/{name}', ''.join(others) + line)
-    for name in ('subuid', 'subgid'):  # Ids for the ordinary user's containers.
+    for name in ('subuid', 'subgid'):  # The ids for containers of the ordinary user.
         write(f'{scratch}/etc/{name}', f'you:{FIRST_ID}:65536\n')
     namespaces.bind(f'{scratch}/etc', '/etc')
 
 
 def open_tun(scratch):
-    """As udev does: anybody may have a network interface of their own to speak for."""
+    """Lets all users open /dev/net/tun, as udev does on most systems."""
     if os.path.exists('/dev/net/tun'):
         node = f'{scratch}/tun'
         os.mknod(node, stat.S_IFCHR, os.stat('/dev/net/tun').st_rdev)
@@ -75,7 +76,7 @@ def open_tun(scratch):
 
 
 def bind(source, path):
-    """Mounts a directory or a file at a path, too, which is made if there is none."""
+    """Mounts a directory or a file at a second path, and makes this path if it is missing."""
     if not os.path.exists(path):
         os.makedirs(path if os.path.isdir(source) else os.path.dirname(path), exist_ok=True)
         if not os.path.isdir(source):
@@ -84,29 +85,31 @@ def bind(source, path):
 
 
 def lent(text):
-    """What of the machine's files a text that was cloned nowhere takes: its directory, with what it
-    leads to; but only the text itself where that would bring back what is to be hidden."""
+    """The path to show on that host for a text outside the project. This is the directory of the
+    text, because the text has links. If the directory would show what that host hides, only the
+    text."""
     place = os.path.dirname(text)
     hides = (path for path in (*COVERED, '/etc', '/run') if f'{path}/'.startswith(f'{place}/'))
     return text if place == '/' or any(hides) else place
 
 
 def forget_mounts_of_others(kept):
-    """Those in the directories that this host will have of its own: an ip-netns(8) name, say. If
-    the machine removes the file below it, the mount goes here, too, and seems to be taken away."""
+    """Unmounts what is mounted in directories that the new host replaces, for example the name of
+    an ip-netns(8). If the machine removed the file below such a mount, the mount would end here,
+    too, and a text would seem to have removed it."""
     for point in reversed([mount.point for mount in namespaces.mounts()]):
         covered = any(point.startswith(f'{place}/') for place in (*COVERED, '/run'))
         if covered and not any(f'{path}/'.startswith(f'{point}/') for path in kept):
-            with contextlib.suppress(OSError):  # It is covered itself.
+            with contextlib.suppress(OSError):  # Another mount covers it.
                 namespaces.unmount(point)
 
 
 def make_host(scratch, texts=()):
-    """Makes one, in namespaces of our own: its name, its network, its files."""
+    """Makes that host in our new namespaces, with its name, network and files."""
     texts = list(texts)
     leftovers.Numbers.take()
     forget_mounts_of_others([TOP, scratch, *texts])
-    if facts()['Linux 6.6']:  # For speed. An older tmpfs cannot have an image on it.
+    if facts()['Linux 6.6']:  # For speed. An older tmpfs cannot hold an image.
         namespaces.mount('scratch', scratch, 'tmpfs', 0, 'mode=755')
     run('hostname', 'host')
     run('ip', 'link', 'set', 'lo', 'up')
@@ -122,38 +125,38 @@ def make_host(scratch, texts=()):
     for number, path in enumerate(guests):
         bind(path, f'{scratch}/lent/{number}')
     namespaces.mount('run', '/run', 'tmpfs', 0, 'mode=755')  # For ip-netns(8), runc.
-    for place in ('/run/mount', '/run/netns', '/run/runc', SCRATCH):  # Programs leave the others.
+    for place in ('/run/mount', '/run/netns', '/run/runc', SCRATCH):  # Programs leave these behind.
         os.makedirs(place)
     namespaces.bind('/run/netns', '/run/netns')
     namespaces.bind(scratch, SCRATCH, namespaces.MS_REC)
     for path, mode in COVERED.items():
         namespaces.mount('files', path, 'tmpfs', 0, f'mode={mode}')
-    if not os.path.exists(TOP):  # It lies below one of those, and our own scripts look there.
+    if not os.path.exists(TOP):  # A tmpfs covers it, and our scripts read it.
         bind(f'{SCRATCH}/top', TOP)
-    for number, path in enumerate(guests):  # Also to be written to: / will be read-only.
+    for number, path in enumerate(guests):  # Later mounts, because / becomes read-only.
         bind(f'{SCRATCH}/lent/{number}', path)
     os.makedirs(PLACE, exist_ok=True)
     os.chown(HOME, USER, USER)
     namespaces.bind(f'{SCRATCH}/top', PLACE)
     namespaces.bind(f'{SCRATCH}/rootfs-0', f'{PLACE}/build/rootfs')
-    namespaces.spread_mounts(namespaces.MS_SHARED)  # As systemd does; but with nobody outside.
-    namespaces.make_read_only('/')  # What is not made above is the machine's.
+    namespaces.spread_mounts(namespaces.MS_SHARED)  # As systemd does.
+    namespaces.make_read_only('/')  # All other files belong to the machine.
 
 
 def users_path(path):
-    """A PATH as Debian gives it to an ordinary user, who has to say /usr/sbin/chroot."""
+    """The PATH that Debian gives to an ordinary user. It lacks /usr/sbin."""
     return ':'.join(place for place in path.split(':') if not place.endswith('sbin'))
 
 
 def shell_words(scratch, sign, by_hand=False):
-    """How to start a shell on that host, of root or of an ordinary user: its words and
-    its environment."""
+    """The words and the environment to start a shell of root or of an ordinary user on that
+    host."""
     os.chdir(PLACE)
     words = shells.host_shell(f'{scratch}/bashrc', by_hand)
     term = 'tmux' if by_hand else 'dumb'
     if sign == '#':
         return words, shells.host_environment('/root', term)
-    # An ordinary user has made a rootfs of their own.
+    # An ordinary user owns another rootfs.
     inside = (f'mount --bind {scratch}/rootfs-{USER} {PLACE}/build/rootfs && '
               f'mount --make-rshared / && cd {PLACE} && '
               f'exec setpriv --reuid {USER} --regid {USER} --init-groups "$@"')
@@ -162,14 +165,14 @@ def shell_words(scratch, sign, by_hand=False):
 
 
 def setting(name, without):
-    """Of the kernel; `without` is that of a kernel which has no such setting."""
+    """The value of a setting of the kernel, or `without` if the kernel has no such setting."""
     with contextlib.suppress(FileNotFoundError):
         return sources.read(f'/proc/sys/{name}').strip()
     return without
 
 
 def facts():
-    """What a block can be for."""
+    """The kinds of host that a block can name, and whether this host is of each kind."""
     on_v1 = any(mount.kind == 'cgroup' and 'memory' in mount.super_options.split(',')
                 for mount in namespaces.mounts())
     tools = {name: shutil.which(name) for name in
@@ -183,20 +186,23 @@ def facts():
 
 
 def ending():
-    """The signals that end us: not those that our caller has made us ignore, as nohup(1) does."""
+    """The signals that end this program. A caller such as nohup(1) can make it ignore some of
+    them."""
     return [number for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
             if signal.getsignal(number) != signal.SIG_IGN]
 
 
 def leave(number, _):
-    """By way of finally, once: a terminal that goes might tell us twice."""
+    """Ends the program, so that each `finally` runs. Ignores later signals, because a terminal
+    that is closed might send two."""
     for other in ending():
         signal.signal(other, signal.SIG_IGN)
     sys.exit(128 + number)
 
 
 def pass_on(inner, number):
-    """unshare(1) keeps signals to itself: so its child gets them from us, as soon as it has one."""
+    """Sends the signal to the child of unshare(1), as soon as there is one, because unshare(1)
+    does not pass it on."""
     while os.waitid(os.P_PID, inner.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         for pid in sources.read(f'/proc/{inner.pid}/task/{inner.pid}/children').split():
             with contextlib.suppress(ProcessLookupError):
@@ -214,7 +220,7 @@ def entered(texts=()):
     A signal waits until somebody handles it: it is blocked from here on, and in unshare(1). The
     inner program unblocks it when it can tidy up, the outer one when it has somebody to tell."""
     if INSIDE in os.environ:
-        for number in ending():  # An init ignores what it does not handle.
+        for number in ending():  # An init ignores signals without a handler.
             signal.signal(number, leave)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ending())
         make_host(os.environ[INSIDE], texts)
@@ -238,8 +244,8 @@ def entered(texts=()):
 
 @contextlib.contextmanager
 def cgroups_for(script):
-    """The tree of cgroups is the machine's: two texts at once that make some would take the same
-    names. A container's go by a number: see above."""
+    """Locks the tree of cgroups, because it belongs to the machine, and two texts would make
+    groups of the same names. (The groups of a container have a number in their names.)"""
     if not uses_cgroups(script):
         yield
         return
@@ -256,8 +262,8 @@ def uses_cgroups(script):
 
 
 def run_commands(script, scratch):
-    """For each command of a transcript: it, what it printed, and what is wrong with that.
-    What is not for this host or user is (command, None, ''). The cgroups are to be ours."""
+    """Yields each command of a transcript, the lines that it printed, and the fault in them. A
+    command for another kind of host yields None and ''. The caller has locked the cgroups."""
     terminals = reading.Terminals(lambda sign: shells.Shell(*shell_words(scratch, sign)))
     here, today = facts(), reading.Reading(script, terminals)
     try:
@@ -279,7 +285,7 @@ def run_commands(script, scratch):
 # ---- What a text leaves ----------------------------------------------------------
 
 def files(top, without=()):
-    """All that is below a directory, up to the next mount point."""
+    """All files below a directory, but not those below another mount point."""
     for place, directories, others in os.walk(top):
         directories[:] = [name for name in directories if name not in without]
         yield from (os.path.join(place, name) for name in directories + others)
@@ -288,9 +294,9 @@ def files(top, without=()):
 
 
 def watched_files(words):
-    """Those that nobody else has to do with; where there were files before, one that has changed is
-    another one. In the project, which others write to, those with one of these names, or with a name
-    that our programs give."""
+    """Those that nobody else has to do with; where there were files before, one that has changed
+    is another one. In the project, which others write to, those with one of these names, or with a
+    name that our programs give."""
     for top in (top for pattern in WATCHED for top in glob.glob(pattern)):
         for path in files(top):
             with contextlib.suppress(FileNotFoundError):
@@ -306,7 +312,8 @@ def watched_files(words):
 
 @contextlib.contextmanager
 def watched(script):
-    """Puts into a list what the commands have left and taken away, a line for each."""
+    """Yields a list, to which it adds a line for each file or process that the commands left or
+    removed."""
     words = set(re.findall(r'[\w.-]+', '\n'.join(
         line for command in script.commands for line in command.typed)))
     names_of_cgroups = words if uses_cgroups(script) else ()
@@ -321,7 +328,7 @@ def watched(script):
     finally:
         left, gone = look.changes(seconds)
         for place in sorted(set(find_cgroups()) - look.before['a cgroup'], reverse=True):
-            with contextlib.suppress(OSError):  # Or else who runs the text again would find it.
+            with contextlib.suppress(OSError):  # The next run of the text would find it.
                 os.rmdir(place)
         found += [f'leaves a trace: {trace}' for trace in left]
         found += [f'takes away: {trace}' for trace in gone]

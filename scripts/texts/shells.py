@@ -1,7 +1,7 @@
-"""Shells on pseudo-terminals, typed to as a person would.
+"""Shells on pseudo-terminals, in which commands are typed as by a person.
 
-Those of the host end each output with a mark that no program prints. The shell in a
-container is busybox's and has none: its prompt, then silence, is the end.
+A shell of the host ends each output with a mark that no program prints. The shell in a container
+prints no mark, so there the output ends with a prompt and silence.
 """
 
 import os
@@ -16,7 +16,7 @@ ESCAPES = re.compile(r'\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07|\r')
 PROMPT = re.compile(r'(host[#$]|box#|>) ?$')
 BOX_PROMPT = re.compile(r'(?:^|\n)box# ?$')
 SILENCE = 0.06  # Seconds.
-MUCH = 1 << 20  # Who prints more does not come to an end.
+MUCH = 1 << 20  # A program that prints more does not end.
 DECODING = {'encoding': 'utf-8', 'codec_errors': 'replace'}
 
 
@@ -25,7 +25,8 @@ class Failure(Exception):
 
 
 def login():
-    """As login(1) starts a shell: what we or our caller ignore would stay so over an exec."""
+    """Sets all signals to their defaults, as login(1) does, because execve(2) keeps ignored
+    signals."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
 
@@ -44,7 +45,7 @@ class Shell:
         self.process.send(text)
 
     def read(self, before=''):
-        """What comes next; '' if that is silence."""
+        """The text that comes next, or '' after a silence."""
         try:
             text = self.process.read_nonblocking(65536, SILENCE)
         except pexpect.TIMEOUT:
@@ -56,14 +57,14 @@ class Shell:
         return text
 
     def wait(self, seconds=30):
-        """What is printed up to the next prompt, the host's or a container's."""
+        """The text up to the next prompt of the host or of a container."""
         text, silences = '', 0
-        # Not by the clock: a machine that was paused has let nobody print.
+        # A clock does not help, because no program prints while the machine is paused.
         while silences * SILENCE < seconds and len(text) < MUCH:
             more = self.read(text)
             text += more
             silences += not more
-            # What a job in the background prints behind the prompt is not of it.
+            # A job in the background can print after the prompt.
             if more and MARK not in text:
                 continue
             before, mark, _ = text.partition(MARK)
@@ -84,17 +85,17 @@ class Shell:
         return [line.rstrip() for line in text.split('\n')[1:] if line.strip()]
 
     def close(self):
-        self.process.ptyproc.fileobj.close()  # No terminal: SIGHUP to all that is on it.
+        self.process.ptyproc.fileobj.close()  # The kernel sends SIGHUP to its processes.
         self.process.wait()
 
 
-# Not exported: the shell in a container has a prompt of its own.
+# Not exported, because the shell in a container has another prompt.
 SETTINGS = f"PS1='host\\$ \\[{MARK}\\]'; PS2='> \\[{MARK}\\]'; unset HISTFILE\n"
 
 
 def host_shell(settings, by_hand=False):
-    """The words that start one, which reads SETTINGS from a file. Who types by hand
-    wants to edit the line."""
+    """The words that start a shell, which reads SETTINGS from a file. A person wants to edit the
+    line."""
     return ['bash', '--rcfile', settings] + ([] if by_hand else ['--noediting']) + ['-i']
 
 

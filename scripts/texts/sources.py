@@ -1,4 +1,4 @@
-"""What a Markdown file shows of other files: code.
+"""The code that a Markdown file shows of other files.
 
 A fenced block below one of these is cut from a source beside the file:
 
@@ -15,7 +15,7 @@ UNCUT_CODE = re.compile(r'<!--\s*code.*|^```cpp$', re.M)
 
 
 class Missing(ValueError):
-    """What a file refers to is not there."""
+    """A file refers to something that does not exist."""
 
 
 def find(lines, words, start=0):
@@ -27,7 +27,7 @@ def find(lines, words, start=0):
 
 
 def place(lines, what):
-    """Where the piece of a source that `what` names is: its first and its last line."""
+    """The first and the last line of the piece of a source that `what` names."""
     if ' ... ' in what:
         first, last = what.split(' ... ')
         start = find(lines, first)
@@ -55,7 +55,7 @@ def read(path):
 
 
 def with_code(path, text):
-    """The text with its code as it is today."""
+    """The text with the code that the sources have today."""
     def today(found):
         source = os.path.join(os.path.dirname(path), found[1])
         try:
@@ -67,7 +67,7 @@ def with_code(path, text):
 
 
 def uncut_code(text):
-    """The first line of code that is cut from no source, though it may look so; '' if there is none.
-    (What stands in a list, an exercise's answer, may be of no source.)"""
+    """The first line of a code block that is cut from no source, or ''. (Code in a list, for
+    example in the answer of an exercise, can be in no source.)"""
     found = UNCUT_CODE.search(CODE.sub('', text))
     return found[0] if found else ''

@@ -8,20 +8,19 @@
     4102
     ```
 
-A line that starts with a prompt is typed, the rest is what must appear. host# is
-root, host$ an ordinary user, box# is inside the container. After a typed line, one
-that starts with "> " is typed, too. A line of "..." stands for any lines, also none.
+A line that starts with a prompt is typed, and the other lines must appear. host# is root, host$ an
+ordinary user, and box# is in the container. After a typed line, a line that starts with "> " is
+typed, too. A line of "..." stands for any number of lines.
 
-What differs from run to run is named once in the file,
+Words that differ from run to run are named once in the file, and each has a digit in it:
 
     <!-- vary: 4101 4102 10.199.0.2 -->
 
-has a digit in it, and then must differ and repeat as it does in the text: two transcripts are the same
-if one renaming of those words makes them so.
+Two transcripts are the same if one renaming of these words makes them equal.
 
-A block for some hosts only says so behind its language: ```console if cgroup v2. So does
-the paragraph above it, for no browser shows that. A block in a list is indented, all its
-lines alike.
+A block for one kind of host names this kind, as in ```console if cgroup v2. The paragraph above the
+block names it, too, because a browser does not show these words. In a list, all lines of a block
+have the same indentation.
 """
 
 import dataclasses
@@ -32,7 +31,7 @@ import re
 PROMPT = re.compile(r'(host|box)([#$]) ?(.*)')
 FENCE = re.compile(r'( *)```console(?: if (.*))?$')
 OTHER_FENCE = re.compile(r' *```(cpp|sh|text)?$')
-# What says that something went wrong; but for a shell that tells of a job.
+# The words of an error, but not in a line about a job of the shell.
 FAULTS = [re.escape(os.strerror(number)) for number in errno.errorcode] + [
     'cannot', "can't ", r'error\b', 'not found', 'failed', 'invalid', 'unknown', 'unrecognized',
     'Killed', 'Segmentation', 'Aborted', 'Traceback']
@@ -42,17 +41,17 @@ VARY = re.compile(r'<!--\s*vary:(.*?)-->', re.S)
 
 @dataclasses.dataclass
 class Command:
-    """A typed line, and what it prints."""
-    line: int        # Of the file, where it is typed.
+    """A typed line, and its output."""
+    line: int        # The line of the file.
     block: int       # The line where its block begins.
     place: str       # 'host' or 'box'.
     sign: str        # '#' for root, '$' for an ordinary user.
-    typed: list      # What is typed: a line, and those that continue it.
-    condition: str   # The kind of host that it is for, or ''.
+    typed: list      # The typed line, and the lines that continue it.
+    condition: str   # The kind of host that it needs, or ''.
     before: str      # The sentence above its block.
     expected: list = dataclasses.field(default_factory=list)
     first_output: int = 0  # The line of the file where its output begins.
-    indent: str = ''       # What stands before each of its lines.
+    indent: str = ''       # The spaces before each of its lines.
 
 
 @dataclasses.dataclass
@@ -107,15 +106,15 @@ def parse(text):
 
 
 def unused(script):
-    """The words that are said to vary, and that nothing in the blocks has."""
+    """The words that should vary, and that are in no block."""
     lines = '\n'.join(line for command in script.commands
                       for line in command.typed + command.expected)
     return sorted(word for word in script.vary if not Comparison({word}).words.search(lines))
 
 
 def unsaid(text):
-    """The blocks for some hosts only of which the paragraph right above them does not say so,
-    each its line and its condition: no browser shows what stands behind ```console."""
+    """The blocks for one kind of host whose paragraph above does not name this kind, each with its
+    line and its condition. A browser does not show the words after ```console."""
     lines, missing = text.split('\n'), []
     for block, condition in sorted({(command.block, command.condition)
                                     for command in parse(text).commands if command.condition}):
@@ -133,8 +132,8 @@ def unsaid(text):
 
 
 def below(text, heading, every=False):
-    """The commands of the first block below a heading that is for every host; or of
-    every block, for whatever host."""
+    """The commands of the first block below a heading that every host can run, or with `every` of
+    all blocks below it."""
     lines = text.split('\n')
     mark = next((mark for mark in ('## ', '### ') if mark + heading in lines), None)
     if mark is None:
@@ -150,14 +149,14 @@ def below(text, heading, every=False):
 
 
 def as_text(command):
-    """A command as it stands in its block."""
+    """The lines of a command in its block."""
     first, *more = command.typed
     return ([f'{command.place}{command.sign} {first}'] + ['> ' + line for line in more] +
             command.expected)
 
 
 def shape(word):
-    """What may stand where `word` stands in the text."""
+    """The pattern of the words that can replace `word`."""
     if word.isdigit():
         return r'\d+'
     if re.fullmatch(r'[\d.]+', word):
@@ -168,7 +167,8 @@ def shape(word):
 
 
 class Comparison:
-    """Of a text with what comes out today; it learns how the words are renamed."""
+    """Compares a text with the output of today, and learns today's value of each word that
+    varies."""
 
     def __init__(self, vary):
         self.today, self.back = {}, {}
@@ -189,7 +189,7 @@ class Comparison:
         return list(zip(names, result.groups())) if result else None
 
     def line(self, text, real):
-        """'' if it is the same line, else why not."""
+        """'' if the two lines are the same, and otherwise the difference."""
         pairs = self.match(text, real)
         if pairs is None:
             return 'differs'
@@ -201,7 +201,7 @@ class Comparison:
         return ''
 
     def behind_dots(self, rest, real, at):
-        """Where in `real` the rest of the text goes on, when there are dots at `at`."""
+        """The place in `real` where the rest of the text continues after dots at `at`."""
         if '...' not in (line.strip() for line in rest):
             return max(at, len(real) - len(rest))
         while rest[0].strip() != '...' and at < len(real) and self.match(rest[0], real[at]) is None:
@@ -209,7 +209,7 @@ class Comparison:
         return at
 
     def lines(self, text, real):
-        """The same for all that a command prints."""
+        """The same for all lines of an output."""
         at = 0
         for number, line in enumerate(text):
             if line.strip() == '...':
@@ -226,11 +226,11 @@ class Comparison:
         return f'not in the text: {real[at]}' if at < len(real) else ''
 
     def typed_today(self, text):
-        """A line to be typed, with the words learned so far as they are today."""
+        """A line to type, with today's values of the words."""
         return self.words.sub(lambda found: self.today.get(found[1], found[1]), text)
 
     def forget(self, names):
-        """Words that are to be learned anew."""
+        """Forgets the values of these words."""
         for name in names:
             value = self.today.pop(name)
             if self.back.get(value) == name:
