@@ -1,5 +1,5 @@
-"""The host that is attacked in one cell of the matrix: what it is made of, what runs on it, and
-what is seen of it from outside."""
+"""The host that is attacked in one cell of the matrix, with its files and processes, and how a cell
+looks at it."""
 
 import collections
 import contextlib
@@ -20,20 +20,20 @@ import threading
 
 from host.namespaces import LIBC, call, die_with_parent
 
-USER = 54321  # An id that nobody has.
-# A file of the host's. Not below /tmp, where what a step mounts would hide it.
+USER = 54321  # No account has this id.
+# A file of the host. It is not below /tmp, because a mount of a step would hide it there.
 SECRET = '/mnt/secret'
 HITS, REFUSED, OWN, BROKEN = 'hits the host', 'refused', 'its own', 'broken'
 
 
 def make_disk(path, text):
-    """A loop device with `text` on it: it goes when its descriptor does. None if
-    there are none here, or they are not for us."""
+    """A descriptor of a loop device with `text` on it. The device ends with the descriptor. None if
+    this machine has no loop device, or does not permit one."""
     with open(path, 'w', encoding='ascii') as file:
         file.write(text.ljust(4096, '\n'))
     try:
         with open('/dev/loop-control', 'rb') as control, open(path, 'rb') as file:
-            for _ in range(10):  # Somebody else may take it first.
+            for _ in range(10):  # Another program might take it first.
                 number = fcntl.ioctl(control, 0x4C82)  # LOOP_CTL_GET_FREE
                 disk = os.open(f'/dev/loop{number}', os.O_RDONLY | os.O_CLOEXEC)
                 # loop_config in linux/loop.h: only lo_flags are of interest,
@@ -49,7 +49,7 @@ def make_disk(path, text):
 
 
 def add_key(name, text):
-    """Puts a key into a new session keyring; it goes when we do."""
+    """Puts a key into a new session keyring, which ends with this process."""
     calls = {'x86_64': (248, 250), 'aarch64': (217, 219)}
     if platform.machine() not in calls:
         raise OSError(f'no numbers for {platform.machine()}')
@@ -60,7 +60,7 @@ def add_key(name, text):
 
 
 def make_segment(text):
-    """A System V segment that all may read. Returns its key."""
+    """Makes a System V segment that all users can read. Returns its key."""
     key = random.randrange(1, 1 << 31)
     LIBC.shmat.restype = ctypes.c_void_p
     segment = call('shmget', key, 4096, 0o1000 | 0o644)  # IPC_CREAT
@@ -69,7 +69,7 @@ def make_segment(text):
 
 
 def listen(address, text):
-    """Says `text` to whoever connects."""
+    """Sends `text` to each program that connects."""
     family = socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX
     ear = socket.socket(family)
     ear.bind(address)
@@ -95,15 +95,15 @@ def pids():
 
 
 def status_of(pid):
-    """The fields of /proc/PID/status; none if it has just ended."""
+    """The fields of /proc/PID/status; none if the process has just ended."""
     with contextlib.suppress(OSError):
         return dict(re.findall(r'^(\w+):\s*(.*)$', read(f'/proc/{pid}/status'), re.M))
     return {}
 
 
 class DeferSigterm:
-    """Lets SIGTERM wait while a step is started: one that is not known yet could
-    not be ended. (Not by a mask, which the step would inherit.)"""
+    """Delays SIGTERM while a step starts, because a step that is not known yet could not be ended.
+    (The step would inherit a signal mask.)"""
     starting = False
     asked_to_end = False
 
@@ -124,25 +124,25 @@ class DeferSigterm:
             sys.exit(143)
 
 
-# not_decided: why this host cannot decide it, if so. without: the walls that were left out.
+# not_decided: why this host cannot decide the cell, or None. without: the walls that were left out.
 Cell = collections.namedtuple(
     'Cell', 'who step attack verdict tried answer saw notes not_decided without',
     defaults=[None, ()])
 
 
 class Host:
-    """The host of one cell, seen by the process that plays it."""
+    """The host of one cell, as the process of this cell sees it."""
 
     def __init__(self, place, who, step, attack, probe, without):
         self.place, self.who, self.step, self.without = place, who, step, without
-        self.attack, self.probe = attack, probe  # Whose step has the probe.
+        self.attack, self.probe = attack, probe  # The probe of the step that has this attack.
         self.secret = read(SECRET)
-        self.name = 'm' + secrets.token_hex(4)  # For what is made, if it needs one.
+        self.name = 'm' + secrets.token_hex(4)  # For what an attack makes.
         self.rootfs = f'{place}/rootfs-{who}'
 
     def victim(self):
-        """A process of the caller's, in the caller's process group. Returns its
-        number, and a function that asks whether it lives."""
+        """Starts a process in the caller's process group. Returns its PID, and a function that asks
+        whether it lives."""
         question, ask = os.pipe()
         hear, answer = os.pipe()
         pid = os.fork()
@@ -164,19 +164,19 @@ class Host:
         os.close(answer)
         os.read(hear, 1)
 
-        def lives():  # Once it is killed, it cannot answer, gone or not yet.
+        def lives():  # A process that was killed cannot answer.
             with contextlib.suppress(BrokenPipeError):
                 os.write(ask, b'.')
             return os.read(hear, 1) != b''
         return pid, lives
 
     def options(self):
-        # An ordinary user has no cgroup, and 07 insists on one.
+        # An ordinary user has no cgroup, and 07 needs one.
         return (['--memory', 'none'] if (self.who, self.step[:2]) == ('user', '07') else []) + [
             '--without=' + wall for wall in self.without]
 
     def attacker(self):
-        """The number, out here, of the probe inside."""
+        """The PID on the host of the probe in the container."""
         for pid in pids():
             with contextlib.suppress(OSError):
                 if read(f'/proc/{pid}/comm').startswith('probe-'):
@@ -189,7 +189,7 @@ class Host:
         the host was hit, and what it saw."""
         user = {'user': USER, 'group': USER, 'extra_groups': []}
         words = ([f'{self.place}/{self.step}'] + self.options() +
-                 # Found from the rootfs, where a step begins, and from a `/` of its own.
+                 # Right in the rootfs, where a step begins, and in a new root.
                  [self.rootfs, f'bin/probe-{self.probe}', self.attack, str(argument)])
         notes = tempfile.TemporaryFile('w+', encoding='utf-8', errors='replace')
         with DeferSigterm():
@@ -213,14 +213,14 @@ class Host:
         verdict = HITS if hit else said
         if verdict == BROKEN:
             saw = f'the probe did not run: exit status {status}'
-        # What changes from run to run is of no interest to who reads.
+        # Readers do not need what changes from run to run.
         hidden = re.sub('(^| )' + re.escape(self.place) + '/', r'\1', ' '.join(words))
         return Cell(self.who, self.step[:2], self.attack, verdict, hidden, line, saw,
                     notes.read())
 
     @staticmethod
     def end(box):
-        """Does not wait for one that will not end."""
+        """Does not wait for a process that does not end."""
         signal.alarm(0)
         if box.poll() is not None:
             return
@@ -232,7 +232,7 @@ class Host:
             box.wait()
 
     def tells(self, argument, **others):
-        """Runs a probe that is to find out the host's secret."""
+        """Runs a probe that tries to read the host's secret."""
         def look(line):
             if self.secret in line:
                 return True, 'its secret in what the probe says'

@@ -1,4 +1,4 @@
-"""Runs the attacks: makes a host for each cell, has it attacked there, and tidies up."""
+"""Runs the attacks. Makes a host for each cell, runs the attack there, and removes the host."""
 
 import contextlib
 import json
@@ -24,17 +24,17 @@ TIMEOUT_SECONDS = 30  # For one attack, on a slow machine too.
 
 
 def play(place, who, step, attack, without):
-    """In a process of its own: makes a host, and has it attacked."""
+    """Makes a host in a new process, and runs the attack."""
     os.setsid()
     signal.signal(signal.SIGTERM, DeferSigterm.hear)
-    signal.signal(signal.SIGHUP, lambda *_: None)  # When a terminal goes.
+    signal.signal(signal.SIGHUP, lambda *_: None)  # A closed terminal sends it.
 
     def give_up(*_):
         raise TimeoutError(f'no answer in {TIMEOUT_SECONDS} seconds')
     signal.signal(signal.SIGALRM, give_up)
     unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET)
     spread_mounts(MS_PRIVATE)
-    spread_mounts(MS_SHARED)  # As systemd does, so that one that spreads is seen.
+    spread_mounts(MS_SHARED)  # As systemd does, so that propagation shows.
     socket.sethostname('host')
     signal.alarm(TIMEOUT_SECONDS)
     try:
@@ -57,7 +57,7 @@ def play_in_child(answer, *what):
 
 
 def run_cell(place, who, step, attack, without):
-    """PID 1: has a cell played, and ends whatever is left of it."""
+    """PID 1 of a cell. Runs the attack, and kills the processes that are left."""
     if os.getpid() != 1:
         sys.exit('matrix: kill(2) with -1 is only for PID 1 of our own')
     result, answer = os.pipe()
@@ -71,14 +71,14 @@ def run_cell(place, who, step, attack, without):
         with os.fdopen(result, 'rb') as file:
             text = file.read()
         os.waitpid(player, 0)
-    except SystemExit:  # Let it tidy up.
+    except SystemExit:  # The other process must clean up.
         if player:
             os.kill(player, signal.SIGTERM)
             os.waitpid(player, 0)
         raise
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)  # All but us, and we are PID 1.
+            os.kill(-1, signal.SIGKILL)  # All processes except PID 1, which we are.
         with contextlib.suppress(ChildProcessError):
             while True:
                 os.wait()
@@ -88,7 +88,7 @@ def run_cell(place, who, step, attack, without):
 
 
 def remove_cgroups():
-    """Those that a step has left, if it was killed or is wrong."""
+    """Removes the cgroups that a step has left, because it was killed or has a bug."""
     if leftovers.Numbers.first:
         for group in sorted(leftovers.Numbers.cgroups(), reverse=True):
             print(f'matrix: a step has left {group}', file=sys.stderr)
@@ -97,7 +97,7 @@ def remove_cgroups():
 
 
 def run_matrix(place, options, report):
-    """Makes what all cells have in common, and runs one after the other."""
+    """Makes what all cells need, and runs one cell after the other."""
     spread_mounts(MS_PRIVATE)
     mount('proc', '/proc', 'proc', 0)
     mount('secret', os.path.dirname(SECRET), 'tmpfs', 0, 'mode=755')
@@ -114,7 +114,7 @@ def run_matrix(place, options, report):
             for attack in options.probe:
                 for step in options.step:
                     if who == 'user' and step < '03':
-                        continue  # chroot takes root, and clone with CLONE_NEWPID.
+                        continue  # chroot(2) needs root, and CLONE_NEWPID, too.
                     reason = (ROWS[attack].lacks(who, step[:2]) or
                               (USERS if who == 'user' else None))
                     for without in options.without:
@@ -126,12 +126,12 @@ def run_matrix(place, options, report):
         remove_cgroups()
 
 
-# Why an ordinary user can have no user namespace here.
+# Why an ordinary user cannot make a user namespace here.
 USERS = None
 
 
 def lacks_users():
-    """Tries it with other programs than ours."""
+    """Tries it with programs of the system."""
     result = subprocess.run(
         ['unshare', '--user', '--map-root-user', 'true'], user=USER, group=USER,
         extra_groups=[], stderr=subprocess.PIPE, text=True, check=False)
@@ -141,7 +141,7 @@ def lacks_users():
 
 
 def furnish(place, build):
-    """Puts together what the cells need, where an ordinary user can get to it."""
+    """Copies what the cells need to a place where an ordinary user can read it."""
     os.chmod(place, 0o755)
     rootfs = next((path for path in (build + '/rootfs', build + '/../rootfs')
                    if os.path.isdir(path)), None)
@@ -161,8 +161,8 @@ def furnish(place, build):
 
 
 def run_all(options):
-    """Cells, each with why it is not to be compared, if so. This process stays
-    outside, and tidies up: what is inside ends with PID 1 there."""
+    """The cells, each with the reason if it must not be compared. This process stays on the
+    machine and cleans up there. The processes of the host end with its PID 1."""
     global USERS
     USERS = lacks_users()
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -200,7 +200,7 @@ def be_first(place, options, report):
     """PID 1 of the host's PID namespace."""
     status = 1
     try:
-        os.setsid()  # A ^C is for who tidies up, and that one passes it on.
+        os.setsid()  # The process that cleans up gets a ^C, and passes it on.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         die_with_parent()
         unshare(CLONE_NEWNS | CLONE_NEWNET)

@@ -1,5 +1,5 @@
-"""What is made of the matrix: steps/matrix.json, of that the texts and the picture, and what a
-terminal shows."""
+"""Makes steps/matrix.json of the results, the texts and the picture of matrix.json, and the output
+for a terminal."""
 
 import html
 import json
@@ -24,22 +24,22 @@ def steps_for(who, steps):
 
 
 def rows_of(verdicts):
-    """What matrix.json has: of each attack its words, and how it ends, for each caller and step.
-    `verdicts` has (who, step, attack) to how it ends."""
+    """The contents of matrix.json, which are the words of each attack, and its result for each
+    caller and step. `verdicts` maps (who, step, attack) to the result."""
     return [{'attack': name, 'probe': 'probe-' + one.step, 'label': one.label, 'why': one.why} |
             {who: {step: verdicts.get((who, step, name), BROKEN) for step in steps_for(who, STEPS)}
              for who in WHO} for name, one in ROWS.items()]
 
 
 def verdicts_in(directory):
-    """The other way round, of the matrix.json there."""
+    """The verdicts in the matrix.json of a directory."""
     return {(who, step, row['attack']): verdict
             for row in json.loads(sources.read(directory + '/matrix.json'))
             for who in WHO for step, verdict in row[who].items()}
 
 
 def made(verdicts, directory):
-    """The files that are made of the verdicts: their names in `directory`, and their texts."""
+    """The names and the texts of the files in `directory` that are made of the verdicts."""
     rows = rows_of(verdicts)
     texts = {f'{step}/README.md': with_blocks(sources.read(f'{directory}/{step}/README.md'), rows,
                                               step[:2]) for step in STEPS}
@@ -50,7 +50,7 @@ def made(verdicts, directory):
 
 
 def write(verdicts, directory):
-    """All that is made of the verdicts."""
+    """Writes all files that are made of the verdicts."""
     for name, text in made(verdicts, directory).items():
         with open(f'{directory}/{name}', 'w', encoding='utf-8') as file:
             file.write(text)
@@ -102,19 +102,20 @@ cell is one of three answers:
 '''
 
 
-MANY_ROWS = 8  # A lesson folds more than these away.
+MANY_ROWS = 8  # A lesson folds a longer list.
 
 
 def changes(row, step):
-    """How an attack ends in a step, if not as in the step before, or in 01 if it does not hit
-    the host; and who has to start the container for that, if not just anybody."""
+    """The result of an attack in a step, if the result in the step before was another one, or if
+    the attack does not hit the host in 01. And the user who must start the container for this
+    result, if it depends on the user."""
     found = {}
     for who in WHO:
         if step not in row[who]:
             continue
         now = row[who][step]
         last = f'{int(step) - 1:02}'
-        # An ordinary user begins with 03, so 02 of root comes before.
+        # An ordinary user begins with 03, so the results of root in 02 come before.
         before = row[who].get(last) or row['root'].get(last)
         if before is None:
             found[who] = '' if now == HITS else now
@@ -126,8 +127,8 @@ def changes(row, step):
 
 
 def turns(rows, step):
-    """A section of a step's README.md: which attacks end otherwise from here on, and why.
-    First those that the step is there to stop."""
+    """The section of a step's README.md with the attacks that have another result from this step
+    on, and why. The attacks of this step come first."""
     first = sorted(rows, key=lambda row: not row['probe'].startswith('probe-' + step))
     turned = [(row, how) for row in first if (how := changes(row, step))]
     if not turned:
@@ -152,15 +153,16 @@ def turns(rows, step):
 
 
 def stopped_by(row, step, who):
-    """A link to the first later step in which an attack that hits the host does so no more."""
+    """A link to the first later step in which an attack no longer hits the host."""
     later = next((one for one in STEPS
                   if one[:2] > step and row[who].get(one[:2], HITS) != HITS), None)
     return f'[{later[:2]}](../{later}/README.md)' if later else 'none'
 
 
 def still_open(rows, step):
-    """A table of a step's README.md: the attacks that hit the host there, and which step stops
-    them, for whom. An ordinary user, who begins with 03, has the results of 03 before."""
+    """The table of a step's README.md with the attacks that hit the host there. It names the step
+    that stops each attack, and the user, if it depends on the user. An ordinary user begins with
+    03, so before 03 the results of 03 count."""
     lines = []
     for row in rows:
         by = {who: stopped_by(row, step, who) for who in WHO
@@ -184,7 +186,7 @@ BLOCKS = {'open': still_open, 'matrix': turns}
 
 
 def walls_in(directory):
-    """What scripts/matrix/walls has found, by the names of the attacks."""
+    """The results of scripts/matrix/walls by the names of the attacks."""
     return json.loads(sources.read(directory + '/walls.json'))
 
 
@@ -218,7 +220,7 @@ def with_block(text, name, block, step):
 
 
 def with_blocks(text, rows, step):
-    """A step's README.md, with today's blocks in it."""
+    """The text of a step's README.md with today's blocks."""
     for name, block in BLOCKS.items():
         text = with_block(text, name, block(rows, step), step)
     return text
