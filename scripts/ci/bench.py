@@ -1,15 +1,14 @@
-"""Times our containers beside others': /bin/true, from start to end.
+"""Measures how long /bin/true takes in our containers and in those of other runtimes.
 
   usage   scripts/bench [--rounds N] [--out DIRECTORY] [--quick]
 
 Prints tables, and writes them to DIRECTORY/bench.md, with a bar chart in
 DIRECTORY/bench.svg (build). All commands of a table take turns, so that a slow
-moment of the machine is everybody's; a number is the median of its rounds. What
-is not installed is named and left out. --quick takes few rounds, to see that it
-works. It runs in a network and a mount namespace of its own.
+moment of the machine slows all of them. A number is the median of its rounds. A
+program that is not installed is named and left out. --quick makes few rounds, to
+see that it works. The bench runs in a new network and mount namespace.
 
-Only ratios of one run mean anything: a machine is as fast as its neighbours let
-it be.
+Compare only numbers of one run, because other programs slow the machine down.
 """
 
 import argparse

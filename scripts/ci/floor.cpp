@@ -1,7 +1,7 @@
-// The kernel's share of a start: the objects that make a container of step 08,
-// each made by its one call, unchecked, and left to the end of the process.
-// Nothing here is safe, nothing is told, and only root may: `make bench` takes
-// it for the least that 08-all can come to.
+// Measures the kernel's share of a start. Makes the objects of a container of
+// step 08, each by one call, without checks, and lets the kernel remove them
+// when the process ends. It is not safe, prints nothing and needs root. `make
+// bench` compares 08-all with it, because 08-all cannot be faster.
 //
 //   usage   build/floor ROOTFS PROGRAM
 

@@ -1,4 +1,4 @@
-"""What ran where: the table of runs of the tests, and the blocks of the texts that ran."""
+"""The table of the runs of the tests, and the blocks of the texts that ran on a machine."""
 
 import collections
 import dataclasses
@@ -28,7 +28,7 @@ class Row:
 
 
 class Sum:
-    """Of checks that are no unittests. What is wrong is told at once."""
+    """The sum of checks that are no unittests. Prints each fault at once."""
 
     def __init__(self):
         self.passed = self.failed = self.skipped = 0

@@ -1,11 +1,11 @@
-"""What the tests in Python have in common: a last line that scripts/test can sum."""
+"""Gives the tests in Python a last line that scripts/test can sum."""
 
 import sys
 import unittest
 
 
 def main():
-    """Runs the tests of the program, or those that are named."""
+    """Runs all tests of the program, or the tests that the command line names."""
     module = sys.modules['__main__']
     load = unittest.defaultTestLoader
     suite = load.loadTestsFromNames(sys.argv[1:], module) if sys.argv[1:] else \
@@ -14,7 +14,7 @@ def main():
     for test, why in result.skipped:
         print(f'{test}: skipped: {why}')
     failed = len(result.failures) + len(result.errors)
-    # What fails before the first test is counted, and no test has run.
+    # A failure before the first test counts, although no test has run.
     passed = max(0, result.testsRun - failed - len(result.skipped))
     print(f'{passed} passed, {failed} failed, '
           f'{len(result.skipped)} skipped')
