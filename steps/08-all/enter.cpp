@@ -1,4 +1,4 @@
-// enter: joins a running container, as `docker exec` does.
+// Joins a running container, as `docker exec` does.
 //
 //   usage   build/enter [-v] PID [COMMAND [ARG...]]
 //   new     setns(2) on a pidfd: see pidfd_open(2), namespaces(7)
@@ -35,16 +35,16 @@ void leave_groups() {
 // Becomes id 0 of the namespace. An ordinary user is id 0 already, by the map.
 void become_root() {
   if (::geteuid() == 0) return;
-  // By syscall(2), because the functions of the C library also signal each
-  // thread of the process. Our parent's threads are not here, and in this PID
-  // namespace their numbers can be those of other processes.
+  // We use syscall(2), because the functions of the C library also signal each
+  // thread that they know. These threads belong to our parent, and in this PID
+  // namespace other processes can have their numbers.
   sys::check(::syscall(SYS_setresgid, 0, 0, 0), "setresgid(2): become group 0");
   sys::check(::syscall(SYS_setresuid, 0, 0, 0), "setresuid(2): become user 0");
   sys::die_with_parent();  // Again, because a change of ids cancels this.
 }
 
-// The files through which the container's cgroups are joined, opened while we
-// may. Those of ours are named box-PID.
+// The files by which we join the container's cgroups, which are named box-PID.
+// We open them while we have the right.
 std::vector<sys::Fd> open_cgroups(const Process& member) {
   std::vector<sys::Fd> files;
   const auto mounts = sys::read_file("/proc/self/mountinfo");
@@ -60,11 +60,11 @@ std::vector<sys::Fd> open_cgroups(const Process& member) {
   return files;
 }
 
-// The limits of a member, in the order of their numbers, RLIMIT_CPU the first:
-// see proc_pid_limits(5). (Asking with prlimit(2) takes a capability that root
-// in Docker has not.)
+// The limits of a member in the order of their numbers, from RLIMIT_CPU on: see
+// proc_pid_limits(5). (prlimit(2) needs a capability that root in Docker
+// lacks.)
 std::vector<rlimit> read_limits(const Process& member) {
-  constexpr std::size_t kName = 26;  // So wide is the name of each.
+  constexpr std::size_t kName = 26;  // The width of each name.
   std::vector<rlimit> limits;
   std::istringstream lines{member.read("limits")};
   std::string line;
@@ -82,7 +82,8 @@ std::vector<rlimit> read_limits(const Process& member) {
   return limits;
 }
 
-// Child: none is higher than the container's, nor than we can set it.
+// Child: sets each limit to that of the container, or to our own if it is
+// lower.
 void take_over_limits(const std::vector<rlimit>& limits) {
   for (std::size_t i = 0; i < limits.size(); ++i) {
     const auto resource = static_cast<decltype(RLIMIT_CPU)>(i);
@@ -95,9 +96,9 @@ void take_over_limits(const std::vector<rlimit>& limits) {
   }
 }
 
-// What the member's status tells: see proc_pid_status(5). What it does not tell
-// stands, so that we never have fewer walls than the member. The bounding set
-// of a new user namespace has all capabilities.
+// The walls that the member's status shows: see proc_pid_status(5). We set the
+// walls that it does not show, so that we never have fewer walls than the
+// member. The bounding set of a new user namespace has all capabilities.
 sys::Walls read_walls(const Process& member) {
   constexpr int kHex = 16;
   std::uint64_t all = 0;
@@ -112,9 +113,10 @@ sys::Walls read_walls(const Process& member) {
   return walls;
 }
 
-// Joins the namespaces of the member. Its root directory is then ours; that it
-// is not the host's still is a last look before anything runs there. A process
-// joins a user namespace before it has threads, and a PID namespace after.
+// Joins the namespaces of the member, and so gets its root directory. Checks
+// that this is no longer that of the host, before anything runs there. A
+// process joins a user namespace before it has threads, and a PID namespace
+// after.
 void join_namespaces(const Process& member, int namespaces,
                      sys::Streams& streams) {
   struct stat before {};
@@ -182,7 +184,7 @@ int main(int argc, char** argv) try {
   char* by_default[] = {shell.data(), login.data(), nullptr};
   char** const command = argc > 2 ? argv + 2 : by_default;
 
-  // There is nothing to undo yet, so a signal may end us while we wait.
+  // There is nothing to undo yet, so a signal can end us while we wait.
   const auto member = wait_for_member(pid);
   const int namespaces = foreign_namespaces(member);
   const sys::Signals signals;
@@ -198,10 +200,10 @@ int main(int argc, char** argv) try {
   const auto walls = read_walls(member);
   join_namespaces(member, namespaces, terminal);
   sys::Gate gate;
-  // A process never changes its own PID namespace, only that of its children.
+  // setns(2) changes only the PID namespace of our later children.
   sys::Child child = sys::clone(0, [&] {
     terminal.enter();
-    gate.wait();  // Until we are in the cgroups.
+    gate.wait();  // The parent moves us into the cgroups.
     become_root();
     ::umask(022);
     sys::check(::chdir("/"), "chdir(2) to /");
@@ -212,7 +214,7 @@ int main(int argc, char** argv) try {
   const auto number = sys::format("{}", child.pid());
   for (const auto& file : cgroups) {
     const auto n = ::write(file.get(), number.data(), number.size());
-    // v2 also asks who owns the cgroup that ours and this one are both below.
+    // On v2, the owner of the nearest cgroup above both counts, too.
     if (n == -1 && errno == EACCES)
       throw sys::Error{
           EACCES, "write(2) to cgroup.procs: join a cgroup of the container",

@@ -1,12 +1,12 @@
-// What stands between a process and the host: inspect(1), so to say.
+// Shows which layers separate a process from the host.
 //
 //   usage   build/inspect PID [PID...]
-//   who     anyone, for processes of their own; root, for all
+//   who     an ordinary user, for the processes of this user; root, for all
 //
-// The host is whoever runs this. All are shown side by side, one line a layer,
-// with the step that adds it, and below each PID whether that process shares
-// the host's. Nothing in it knows our containers: hold runc, Docker or a
-// browser against it, or against one of ours.
+// Each line is a layer, with the step that adds it. Each column is a process,
+// and says whether it shares the layer with the process that runs inspect.
+// inspect accepts any process, for example one of runc, of Docker or of a
+// browser.
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -51,7 +51,7 @@ std::string joined(const std::vector<std::string>& parts) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-// The contents of a file that need not be there.
+// The contents of a file, which might not exist.
 std::string contents(const std::string& path) {
   try {
     return sys::read_file(path);
@@ -62,8 +62,8 @@ std::string contents(const std::string& path) {
 
 // ---- A process, as /proc shows it ------------------------------------------
 
-// See proc(5). All that is read is read through here, so that an error names
-// the process, and not a file.
+// Reads the files of a process in /proc (proc(5)). All reads go through this
+// class, so that an error names the process, and not a file.
 class Process {
  public:
   explicit Process(const std::string& pid) : pid_{pid} {}
@@ -72,7 +72,7 @@ class Process {
     return checked(name, [&] { return sys::read_file(path(name)); });
   }
 
-  // The number of a namespace is its inode's.
+  // The number of a namespace is its inode number.
   [[nodiscard]] std::string name_space(const std::string& kind) const {
     const auto name = "ns/" + kind;
     return checked(name, [&] {
@@ -85,7 +85,8 @@ class Process {
     });
   }
 
-  // Which directory `/` is: two of the same name may be two.
+  // The root directory, by its inode, because two directories can have one
+  // name.
   [[nodiscard]] std::string root() const {
     return checked("root", [&] {
       struct stat status {};
@@ -96,14 +97,14 @@ class Process {
     });
   }
 
-  // A field of its status, or "".
+  // A field of the status, or "".
   [[nodiscard]] std::string status(const std::string& field) const {
     for (const auto& line : lines(read("status")))
       if (line.starts_with(field + ":\t")) return line.substr(field.size() + 2);
     return {};
   }
 
-  // The fields of its stat behind the name, which may have blanks in it.
+  // The fields of stat after the name, which can contain blanks.
   [[nodiscard]] std::vector<std::string> stat() const {
     const auto text = read("stat");
     return words(text.substr(text.rfind(')') + 1));
@@ -149,7 +150,7 @@ std::string id_map(const Process& process, const std::string& file) {
   return ranges.empty() ? "none" : joined(ranges);
 }
 
-// See linux/capability.h: each number is a bit.
+// Each number in linux/capability.h is a bit.
 constexpr std::array kCapabilities{"chown",
                                    "dac_override",
                                    "dac_read_search",
@@ -196,7 +197,7 @@ std::string capabilities(const Process& process, const std::string& set) {
   unsigned long long bits = 0;
   const auto text = process.status(set);
   std::from_chars(text.data(), text.data() + text.size(), bits, 16);
-  // Those that this kernel knows.
+  // The capabilities that this kernel has.
   const auto last = contents("/proc/sys/kernel/cap_last_cap");
   const auto count =
       std::min<std::size_t>(std::stoul(last) + 1, kCapabilities.size());
@@ -218,8 +219,8 @@ std::string seccomp(const Process& process) {
   return mode == "1" ? "strict" : "none";
 }
 
-// Of all the hierarchies it is in, which v1 has one for each controller, those
-// that are not the root: or else they are all the same.
+// The cgroups of the process that are not the root of a tree. v1 has one tree
+// for each controller.
 std::string cgroup(const Process& process) {
   std::vector<std::string> paths;
   for (const auto& line : lines(process.read("cgroup"))) {
@@ -231,8 +232,8 @@ std::string cgroup(const Process& process) {
   return paths.empty() ? "/" : joined(paths);
 }
 
-// The first words in the first of `files` that is there, in the directories of
-// its cgroups as we see them. A limit further up may be lower.
+// The first words of the first existing file of `files` in the directories of
+// its cgroups, as this process sees them. A group above can have a lower limit.
 std::vector<std::string> setting(const Process& process,
                                  const std::vector<std::string>& files) {
   for (const auto& directory : sys::cgroup_directories(
@@ -243,7 +244,7 @@ std::vector<std::string> setting(const Process& process,
   return {"max"};
 }
 
-// v1 has no word for none: it is -1, or the largest number of whole pages.
+// On v1, no limit is -1, or the largest number of whole pages.
 bool is_none(const std::string& value) {
   return value == "max" || value == "-1" ||
          (value.size() == 19 && value.starts_with("92233720"));
@@ -262,7 +263,7 @@ std::string process_limit(const Process& process) {
   return is_none(value) ? "none" : value;
 }
 
-// So many microseconds of each period: see cgroups(7).
+// The microseconds in each period: see cgroups(7).
 std::string cpu_limit(const Process& process) {
   auto value = setting(process, {"cpu.max", "cpu.cfs_quota_us"});
   if (is_none(value.front())) return "none";
@@ -273,12 +274,12 @@ std::string cpu_limit(const Process& process) {
 
 std::string mounts(const Process& process) {
   const auto table = lines(process.read("mountinfo"));
-  // In a chroot it sees those below only, and may stand on none of them.
+  // A process in a chroot sees only the mounts below its root directory.
   std::string type = "none of them";
   for (const auto& line : table) {
     const auto fields = words(line);
     const auto dash = std::find(fields.begin(), fields.end(), "-");
-    // The last one on a mount point hides those below.
+    // The last mount on a mount point hides the others.
     if (fields.size() > 5 && fields[4] == "/" && fields.end() - dash > 1)
       type = *(dash + 1);
   }
@@ -294,7 +295,7 @@ std::string links(const Process& process) {
   return names.empty() ? "none" : joined(names);
 }
 
-// Numbered as in our PID namespace; 0 is one outside of it.
+// A PID in our PID namespace; 0 for a process outside of it.
 std::string session(const Process& process) {
   return process.stat().at(3);
 }
@@ -305,7 +306,7 @@ std::string terminal(const Process& process) {
   std::from_chars(text.data(), text.data() + text.size(), number);
   const auto device = static_cast<dev_t>(number);
   if (device == 0) return "none";
-  // Those of devpts have the majors 136 to 143.
+  // The terminals of devpts have the major numbers 136 to 143.
   const auto driver = major(device);
   return driver >= 136 && driver <= 143
              ? sys::format("pts/{}", (driver - 136) * 256 + minor(device))
@@ -317,7 +318,7 @@ std::string terminal(const Process& process) {
 struct Layer {
   std::string_view step;
   std::string_view name;
-  std::vector<std::string> values;  // The host's, then the others'.
+  std::vector<std::string> values;  // First of the host, then of the processes.
 };
 
 std::vector<Layer> compare(const std::vector<Process>& processes) {
@@ -348,7 +349,8 @@ std::vector<Layer> compare(const std::vector<Process>& processes) {
   add("08", "cpu limit", cpu_limit);
   add("08", "ipc ns", space("ipc"));
   add("08", "cgroup ns", space("cgroup"));
-  add("-", "time ns", space("time"));  // Hides nothing: no step needs it.
+  add("-", "time ns",
+      space("time"));  // It hides nothing, so no step makes one.
   for (const std::string set : {"CapEff", "CapBnd"})
     add("08", set == "CapEff" ? "capabilities" : "bounding set",
         [&](const Process& process) { return capabilities(process, set); });
@@ -369,11 +371,11 @@ bool is_pid(std::string_view text) {
 std::string name_of(const Process& process, const std::string& pid) {
   auto name = process.read("comm");
   name.erase(name.find_last_not_of('\n') + 1);
-  return pid + " " + sys::printable(name);  // It may call itself anything.
+  return pid + " " + sys::printable(name);  // A process can have any name.
 }
 
-// The marks come before the values: of several processes, all that most want to
-// see is at the beginning of the lines.
+// The marks come before the values, because most readers look for the marks,
+// and of several processes these are at the beginning of the lines.
 std::string table(const std::vector<std::string>& pids,
                   const std::vector<std::string>& names,
                   const std::vector<Layer>& layers) {
@@ -389,11 +391,11 @@ std::string table(const std::vector<std::string>& pids,
     row.insert(row.end(), values.begin(), values.end());
   }
   std::vector<std::size_t> widths(rows[0].size());
-  // A PID has at most seven digits, so the columns begin at the same place for
-  // all.
+  // A PID has at most seven digits, so the columns have one width.
   std::fill_n(widths.begin() + 2, pids.size(), std::size_t{7});
   for (auto& row : rows)
-    for (std::size_t i = 0; i + 1 < row.size(); ++i) {  // The last may be long.
+    for (std::size_t i = 0; i + 1 < row.size();
+         ++i) {  // The last one can be long.
       if (row[i].size() > 36) row[i] = row[i].substr(0, 33) + "...";
       widths[i] = std::max(widths[i], row[i].size());
     }
@@ -406,7 +408,7 @@ std::string table(const std::vector<std::string>& pids,
   return text;
 }
 
-// A program that makes a container stands outside of it: its child is inside.
+// A program that makes a container is outside of it, and its child is inside.
 void tell_of_children(const Process& host, const Process& process,
                       const std::string& pid) {
   const auto below = process.children();

@@ -1,7 +1,7 @@
-// When is a container finished? While main.cpp builds it, its first process is
-// in new namespaces already, and its root is still the host's: a command that
-// joined it then would run on the host's files. So we wait for its command. The
-// command is behind all walls, and the kernel itself tells that it runs.
+// Finds out when a container is finished. While main.cpp builds it, its first
+// process is already in new namespaces, but its root directory is still that of
+// the host. A command that joined it then would run on the host's files. So we
+// wait until the container's command runs, because it runs behind all walls.
 
 #include "steps/08-all/member.hpp"
 
@@ -28,8 +28,8 @@
 
 namespace {
 
-// PF_FORKNOEXEC of the kernel's linux/sched.h: fork(2) sets it, execve(2)
-// clears it, and nothing else does either.
+// PF_FORKNOEXEC of the kernel's linux/sched.h. Only fork(2) sets it, and only
+// execve(2) clears it.
 constexpr unsigned kForkedOnly = 0x40;
 
 [[noreturn]] void fail_to_find(pid_t pid, int errnum) {
@@ -49,7 +49,7 @@ Process::Process(pid_t pid)
   const auto name = sys::format("/proc/{}", pid);
   directory_ = sys::Fd{::open(name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
   if (directory_.get() == -1) fail_to_find(pid, errno);
-  // It had the PID when we opened the directory, if it is alive even now.
+  // If it is still alive, it had the PID when we opened the directory.
   if (has_ended()) fail_to_find(pid, ESRCH);
 }
 
@@ -99,7 +99,7 @@ std::vector<long> Process::status(const std::string& field, int base) const {
   return numbers;
 }
 
-// See proc_pid_stat(5). The name, in parentheses, may itself have some.
+// See proc_pid_stat(5). The name in parentheses can contain parentheses.
 Process::Stat Process::stat() const {
   const auto text = read("stat");
   Stat stat{'X', -1, kForkedOnly};
@@ -143,8 +143,8 @@ bool Process::is_ours() const {
 
 namespace {
 
-// The PIDs of a process, from the one in our PID namespace to the one in its
-// own: on the host there is one.
+// The PIDs of a process, from the PID in our namespace to the PID in its own. A
+// process of the host has one.
 bool is_outside(const Process& process) {
   return process.status("NSpid").size() <= 1;
 }
@@ -164,7 +164,7 @@ std::optional<Process> find_process(pid_t pid) {
   }
 }
 
-// What is on the way from 08-all to the command of its container.
+// The processes from 08-all to the command of its container.
 std::optional<Process> next_below(const Process& process) {
   for (auto& child : process.children())
     if (!is_outside(process) || is_first(child)) return std::move(child);
@@ -180,9 +180,9 @@ bool may_look_into(const Process& process) {
   }
 }
 
-// 08-all leads to its PID 1, and that to the command: PID 1 forks once, behind
-// the last wall. A PID 1 that has run a program is the command itself, as in 05
-// to 07. None if the command does not run yet.
+// The child of 08-all is PID 1. PID 1 forks once, behind the last wall, and its
+// child is the command. If PID 1 has called execve(2), it is the command
+// itself, as in 05 to 07. None if the command does not run yet.
 std::optional<Process> find_member(pid_t pid) {
   auto found = find_process(pid);
   while (found && (is_outside(*found) ||
@@ -200,8 +200,8 @@ std::optional<pid_t> find_stopped(pid_t pid) {
   return {};
 }
 
-// Whether the process starts a container, or might still: 08-all will, and of a
-// process that is stopped nobody can tell.
+// Whether the process starts a container, or might start one later. 08-all
+// does, and a process that is stopped might.
 bool may_start_one(const Process& process) {
   return !is_outside(process) || next_below(process) || process.is_stopped() ||
          process.is_ours();
@@ -227,7 +227,7 @@ Process wait_for_member(pid_t pid) {
   bool is_told = false;
   for (;;) {
     auto member = find_member(pid);
-    // While it lives, the PID is its own.
+    // While it lives, no other process has its PID.
     if (given.has_ended())
       throw sys::Error{
           ESRCH,
@@ -240,7 +240,7 @@ Process wait_for_member(pid_t pid) {
     const auto now = steady_clock::now();
     const bool is_hopeful = may_start_one(given);
     if (is_hopeful) last_hope = now;
-    // The shell forks, and env(1) runs, before 08-all does: so not at once.
+    // We wait, because the shell forks and env(1) runs before 08-all.
     if (now - last_hope > seconds{2})
       throw std::runtime_error{sys::format(
           "process {} is in no container and runs none; hint: pgrep "

@@ -1,4 +1,4 @@
-// A process of a container that is finished: what build/enter joins.
+// A process of a finished container, which build/enter joins.
 
 #pragma once
 
@@ -9,9 +9,9 @@
 
 #include "common/fd.hpp"
 
-/// A process, by its PID. The kernel gives the PID of a process that has ended
-/// to a new one, so this holds on to the process itself, by a pidfd_open(2) and
-/// by its directory in /proc: what is read there is about this process.
+/// A process, by its PID. When a process has ended, the kernel can give its PID
+/// to a new process. So this keeps a pidfd_open(2) of the process and its
+/// directory in /proc, and all that is read there is about this process.
 class Process {
  public:
   /// Throws Error if there is no such process.
@@ -29,15 +29,16 @@ class Process {
   /// A file of its directory in /proc; "" if it has ended. Throws Error.
   [[nodiscard]] std::string read(const std::string& file) const;
 
-  /// Which namespace of a kind it is in, "user" say: see namespaces(7). "" if
-  /// the kernel has no such kind. Throws Error, with EACCES if we may not look.
+  /// Its namespace of a kind, for example "user": see namespaces(7). "" if the
+  /// kernel has no such kind. Throws Error, with EACCES if we have no right to
+  /// look.
   [[nodiscard]] std::string name_space(const std::string& kind) const;
 
-  /// What stands behind "FIELD:" in its status: numbers to this base.
+  /// The numbers after "FIELD:" in its status, which are written in this base.
   [[nodiscard]] std::vector<long> status(const std::string& field,
                                          int base = 10) const;
 
-  /// Its children, in the order in which it got them.
+  /// Its children, in the order of their start.
   [[nodiscard]] std::vector<Process> children() const;
 
   /// Whether it has called execve(2) since the fork(2) that made it.
@@ -45,8 +46,8 @@ class Process {
 
   /// Whether a signal or a tracer has stopped it.
   [[nodiscard]] bool is_stopped() const;
-  /// Whether it runs the program 08-all that lies beside ours. False if we may
-  /// not look.
+  /// Whether it runs the program 08-all in our directory. False if we have no
+  /// right to look.
   [[nodiscard]] bool is_ours() const;
 
  private:
@@ -63,17 +64,18 @@ class Process {
   sys::Fd directory_;
 };
 
-/// Waits until the container is finished that process `pid` is in, or that it
-/// runs as 08-all does, and returns a process of it that can be joined. While
-/// its mounts are made, a container has the host's tree, and no wall yet. It is
-/// finished when its command runs. After a second it says what it waits for.
-/// Throws if there is no container, or if the process ends before.
+/// Waits until a container is finished, and returns a process of it that we can
+/// join. The process `pid` is in this container, or is the 08-all that makes
+/// it. While its mounts are made, a container still has the host's tree, and no
+/// wall. It is finished when its command runs. After a second, prints what it
+/// waits for. Throws if there is no container, or if the process ends before.
 Process wait_for_member(pid_t pid);
 
-/// The CLONE_NEW* of those namespaces of `member` that are not ours. Throws if
-/// one of those is ours that every container has from step 05 on.
+/// The CLONE_NEW* of the namespaces of `member` that are not ours. Throws if we
+/// are in one of the namespaces that every container has from step 05 on.
 int foreign_namespaces(const Process& member);
 
-/// The device that makes terminals in the container of `member`, opened; none
-/// if the container has none. It is opened by no link of the container's.
+/// A descriptor of the device that makes terminals in the container of
+/// `member`; none if the container has no such device. It follows no link of
+/// the container.
 sys::Fd open_ptmx(const Process& member);
