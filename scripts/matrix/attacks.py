@@ -288,7 +288,7 @@ def tiocsti(host):
 
 @row('08', 'uses a descriptor that the caller left open',
      'chroot(2) and pivot_root(2) close no descriptor. 08 closes all descriptors except standard '
-     'input, output and error; for these three, see the row `stream` of the matrix.')
+     'input, output and error. The row `stream` of the matrix is about these three.')
 def descriptor(host):
     leak = os.open(os.path.dirname(SECRET), os.O_RDONLY | os.O_DIRECTORY)
     return host.tells(os.path.basename(SECRET), descriptors=(leak,))
