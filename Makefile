@@ -237,6 +237,11 @@ slides pdf: setup-slides
 book: setup-book  ## make book        make the course as files for any browser, in build/book
 	@scripts/book
 
+kit: pdf  ## make kit         make build/kit: all of it for a stick, and a room without a network
+	@$(MAKE) $(PARALLEL) build rootfs
+	@scripts/record check
+	@scripts/slides kit
+
 rehearse: slides  ## make rehearse    count the minutes of a talk that you give to nobody
 	@scripts/slides rehearse
 
@@ -290,7 +295,7 @@ clean:  ## make clean       remove build/
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: help build test-programs rootfs setup doctor run test lab test-lab test-arm64 \
-        test-compilers test-distributions docs docs-update slides pdf rehearse live book record \
+        test-compilers test-distributions docs docs-update slides pdf kit rehearse live book record \
         record-update preflight lint bench matrix mutants mistakes progress inspect \
         checker reset clean 01 02 03 04 05 06 07 08
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(wildcard $(MY)/*.cpp)))

@@ -102,12 +102,12 @@ class Page:
 
 
 # Millimetres: a slide, and A4.
-PAPER = {'slides': (338.667, 190.5), 'notes': (210, 297), 'handout': (210, 297)}
+PAPER = {'slides': (338.667, 190.5)}
 
 
 def pdf(path, kind):
     """The page as it is printed: kind is slides, notes or handout."""
-    wide, high = PAPER[kind]
+    wide, high = PAPER.get(kind, (210, 297))
     margin = '0' if kind == 'slides' else '0.4in'
     options = {'printBackground': True, 'width': f'{wide}mm', 'height': f'{high}mm',
                'margin': dict.fromkeys(('top', 'bottom', 'left', 'right'), margin)}

@@ -19,7 +19,7 @@ elsewhere, and the build fails if what they name is gone:
     ask: What will it refuse?        what the room guesses first; commands and outputs are clicks
     cut: box# id ... box# exit       of it, from a command to a command | and so on
     ```
-    ```picture 03: ids               steps/03-.../ids.svg
+    ```picture 03: ids               ids.svg beside the README of step 03
     24 84 672 316: part part         a view: x, y, width and height of it, and the parts that appear
     part                             a click, with which another part appears
     ```
@@ -109,7 +109,8 @@ def pages(slides):
     given = [slide for slide in slides if slide.is_in('talk')]
     kept = sum('```matrix' not in slide.text and not re.fullmatch('(?s)## .*```demo.*', slide.text)
                for slide in given)
-    return {'slides': len(given), 'notes': (len(given) + 1) // 2, 'handout': (kept + 3) // 4}
+    return {'slides': len(given), 'notes': (len(given) + 1) // 2, 'handout': (kept + 3) // 4,
+            'sheet': 2, 'helpers': 2}
 
 
 # ---- What is filled in --------------------------------------------------------
@@ -552,6 +553,14 @@ def page(slides, live=None):
         '<script>' + constants.replace('</', '<\\/') + '</script>',
         *('<script>' + text.replace('</script', '<\\/script') + '</script>' for text in scripts),
         '</body></html>'])
+
+
+def sheet(name):
+    """A page to print: slides/sheet.md for the audience, slides/helpers.md for who helps."""
+    text = to_html(sources.read(f'{TOP}/slides/{name}.md'))
+    return ('<!doctype html><html lang="en" data-look="light"><meta charset="utf-8">'
+            f'<title>{name}</title><style>{fonts()}{sources.read(TOP + "/slides/theme.css")}</style>'
+            f'<body class="sheet {name}" data-ready="yes">{text}</body></html>')
 
 
 def read():

@@ -44,10 +44,18 @@ class Recordings(unittest.TestCase):
 
     def test_every_step_has_a_demo_and_a_terminal_for_it(self):
         for step in deck.STEPS:
-            commands = [c for _, part in recording.of_step(step) for c in part]
-            self.assertTrue(commands, step)
-            # A pane is one user's.
-            self.assertEqual(len({c.sign for c in commands if c.place == 'host'}), 1, step)
+            parts = recording.of_step(step)
+            self.assertTrue(parts, step)
+            # In a part, a pane is one user's.
+            for heading, commands in parts:
+                self.assertEqual(len({c.sign for c in commands if c.place == 'host'}), 1, heading)
+
+    def test_the_step_before_is_attacked_first(self):
+        for step in list(deck.STEPS)[1:]:
+            (heading, commands), *_ = recording.of_step(step)
+            self.assertEqual(heading, f'The hole in step {int(step) - 1:02}')
+            before = f'build/{deck.STEPS[f"{int(step) - 1:02}"]}'
+            self.assertIn(before, '\n'.join(line for command in commands for line in command.typed))
 
     def test_the_committed_screens_are_todays(self):
         for step in deck.STEPS:
@@ -101,6 +109,18 @@ class Deck(unittest.TestCase):
                           sources.read(deck.TOP + '/steps/instructors.md'), re.M)
         for plan, *told in zip(deck.PLANS, *(map(float, row[1:]) for row in rows)):
             self.assertEqual(told, [*part[plan].values(), sum(part[plan].values())], plan)
+
+    def test_the_sizes_for_projectors_are_those_that_fit(self):
+        """A cell of a fixed font is 0.6 em wide and 1.2 high, and a point is 4/3 of a pixel."""
+        rows = re.findall(r'^\| (\d+) × (\d+) \| (\d+) \| (\d+) \| (\d+) \|$',
+                          sources.read(deck.TOP + '/steps/instructors.md'), re.M)
+        self.assertGreater(len(rows), 2)
+        for wide, high, points, columns, lines in (map(int, row) for row in rows):
+            pixels = points * 4 / 3
+            self.assertEqual((columns, lines), (int(wide / (0.6 * pixels)), int(high / (1.2 * pixels))), wide)
+            self.assertGreaterEqual(columns, recording.COLUMNS)
+            self.assertGreaterEqual(lines, sum(recording.ROWS.values()) + len(recording.ROWS))
+            self.assertLess(wide / (0.6 * pixels * 1.1), recording.COLUMNS)  # It is about the largest.
 
     def test_every_step_has_code_a_demo_and_its_matrix(self):
         text = {part: '' for part in deck.STEPS}

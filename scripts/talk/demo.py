@@ -5,22 +5,25 @@
           scripts/demo --play NN       the recording, in this terminal
   needs   root, tmux; make build rootfs
 
-This terminal is yours: it shows what comes next and why. The audience's is another one,
-at the projector, of 170 columns or so at 24 points, or 90 below one another: there
-`sudo scripts/demo --watch` waits for the next demo.
+This terminal is yours: it shows what comes next and why. The audience's is another one, at the
+projector, of 84 columns and 22 lines: there `sudo scripts/demo --watch` waits for the next demo.
 
-Space types the next command, space again runs it; then it waits for the prompt, and
-tells if what came is not what the text says. s skips a command, n all that is left of a
-part, b goes back by one, r runs the last one again, v plays the recording to the audience,
-q ends, and ^C ends all of `make demo`. The panes are ordinary shells: type in them by hand
-whenever you like. Whatever stands at the prompt then is taken back; and a shell that ends
-is followed by another.
+Space types the next command, space again runs it; then it waits for the prompt, and tells if
+what came is not what the text says. s skips a command, n all that is left of a part, b goes back
+by one, r runs the last one again, o opens the part's panes anew, v plays the recording to the
+audience, and q ends. ^C goes to the pane; a second ^C ends all of `make demo`.
+
+The panes are ordinary shells: type in them by hand whenever you like. Whatever stands at the
+prompt then is taken back. If a container has ended, or a pane has been closed, the demo says so,
+opens new panes and runs again what came before in the part. A part begins with new panes.
 
 It runs on a host made for it, and nothing of that is left behind: see
 scripts/texts/sandbox.py.
 """
 
 import contextlib
+import dataclasses
+import glob
 import os
 import select
 import shlex
@@ -36,14 +39,21 @@ import tty
 from pexpect import fdpexpect
 
 from talk import deck, recording
-from texts import reading, sandbox, shells, transcript
+from texts import palette, reading, sandbox, shells, transcript
 
 STOPPED = 130  # As a shell tells of ^C: make does not go on.
 TMUX = ['tmux', '-L', 'demo']
 STEPS = sorted(name[:2] for name in os.listdir(recording.TOP + '/steps') if name[:2].isdigit())
-ENDING = ('\x03', 'q', '\x04', '')  # Keys, and the end of all keys.
+INTERRUPT, ENDING = '\x03', ('q', '\x04')  # Keys.
 KEY = 0.03  # Seconds.
 TIMEOUT_SECONDS = 20  # For tmux.
+PATIENCE_SECONDS = 3  # Then the presenter is told what it waits for.
+TWICE_SECONDS = 2     # Between two ^C that end.
+SIDE_BY_SIDE = 200    # Columns, of at least 18 points at 1080p that is: see instructors.md.
+
+
+class Ended(Exception):
+    """By a key, with the status of the program."""
 
 
 def tmux(*words):
@@ -64,68 +74,111 @@ def is_on():
 class Pane(shells.Shell):
     """A shell in a pane of tmux: typed to through tmux, and heard through a pipe."""
 
-    def __init__(self, name, scratch, sign):
-        # It starts when its pipe is there, so that its first prompt is heard.
+    def __init__(self, name, scratch, sign, meanwhile, beside=None):
+        # Its shell starts when the pipe is there, so that the first prompt is heard, and when the
+        # pane has its size, or bash would print the prompt again.
+        self.name, self.meanwhile, self.began = name, meanwhile, None
+        self.inside, self.lost, self.key = False, False, KEY
         wait = f'tmux wait-for {name}; while :; do "$@"; done'
         words, environment = sandbox.shell_words(scratch, sign, by_hand=True)
         command = shlex.join(['sh', '-c', wait, 'sh', 'env', '-i',
                               *(f'{k}={v}' for k, v in environment.items()), *words])
-        if name == 'box':
-            # Its size until somebody attaches.
-            self.pane = tmux('-f', '/dev/null', 'new-session', '-d', '-P', '-F', '#{pane_id}',
-                             '-s', 'demo', '-x', '170', '-y', '40', command)
-        else:
-            self.pane = tmux('split-window', '-h', '-d', '-P', '-F', '#{pane_id}', command)
-        tmux('set-option', '-p', '-t', self.pane, '@title', recording.TITLES[name])
-        pipe = f'{scratch}/pane-{name}'
+        made = ['split-window', '-h', '-t', beside.pane] if beside else \
+            ['new-window', '-t', 'demo', '-n', 'panes'] if is_on() else \
+            ['-f', '/dev/null', 'new-session', '-s', 'demo', '-n', 'panes', '-x', '170', '-y', '40']
+        self.pane = tmux(*made, '-d', '-P', '-F', '#{pane_id}', command)
+        pipe = f'{scratch}/pane-{time.monotonic_ns()}'  # Of a new server, too, the first is %0.
         os.mkfifo(pipe, 0o600)
         self.process = fdpexpect.fdspawn(os.open(pipe, os.O_RDWR | os.O_CLOEXEC), **shells.DECODING)
-        self.inside = False
         tmux('pipe-pane', '-t', self.pane, f'exec cat >{pipe}')
-        tmux('wait-for', '-S', name)
+
+    def start(self):
+        tmux('wait-for', '-S', self.name)
         self.wait()
+
+    def is_there(self):
+        return self.pane in tmux('list-panes', '-s', '-t', 'demo', '-F', '#{pane_id}').split()
 
     def type(self, text):
         if not text.startswith('\x1b'):  # tmux itself says where the cursor is.
             for key in text:
                 # tmux takes a ; at the end of a word for the end of its own command.
                 self.send(*(['Enter'] if key == '\n' else ['-l', '\\;' if key == ';' else key]))
-                time.sleep(KEY)
+                time.sleep(self.key)
 
     def send(self, *keys):
         """To what runs in the pane, also if somebody has scrolled it with the mouse."""
         tmux('if-shell', '-F', '-t', self.pane, '#{pane_in_mode}',
              f'send-keys -t {self.pane} -X cancel', ';', 'send-keys', '-t', self.pane, *keys)
 
+    def wait(self, seconds=30):
+        self.began, self.lost = time.monotonic(), True
+        try:
+            text = super().wait(seconds)
+            self.lost = False
+            return text
+        finally:
+            self.began = None
+
+    def read(self, before=''):
+        text = super().read(before)
+        if self.began:
+            self.meanwhile(time.monotonic() - self.began)
+        return text
+
     def listen(self):
         """What has been done by hand: is the shell in a container now?"""
         text = self.read()
         plain = shells.ESCAPES.sub('', text.rpartition(shells.MARK)[2])
-        if shells.BOX_PROMPT.search('\n' + plain):
-            self.inside = True
+        if '\nbox# ' in '\n' + plain:  # Something may be typed behind it.
+            self.inside, self.lost = True, False
         elif shells.MARK in text:
-            self.inside = False
+            self.inside, self.lost = False, False
 
 
-def set_up(scratch, sign):
-    """The two panes, titled; below one another where the audience's terminal is narrow."""
-    panes = {'box': Pane('box', scratch, sign)}
-    for option, value in (('status', 'off'), ('mouse', 'on'), ('pane-border-status', 'top'),
-                          ('pane-border-format', ' #[bold]#{@title} '),
+def set_up(scratch, step, heading, sign, meanwhile):
+    """Two new panes, titled, in the colour of the step; below one another where the audience's
+    terminal is narrow. What was there before goes."""
+    old = tmux('list-windows', '-t', 'demo', '-F', '#{window_id}').split() if is_on() else []
+    panes = {'box': Pane('box', scratch, sign, meanwhile)}
+    panes['host'] = Pane('host', scratch, sign, meanwhile, panes['box'])
+    for option, value in (('status', 'off'), ('mouse', 'on'), ('prefix', 'None'),
+                          ('pane-border-status', 'top'),
+                          ('pane-border-format', '#[bold,fg=#ffffff,bg=#{@colour}] #{@title} '),
                           ('pane-active-border-style', 'fg=default'),
                           ('default-terminal', 'screen'), ('window-size', 'latest')):
         tmux('set-option', '-g', option, value)
-    panes['host'] = Pane('host', scratch, sign)
+    for name, pane in panes.items():
+        colour = palette.layers()[step] if name == 'box' else palette.colours()['quiet']
+        title = f'{recording.TITLES[name]} · {step}' + (f' · {heading}' if name == 'box' else '')
+        for option, value in (('@title', title), ('@colour', colour)):
+            tmux('set-option', '-p', '-t', pane.pane, option, value)
     # A window follows its client only after the client's hooks.
     for hook in ('client-attached', 'client-resized'):
         tmux('set-hook', '-g', hook, shlex.join(layout('client_width')))
+    for window in old:
+        tmux('kill-window', '-t', window)
     tmux(*layout('window_width'))  # Who watches is attached already.
+    for pane in panes.values():
+        pane.start()
     return panes
 
 
 def layout(width):
-    return ['if-shell', '-F', '-t', 'demo', f'#{{e|<:#{{{width}}},140}}',
+    return ['if-shell', '-F', '-t', 'demo', f'#{{e|<:#{{{width}}},{SIDE_BY_SIDE}}}',
             'select-layout even-vertical', 'select-layout even-horizontal']
+
+
+def dress(scratch, step):
+    """The prompts of the demo's host in their colours, and the container's shell without its
+    banner: five lines that it prints before it reads its profile."""
+    red, green, blue = (int(palette.layers(True)[step][n:n + 2], 16) for n in (1, 3, 5))
+    with open(f'{scratch}/bashrc', 'a', encoding='utf-8') as file:
+        file.write(rf"PS1='\[\e[1;36m\]host\$\[\e[0m\] \[{shells.MARK}\]'" + '\n')
+    for profile in glob.glob(f'{scratch}/rootfs-*/etc/profile'):
+        with open(profile, 'a', encoding='utf-8') as file:
+            file.write(rf"PS1='\[\e[1;38;2;{red};{green};{blue}m\]box#\[\e[0m\] '" + '\n'
+                       r"case $- in *i*) printf '\033[5A\033[J' ;; esac" + '\n')
 
 
 def notes(step):
@@ -138,14 +191,18 @@ def notes(step):
 class Demo:
     def __init__(self, step, text, scratch):
         parts = recording.of_text(text)
-        self.step = step
-        self.commands = [(heading, command) for heading, commands in parts
-                         for command in commands]
+        self.step, self.scratch = step, scratch
+        self.commands = [
+            (heading, dataclasses.replace(command, expected=recording.told_here(command)))
+            for heading, commands in parts for command in commands]
         self.reading = reading.Reading(transcript.parse(text), self)
-        self.panes = set_up(scratch, self.commands[0][1].sign)
+        self.panes, self.opened = {}, None  # Of which part the panes are.
         self.at, self.is_typed = 0, False  # The next command, and whether it stands at the prompt.
         self.playing = False
-        self.late = None  # A key that ends, and came while nobody read.
+        self.late = False  # A key that ends came while it was busy.
+        self.interrupted, self.told = 0, False  # When ^C came; whether it was said that it waits.
+        dress(scratch, step)
+        self.open()
 
     def pane(self):
         return self.panes[recording.pane_of(self.commands[self.at][1])]
@@ -166,10 +223,44 @@ class Demo:
         for line in command.expected[:4]:
             print(f'  \x1b[2m{line}\x1b[0m')
 
+    def open(self):
+        """New panes for the part of the next command, where all before it has been run again."""
+        here, self.opened, self.is_typed = self.at, self.commands[self.at][0], False
+        first = next(n for n, (heading, _) in enumerate(self.commands) if heading == self.opened)
+        sandbox.run('hostname', 'host')  # A part may have given it another.
+        self.panes = set_up(self.scratch, self.step, self.opened, self.commands[first][1].sign,
+                            self.meanwhile)
+        try:
+            for self.at in range(first, here):
+                self.pane().key = 0
+                self.reading.run(self.commands[self.at][1])
+                self.pane().key = KEY
+        finally:
+            self.at = here
+
+    def trouble(self):
+        """Why the next command cannot be typed; '' if it can."""
+        heading, command = self.commands[self.at]
+        if not is_on() or not all(pane.is_there() for pane in self.panes.values()):
+            return 'a pane has been closed'
+        for pane in self.panes.values():
+            pane.listen()
+        if heading != self.opened:
+            return 'a new part'
+        if self.pane().lost:
+            return 'the prompt has not come back'
+        if self.pane().inside == (command.place == 'box'):
+            return ''
+        return 'a container is still open' if self.pane().inside else 'the container has ended'
+
     def go_on(self):
         """Types the next command; the next time, runs it."""
         if self.at == len(self.commands):
             return
+        if why := self.trouble():
+            if why != 'a new part':
+                print(f'  \x1b[33m{why}: new panes are opened\x1b[0m', flush=True)
+            self.open()
         command = self.commands[self.at][1]
         if not self.is_typed:
             self.is_typed = True
@@ -178,26 +269,49 @@ class Demo:
             self.drop_keys()
             print('  typed; space runs it')
             return
-        try:
-            _, why = self.reading.run(command)
-            if why:
-                print(f'  \x1b[31mnot as in the text: {why}\x1b[0m\n  v plays the recording')
-        except shells.Failure as error:
-            print(f'  \x1b[31m{error}\x1b[0m\n  v plays the recording; the pane is yours')
+        _, why = self.reading.run(command)
+        if why:
+            print(f'  \x1b[31mnot as in the text: {why}\x1b[0m\n  v plays the recording')
         self.drop_keys()
         self.is_typed = False
         self.at += 1
         self.show()
 
     def run(self, _, typed):
-        """What a reading types: its first line stands at the prompt already."""
-        return self.pane().run([''] + typed[1:])
+        """What a reading types: its first line may stand at the prompt already."""
+        return self.pane().run([''] + typed[1:] if self.is_typed else typed)
 
     def drop_keys(self):
         """Those that came while it was busy mean what was to be seen then."""
-        if select.select([sys.stdin], [], [], 0)[0]:
+        while select.select([sys.stdin], [], [], 0)[0]:
             keys = os.read(sys.stdin.fileno(), 1024).decode(errors='replace')
-            self.late = next((key for key in ENDING if key and key in keys), None)
+            self.late = self.late or not keys or any(key in keys for key in ENDING)
+            for _ in range(keys.count(INTERRUPT)):
+                self.interrupt()
+            if not keys:
+                return
+
+    def meanwhile(self, seconds):
+        """While a pane is waited for."""
+        self.drop_keys()
+        if seconds < PATIENCE_SECONDS:
+            self.told = False
+        elif self.late:
+            raise Ended(0)
+        elif not self.told:
+            self.told = True
+            print('  waiting for the prompt (^C: to the pane; q: leave)', flush=True)
+
+    def interrupt(self):
+        """^C is for the pane. A second one is for us."""
+        if time.monotonic() < self.interrupted + TWICE_SECONDS:
+            raise Ended(STOPPED)
+        self.interrupted = time.monotonic()
+        self.is_typed = False
+        if self.at < len(self.commands):
+            with contextlib.suppress(shells.Failure):  # It may have been closed.
+                self.pane().send('C-c')
+        print('  ^C is sent to the pane; ^C again ends the demo', flush=True)
 
     def leave_line(self):
         """Takes back what stands at the prompt."""
@@ -249,13 +363,18 @@ class Demo:
             self.next_part()
         elif key == 'r':
             self.again()
+        elif key == 'o' and self.at < len(self.commands):
+            self.open()
+            print('  new panes')
         elif key == 'v':
             self.play()
+        elif key == INTERRUPT:
+            self.interrupt()
 
     def until_quit(self):
-        files = {pane.process: pane for pane in self.panes.values()}
         self.show()
         while True:
+            files = {pane.process: pane for pane in self.panes.values()}
             ready = select.select([sys.stdin, *files], [], [])[0]
             for file in ready:
                 if file in files:
@@ -263,10 +382,13 @@ class Demo:
             # Last, for it listens to the panes as well.
             if sys.stdin in ready:
                 key = os.read(sys.stdin.fileno(), 1).decode(errors='replace')
-                self.key(key)
-                for end in (key, self.late):
-                    if end in ENDING:
-                        return STOPPED if end == '\x03' else 0
+                try:
+                    self.key(key)
+                except shells.Failure as error:
+                    print(f'  \x1b[31m{error}\x1b[0m\n  o opens new panes; v plays the recording')
+                    self.is_typed = False
+                if key in ENDING or not key or self.late:
+                    raise Ended(0)
 
 
 def end():
@@ -293,12 +415,21 @@ def play(step):
     time.sleep(5)
 
 
+def size():
+    """How large the audience's terminal is, and whether that will do."""
+    columns, lines = os.get_terminal_size()
+    wanted = recording.COLUMNS, sum(recording.ROWS.values()) + len(recording.ROWS)
+    said = f'a smaller font, please. The demos need {wanted[0]} and {wanted[1]}.'
+    return f'{columns} columns, {lines} lines: ' + (
+        'good.' if columns >= wanted[0] and lines >= wanted[1] else said)
+
+
 def watch():
     """Each demo as it comes, until ^C, which in a demo goes to its shells."""
     environment = {name: value for name, value in os.environ.items() if name != 'TMUX'}
     with contextlib.suppress(KeyboardInterrupt):
         while True:
-            print('\x1b[2J\x1b[HThe next demo appears here.', flush=True)
+            print(f'\x1b[2J\x1b[HThe next demo appears here.\n{size()}', flush=True)
             while not is_on():
                 time.sleep(0.5)
             termios.tcflush(sys.stdin, termios.TCIFLUSH)  # Keys meant for nobody.
@@ -334,14 +465,16 @@ def main():
             state[3] &= ~termios.ISIG  # ^C is a key.
             termios.tcsetattr(sys.stdin, termios.TCSANOW, state)
             demo = Demo(words[0], text, scratch)
-            print('The audience: sudo scripts/demo --watch\n'
-                  'space types, and runs · s skip · n next part · b back · r again · '
-                  'v recording · q quit\n' +
-                  notes(words[0]))
-            return demo.until_quit()
+            print('The audience: sudo scripts/demo --watch\nspace types, and runs · s skip · n next part · '
+                  'b back · r again · o new panes · '
+                  'v recording · q quit\n' + notes(words[0]))
+            demo.until_quit()
+        except Ended as ended:
+            return ended.args[0]
         except (shells.Failure, OSError) as error:
             sys.exit(f'demo: {error}')
         finally:
             end()
             with contextlib.suppress(termios.error):  # Its window may be gone.
                 termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+    return 0

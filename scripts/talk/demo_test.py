@@ -5,14 +5,17 @@
   needs   root, else most are skipped; scripts/setup slides, make build rootfs
 """
 
+import fcntl
 import os
 import pty
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -20,6 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ci import summed
 from talk import deck, recording
+from texts import palette
 
 
 class Usage(unittest.TestCase):
@@ -90,12 +94,26 @@ class Show(unittest.TestCase):
         return subprocess.run(['tmux', '-L', 'demo', *words], capture_output=True, text=True,
                               check=False, env=self.environment).stdout
 
+    def run_next(self, at):
+        """Types the next command and runs it; at is the one behind it. What was said."""
+        self.press(' ')
+        said = self.until('typed; space runs it')
+        self.press(' ')
+        return said + self.until(f' {at} of ')
+
     def open_container(self):
+        """The second part's, which begins with the eighth command."""
         self.until(' 1 of ')
-        self.press(' ')
-        self.until('typed; space runs it')
-        self.press(' ')
-        self.until(' 2 of ')
+        self.press('n')
+        self.until(' 8 of ')
+        self.run_next(9)
+
+    def shown(self, pane, words):
+        """Waits until a pane shows this at its end."""
+        end = time.monotonic() + 60
+        while not self.tmux('capture-pane', '-p', '-t', pane).rstrip().endswith(words):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
 
     def living(self):
         """Processes on the demo's host: files of its directory are mounted there."""
@@ -115,7 +133,7 @@ class Show(unittest.TestCase):
         self.assertEqual(self.living(), [])
 
     def test_it_leaves_nothing_however_it_ends(self):
-        for stop in (lambda: self.press('\x03'), lambda: os.kill(self.pid, signal.SIGTERM),
+        for stop in (lambda: self.press('\x03\x03'), lambda: os.kill(self.pid, signal.SIGTERM),
                     self.hang_up):
             self.open_container()
             self.assertGreater(len(self.living()), 3)
@@ -135,6 +153,14 @@ class Show(unittest.TestCase):
             said += self.until(f'{at + 2} of {number}' if at + 1 < number else 'That was it')
         self.assertNotIn('v plays the recording', said)
 
+    def test_the_demo_of_two_users(self):
+        self.doCleanups()
+        self.setUp('03')
+        self.show_all('03')
+        self.press('q')
+        self.assertEqual(self.status(), 0)
+        self.nothing_is_left()
+
     def test_an_ordinary_users_demo(self):
         self.doCleanups()
         self.setUp('05')
@@ -147,7 +173,7 @@ class Show(unittest.TestCase):
         self.doCleanups()
         self.setUp('08')
         self.show_all('08')
-        self.press('\x03')
+        self.press('\x03\x03')
         self.assertEqual(self.status(), 130)  # The demo after it does not begin.
         self.nothing_is_left()
 
@@ -165,7 +191,7 @@ class Show(unittest.TestCase):
         self.assertIn('pid:[', self.tmux('capture-pane', '-p', '-t', 'demo.0'))
         self.assertIn('NSpid', self.tmux('capture-pane', '-p', '-t', 'demo.1'))
         self.assertEqual(self.tmux('list-panes', '-t', 'demo', '-F', '#{@title}'),
-                         'container\nhost\n')
+                         'container · 02 · Look from outside\nhost · 02\n')
         self.press('q')
         self.assertEqual(self.status(), 0)
         self.nothing_is_left()
@@ -180,11 +206,16 @@ class Show(unittest.TestCase):
         self.addCleanup(lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         self.addCleanup(lambda: os.write(file, b'\x03'))
 
+        fcntl.ioctl(file, termios.TIOCSWINSZ, struct.pack('4H', 24, 80, 0, 0))
+        text = b''
+
         def seen(words):
-            text = b''
+            nonlocal text
             while words not in text:
                 self.assertTrue(select.select([file], [], [], 60)[0], text)
                 text += os.read(file, 65536)
+            text = text.partition(words)[2]
+        seen(b'80 columns, 24 lines: a smaller font, please. The demos need 84 and 22.')
         seen(b'container')
         self.until(' 1 of ')
         # A terminal of 80 columns has one pane below the other, whenever it came.
@@ -196,47 +227,120 @@ class Show(unittest.TestCase):
         self.assertEqual(self.status(), 0)
         seen(b'The next demo appears here')
 
-    def test_what_is_not_as_in_the_text_is_told(self):
+    def test_a_container_that_has_ended_is_told_and_opened_again(self):
+        self.open_container()
+        self.tmux('send-keys', '-t', 'demo.0', 'exit', 'Enter')
+        self.shown('demo.0', 'host#')
+        said = self.run_next(10)
+        self.assertIn('the container has ended: new panes are opened', said)
+        self.assertNotIn('not as in the text', said)
+        self.assertIn('box# echo $$', self.tmux('capture-pane', '-p', '-t', 'demo.0'))
+        # Also one that ends between the two keys.
+        self.press(' ')
+        self.until('typed; space runs it')
+        self.tmux('send-keys', '-t', 'demo.0', 'C-u', 'exit', 'Enter')
+        self.shown('demo.0', 'host#')
+        self.press(' ')
+        said = self.until('typed; space runs it')
+        self.assertIn('the container has ended', said)
+        self.press(' ')
+        self.assertNotIn('not as in the text', self.until(' 11 of '))
+
+    def test_nothing_for_the_host_is_typed_in_a_container(self):
         self.until(' 1 of ')
-        self.press(' ')  # Opens the container.
+        self.tmux('send-keys', '-t', 'demo.0', 'build/02-pidns', 'Enter')
+        self.shown('demo.0', 'box#')
+        self.run_next(2)  # In the other pane.
+        said = self.run_next(3)
+        self.assertIn('a container is still open: new panes are opened', said)
+
+    def test_a_closed_pane_comes_again_and_the_part_goes_on(self):
+        self.open_container()
+        for pane, at in (('demo.1', 10), ('demo.0', 11)):
+            self.tmux('kill-pane', '-t', pane)
+            said = self.run_next(at)
+            self.assertIn('a pane has been closed: new panes are opened', said)
+            self.assertNotIn('not as in the text', said)
+        subprocess.run(['tmux', '-L', 'demo', 'kill-server'], check=False, env=self.environment)
+        self.assertIn('a pane has been closed', self.run_next(12))
+        self.press('o')
+        self.until('new panes')
+        self.press('q')
+        self.assertEqual(self.status(), 0)
+        self.nothing_is_left()
+
+    def hang(self):
+        self.open_container()
+        self.tmux('send-keys', '-t', 'demo.0', 'echo() { sleep 1000; }', 'Enter')
+        self.press(' ')
         self.until('typed; space runs it')
         self.press(' ')
-        self.until(' 2 of ')
+        self.until('waiting for the prompt (^C: to the pane; q: leave)')
+
+    def test_interrupting_a_command_that_hangs(self):
+        self.hang()
+        self.press('\x03')
+        self.until('^C is sent to the pane; ^C again ends the demo')
+        self.until(' 10 of ')
+        time.sleep(2)  # Later it is no second one.
+        self.press('\x03')
+        self.until('^C again ends the demo')
+        self.press('\x03')
+        self.assertEqual(self.status(), 130)
+        self.nothing_is_left()
+
+    def test_leaving_a_command_that_hangs(self):
+        self.hang()
+        self.press('q')
+        self.assertEqual(self.status(), 0)
+        self.nothing_is_left()
+
+    def test_the_panes_have_the_colour_of_the_step_and_no_banner(self):
+        self.open_container()
+        self.assertEqual(self.tmux('list-panes', '-t', 'demo', '-F', '#{@title}, #{@colour}').splitlines(),
+                         [f'container · 02 · Run it, {palette.layers()["02"]}',
+                          f'host · 02, {palette.colours()["quiet"]}'])
+        self.shown('demo.0', 'box#')
+        seen = self.tmux('capture-pane', '-p', '-e', '-t', 'demo.0')
+        red, green, blue = (int(palette.layers(True)['02'][n:n + 2], 16) for n in (1, 3, 5))
+        self.assertIn(f'38;2;{red};{green};{blue}mbox#', seen.replace(':', ';'))
+        self.assertNotIn('BusyBox', seen)
+        self.assertEqual(len(self.tmux('capture-pane', '-p', '-t', 'demo.0').split('\n')[:2]), 2)
+        self.assertIn('build/02-pidns\nbox#', self.tmux('capture-pane', '-p', '-t', 'demo.0'))
+
+    def test_what_is_not_as_in_the_text_is_told(self):
+        self.open_container()
         self.tmux('send-keys', '-t', 'demo.0', 'echo() { busybox echo other; }', 'Enter')
         self.press(' ')
         self.until('typed; space runs it')
         self.press(' ')
         self.until('not as in the text')
         self.until('v plays the recording')
-        self.until(' 3 of ')  # Keys that come before are dropped.
+        self.until(' 10 of ')  # Keys that come before are dropped.
         self.press('v')
         self.until('any key ends it')
         self.assertIn('recording', self.tmux('list-windows', '-F', '#{window_name}'))
         self.press(' ')  # Ends it, and does nothing else.
         self.press('b')
-        self.until(' 2 of ')
+        self.until(' 9 of ')
         self.assertNotIn('recording', self.tmux('list-windows', '-F', '#{window_name}'))
         self.press('q')
         self.assertEqual(self.status(), 0)
 
     def test_what_the_audience_does_to_the_panes_is_no_hindrance(self):
         self.until(' 1 of ')
+        self.press('n')
+        self.until(' 8 of ')
         # A line that is not finished, the mouse's wheel, and a shell too many that is left.
         self.tmux('send-keys', '-t', 'demo.0', 'half a line ')
         self.tmux('send-keys', '-t', 'demo.1', 'exit', 'Enter')
         self.tmux('copy-mode', '-t', 'demo.0')
-        self.press(' ')
-        self.until('typed; space runs it')
-        self.press(' ')
-        self.until(' 2 of ')
+        self.run_next(9)
         self.press('n')
-        said = self.until(' 5 of ')
+        said = self.until(' 12 of ')
         self.tmux('send-keys', '-t', 'demo.0', 'exit', 'Enter')
-        for at in range(6, 11):
-            self.press(' ')
-            said += self.until('typed; space runs it')
-            self.press(' ')
-            said += self.until(f' {at} of ')
+        for at in range(13, 18):
+            said += self.run_next(at)
         self.assertNotIn('not as in the text', said)
         self.press('q')
         self.assertEqual(self.status(), 0)
@@ -269,19 +373,16 @@ class Show(unittest.TestCase):
 
     def test_another_container_has_other_numbers_and_none_is_told_of(self):
         self.until(' 1 of ')
-        self.press('n')
-        said = self.until(' 5 of ')
+        self.press('nn')
+        said = self.until(' 12 of ')
         for again in (False, True):
             if again:
                 self.tmux('send-keys', '-t', 'demo.0', 'exit', 'Enter')
-                for at in (7, 6, 5):
+                for at in (14, 13, 12):
                     self.press('b')
                     said += self.until(f' {at} of ')
-            for at in (5, 6, 7):
-                self.press(' ')
-                said += self.until('typed; space runs it')
-                self.press(' ')
-                said += self.until(f' {at + 1} of ')
+            for at in (13, 14, 15):
+                said += self.run_next(at)
         self.assertNotIn('not as in the text', said)
         self.press('q')
         self.assertEqual(self.status(), 0)

@@ -55,7 +55,7 @@ def record(verb, scratch):
             total.skipped += 1
         made = {f'slides/screens/{step}.txt': recording.screens(parts)}
         if PICTURE.startswith(f'steps/{step}-'):
-            made[PICTURE] = recording.picture(step, parts)
+            made[PICTURE] = recording.picture(step, parts[1:])  # README's readers attack nothing yet.
         for path, text in made.items():
             if verb == 'update':
                 write(path, text)

@@ -16,7 +16,7 @@ from texts import palette, sources, transcript
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COLUMNS, ROWS = 84, {'box': 13, 'host': 7}
 TITLES = {'box': 'container', 'host': 'host'}
-HEADINGS = ('Run it', 'Look from outside', 'The escape')  # The last is 01's.
+HEADINGS = ('The hole in step', 'Run it', 'Look from outside', 'The escape')  # The last is 01's.
 KEY, PAUSE, READ = 0.05, 0.5, 1.2  # Seconds: a key, before a line, for a line of output.
 # A program that is given no command opens a shell: 02-pidns, 07 --memory 7M, 04 2>/dev/null.
 OPENS = re.compile(r'build/\d\d-\S+( --\S+ \S+)*( 2>\S+)?$')
@@ -28,14 +28,20 @@ def text_of(step):
 
 
 def of_text(text):
-    """What is shown of a step: its headings, with the commands below each."""
-    parts = [(heading, transcript.below(text, heading)) for heading in HEADINGS
-             if f'# {heading}\n' in text]
+    """What is shown of a step: its headings, with the commands below each. The step before is
+    attacked first."""
+    found = [re.search(f'^##+ ({begin}.*)$', text, re.M) for begin in HEADINGS]
+    parts = [(heading[1], transcript.below(text, heading[1])) for heading in found if heading]
     return [(heading, commands) for heading, commands in parts if commands]
 
 
 def of_step(step):
     return of_text(text_of(step))
+
+
+def told_here(command):
+    """What it prints. That a job has ended is told by the shell that has started it, in its pane."""
+    return [line for line in command.expected if not re.match(r'\[\d+\]\+ ', line)]
 
 
 def pane_of(command):
@@ -56,8 +62,8 @@ class Pane:
 def play(parts, keys=1):
     """Each moment, in which so many keys are typed: seconds since the last, and what the
     panes show, with the prompt."""
-    sign = parts[0][1][0].sign
     for heading, commands in parts:
+        sign = commands[0].sign
         panes = {name: Pane(sign) for name in ROWS}
         yield PAUSE, heading, panes, None, ''
         for command in commands:
@@ -71,7 +77,7 @@ def play(parts, keys=1):
                     wait = keys * KEY
                 pane.show([prompt + line])
             # What "..." stands for differs from machine to machine: a banner.
-            printed = [line for line in command.expected if line.strip() != '...']
+            printed = [line for line in told_here(command) if line.strip() != '...']
             pane.show(printed)
             if name == 'box':
                 left = command.place == 'box' and command.typed == ['exit']

@@ -1,7 +1,9 @@
 """Makes the slides: one page with nothing outside it, and what is printed of it.
 
   usage   scripts/slides build        build/slides.html
-          scripts/slides pdf          build/slides.pdf, notes.pdf, handout.pdf
+          scripts/slides pdf          build/slides.pdf, notes.pdf, handout.pdf, and the sheets
+                                      for the audience and for helpers
+          scripts/slides kit          build/kit, for a stick, and for a room without a network
           scripts/slides rehearse     the addresses that count your minutes
           scripts/slides shots [DIR]  a picture of each slide after its last click
   needs   scripts/setup slides; `pdf` and `shots` take Chromium
@@ -10,6 +12,7 @@ Fails rather than show code, a transcript or a picture that is gone.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -36,14 +39,53 @@ def build():
 
 
 def pdf():
+    for name in ('sheet', 'helpers'):
+        with open(f'{BUILD}/{name}.html', 'w', encoding='utf-8') as file:
+            file.write(deck.sheet(name))
     for name, pages in deck.pages(deck.read()).items():
-        data = browser.pdf(PAGE, name)
+        data = browser.pdf(f'{BUILD}/{name}.html' if name in ('sheet', 'helpers') else PAGE, name)
         made = browser.pages(data)
         if made != pages:
             raise deck.Wrong(f'{name}.pdf has {made} pages instead of {pages}')
         with open(f'{BUILD}/{name}.pdf', 'wb') as file:
             file.write(data)
         print(f'made {os.path.relpath(BUILD)}/{name}.pdf: {pages} pages')
+
+
+# What goes on the stick, beside the repository and the programs.
+KIT = ('slides.html', 'slides.pdf', 'notes.pdf', 'handout.pdf', 'sheet.pdf', 'helpers.pdf')
+READ_ME = '''Containers from scratch, for a room without a network
+
+  tar xf containers.tar.gz               the course, as it is in git
+  tar xf programs.tar.gz                 its programs and a root filesystem, for %s
+  cd containers && sudo build/08-all     no compiler is needed to run them, and root for this one
+
+slides.html is the talk, and V plays the recording of each demo. casts/ has the same recordings for
+asciinema(1). To write steps, and not only to run them, install a compiler before: make setup.
+sha256sum -c SHA256SUMS tells whether the stick is as it was.
+'''
+
+
+def kit(folder=BUILD + '/kit'):
+    """Needs the programs, the root filesystem, the prints and the recordings."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    for name in KIT:
+        shutil.copy(f'{BUILD}/{name}', folder)
+    shutil.copytree(BUILD + '/casts', folder + '/casts')
+    programs = [f'build/{name}' for name in [*deck.STEPS.values(), 'enter', 'inspect', 'rootfs']]
+    for words in (['git', 'archive', '--prefix=containers/',
+                   f'--output={folder}/containers.tar.gz', 'HEAD'],
+                  ['tar', '-czf', folder + '/programs.tar.gz', '--owner=0', '--group=0',
+                   '--transform=s,^build,containers/build,', *programs]):
+        subprocess.run(words, cwd=deck.TOP, check=True)
+    with open(folder + '/README.txt', 'w', encoding='utf-8') as file:
+        file.write(READ_ME % f'Linux on {os.uname().machine}')
+    sums = subprocess.run(['sh', '-c', 'find . -type f | sort | xargs sha256sum'], cwd=folder,
+                          check=True, capture_output=True, text=True).stdout
+    with open(folder + '/SHA256SUMS', 'w', encoding='utf-8') as file:
+        file.write(sums)
+    print(f'made {os.path.relpath(folder)}: {len(sums.splitlines())} files')
 
 
 def shots(folder=BUILD + '/shots'):
@@ -64,7 +106,7 @@ def rehearse():
 
 
 def main():
-    verbs = {'build': build, 'pdf': pdf, 'rehearse': rehearse, 'shots': shots}
+    verbs = {'build': build, 'pdf': pdf, 'kit': kit, 'rehearse': rehearse, 'shots': shots}
     if len(sys.argv) < 2 or sys.argv[1] not in verbs:
         sys.exit(__doc__)
     try:

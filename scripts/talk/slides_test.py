@@ -7,20 +7,23 @@
 The page is made first, and tried in Chromium.
 """
 
+import contextlib
 import html
+import io
 import itertools
 import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 import unittest.mock
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ci import summed
-from talk import browser, deck
+from talk import browser, deck, slides
 from texts import drawings, palette, sources, transcript
 
 PAGE = deck.TOP + '/build/slides.html'
@@ -368,6 +371,40 @@ class Browser(unittest.TestCase):
         with unittest.mock.patch('talk.browser.program', lambda: '/bin/false'):
             with self.assertRaisesRegex(browser.Lost, 'has ended: '):
                 browser.Page(self.PAGE % '')
+
+
+class Sheets(unittest.TestCase):
+    def test_helpers_have_five_errors_of_each_step_that_are_known_and_a_hint_to_give(self):
+        known = {tuple(line.split('|')[:2]) for line in
+                 sources.read(deck.TOP + '/scripts/ci/mistakes.txt').split('\n') if '|' in line}
+        rows = re.findall(r'^\| (\d\d) \| (.*?) \| .*? \| \*(.*?)\*: ',
+                          sources.read(deck.TOP + '/slides/helpers.md'), re.M)
+        self.assertEqual([step for step, _, _ in rows], [step for step in deck.STEPS for _ in range(5)])
+        for step, error, piece in rows:
+            folder = deck.STEPS[step]
+            self.assertTrue((folder, error) in known or error == 'no sudo', error)
+            self.assertIn(f'\n## {piece}\n', sources.read(f'{deck.TOP}/steps/{folder}/task.md'), error)
+
+    def test_the_sheets_name_commands_that_there_are(self):
+        makefile = sources.read(deck.TOP + '/Makefile')
+        text = sources.read(deck.TOP + '/slides/sheet.md') + sources.read(deck.TOP + '/slides/helpers.md')
+        for command in set(re.findall(r'`make ([a-z-]+?)(?:-?(?:0\d|NN))?(?: [^`]*)?`', text)):
+            self.assertRegex(makefile, rf'(?m)^.*\b{command}\b', command)
+
+
+@unittest.skipIf(os.geteuid() != 0, 'it takes root')
+class Kit(unittest.TestCase):
+    def test_what_is_on_the_stick_runs_without_a_network_and_a_compiler(self):
+        with tempfile.TemporaryDirectory(prefix='kit.') as home:
+            with unittest.mock.patch.object(slides, 'KIT', ['slides.html']), \
+                    contextlib.redirect_stdout(io.StringIO()):
+                slides.kit(home + '/kit')
+            said = subprocess.run(
+                ['unshare', '--net', 'env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'sh', '-ec',
+                 'cd kit; sha256sum --quiet -c SHA256SUMS; tar xf containers.tar.gz; tar xf programs.tar.gz; '
+                 'cd containers; ls Makefile steps/01-chroot/main.cpp; build/08-all --net none build/rootfs id -u'],
+                cwd=home, check=False, capture_output=True, text=True)
+            self.assertEqual((said.stdout, said.returncode), ('Makefile\nsteps/01-chroot/main.cpp\n0\n', 0), said)
 
 
 class InTheBrowser(unittest.TestCase):
