@@ -29,6 +29,8 @@ AT_A_TIME = 12  # So many of the promises of earlier steps share a throw-away ho
 BUILDS, RUNS, ENTERS, LEAVES_NOTHING = (
     'it builds', 'it runs a command', 'the command runs in the rootfs',
     'it leaves nothing on the host')
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE,
+           signal.SIGTRAP)
 AFTERWARDS = 'nothing is left after the attacks (root)'
 THE_REST = 'all the rest'
 
@@ -65,68 +67,90 @@ def keeps(step, kept):
 
 # ---- First of all --------------------------------------------------------------------
 
-def crashed(step, words, root):
-    """Where it crashed: its last action, as -v tells it. A shell says if the program itself did,
-    and not its child."""
-    outcome = run(['sh', '-c', '"$0" "$@"; exit $?', program(step), '-v', *words], root=root,
-                  timeout=FIRST_TIMEOUT_SECONDS)
-    lines = outcome.err.splitlines()
-    who = 'program itself' if any(line.startswith(signal.strsignal((outcome.status or 0) & 127) or
-                                                  '[') for line in lines) else 'child'
+# Runs a program as an ordinary user, who has a copy of the rootfs where a user can go to. If the
+# program itself is ended by a signal, a shell says so; if its child is, only the status does.
+AS_ROOT = '"$0" "$@"; exit $?'
+AS_USER = '''place=$(mktemp -d /tmp/box-test.XXXXXX) && chmod 755 "$place" &&
+cp -a "$2" "$place/rootfs" && cp "$1" "$place/" && chown -Rh 54321:54321 "$place/rootfs" || exit
+program=$place/${1##*/} options=$3
+shift 3
+setpriv --reuid 54321 --regid 54321 --clear-groups "$program" $options "$place/rootfs" "$@"
+status=$?
+rm -rf "$place"
+exit $status'''
+
+
+def run_step(step, who, options, command):
+    """Runs the program in the rootfs as root or as an ordinary user, whom root plays."""
+    if who == 'user' and Root.find():
+        words = ['sh', '-c', AS_USER, 'sh', program(step), rootfs(), ' '.join(options), *command]
+    else:
+        words = ['sh', '-c', AS_ROOT, program(step), *options, rootfs(), *command]
+    return run(words, root=who == 'root' or bool(Root.find()), timeout=FIRST_TIMEOUT_SECONDS)
+
+
+def crashed(step, who, options, command, number):
+    """Which process crashed, and where: its last action, as -v tells it."""
+    lines = run_step(step, who, ['-v', *options], command).err.splitlines()
+    process = 'program itself' if any(line.startswith(signal.strsignal(number)) for line in lines) \
+        else 'child'
     actions = [line for line in lines if line.startswith('[pid ')]
-    return [f'The {who} crashed. ' + (
-        f'Its last action, as -v tells it: {plain(actions[-1])}' if actions else
-        'With -v, it tells no action before.')]
+    return [f'It crashed: {number.name} in the {process}. ' +
+            (f'The last action that -v tells: {plain(actions[-1])}' if actions else
+             'With -v, it tells no action before.')]
 
 
-def runs_at_all(step, who, root):
+def runs_at_all(step, who):
     """That it runs a command, in the rootfs, and leaves nothing."""
     word = secrets.token_hex(4)
-    options = ['--memory', 'none'] if step == '07' and who == 'user' else []
+    # Up to 07, and in some pieces of 08, a limit on memory that cannot be set is an error.
+    options = ['--memory', 'none'] if step >= '07' and who == 'user' else []
+    command = ['sh', '-c', f'echo {word}; cat /etc/rootfs-mark']
+    outcome = run_step(step, who, options, command)
+    said = own_lines(outcome.err, STEPS[step])
+    ran = {'line': ' '.join([program(step), *options, rootfs(), 'sh -c', f"'{command[2]}'"]),
+           'status': outcome.status, 'out': outcome.out,
+           'err': '\n'.join(line for line in outcome.err.splitlines() if not line.startswith(LEFT))}
+    saw = failure_in_words({'ran': [ran]}, step)
+    lines = outcome.out.splitlines()
 
-    def attempt(name, fails, command, expected):
-        words = options + [rootfs(), *command]
-        outcome = run([program(step), *words], root=root, timeout=FIRST_TIMEOUT_SECONDS)
-        said = own_lines(outcome.err, STEPS[step])
-        if outcome.status is None:
-            return outcome, Promise(name, BROKEN, [no_end(outcome, FIRST_TIMEOUT_SECONDS)], said,
-                                    [], fails)
-        if (outcome.status, outcome.out) == (0, expected):
-            return outcome, Promise(name, HOLDS)
-        lines = [line for line in outcome.err.splitlines() if not line.startswith(LEFT)]
-        ran = {'line': ' '.join([program(step), *words]), 'status': outcome.status,
-               'out': outcome.out, 'err': '\n'.join(lines)}
-        saw = failure_in_words({'ran': [ran]}, step) + told_left(outcome.left)
-        if outcome.status > 128:
-            saw += crashed(step, words, root)
-        return outcome, Promise(name, BROKEN, saw, said, [], fails)
-
-    outcome, promise = attempt(
-        f'{RUNS} ({who})', f'We run "echo {word}" in the container and expect this word and status '
-        '0, because nothing else can be checked before.', ['echo', word], word + '\n')
-    yield promise
-    if promise.verdict == BROKEN:
-        return
-    yield attempt(
-        f'{ENTERS} ({who})', 'We read a file that only the rootfs has and expect its text, because '
-        'a command in another root directory is not in the container.',
-        ['cat', '/etc/rootfs-mark'], read(f'{BUILD}/rootfs/etc/rootfs-mark'))[1]
-    if Root.find():
-        left = told_left(outcome.left)
-        yield Promise(f'{LEAVES_NOTHING} ({who})', BROKEN if left else HOLDS, left,
-                      own_lines(outcome.err, STEPS[step]), [],
-                      'We look at the host after the command has ended and expect it as it was, '
-                      'because what is left there adds up with each container.' if left else '')
-
-
-def first_of_all(step):
-    """Without these, nothing else has a meaning."""
-    for who in ['root'] if step < '03' else ['root', 'user']:
-        if who == 'root' and not Root.find():
-            yield Promise(f'{RUNS} ({who})', UNCHECKED, [NO_ROOT])
+    name = f'{RUNS} ({who})'
+    fails = f'We run a shell that prints "{word}" in the container and expect this word and ' \
+            'status 0, because before that no other promise can be checked.'
+    if outcome.status is None:
+        yield Promise(name, BROKEN, [no_end(outcome, FIRST_TIMEOUT_SECONDS)], said, [], fails)
+    elif lines[:1] != [word] or outcome.status > 1:
+        saw += [line for number in CRASHES if outcome.status == 128 + number
+                for line in crashed(step, who, options, command, number)]
+        yield Promise(name, BROKEN, saw + told_left(outcome.left), said, [], fails)
+    else:
+        yield Promise(name, HOLDS)
+        name = f'{ENTERS} ({who})'
+        if (outcome.status, lines[1:]) == (0, read(f'{BUILD}/rootfs/etc/rootfs-mark').splitlines()):
+            yield Promise(name, HOLDS)
         else:
-            # As root, we play the ordinary user.
-            yield from runs_at_all(step, who, who == 'root')
+            yield Promise(
+                name, BROKEN, saw, said, [],
+                'We read a file that only the rootfs has and expect its text, because a command in '
+                'another root directory is not in the container.')
+            return
+        if Root.find():
+            left = told_left(outcome.left)
+            yield Promise(f'{LEAVES_NOTHING} ({who})', BROKEN if left else HOLDS, left, said, [],
+                          'We look at the host after the command has ended and expect it as it '
+                          'was, because what is left there adds up with each container.')
+
+
+def first_of_all(step, who):
+    """Without these, nothing else has a meaning."""
+    if who == 'root' and not Root.find():
+        return [Promise(f'{RUNS} (root)', UNCHECKED, [NO_ROOT])]
+    return list(runs_at_all(step, who))
+
+
+def callers(step):
+    """Who can run a step."""
+    return ['root'] if step < '03' else ['root', 'user']
 
 
 def told_left(left):
@@ -321,8 +345,8 @@ def is_any_wanted(step, only):
 
 def number_of(step):
     """How many promises it has."""
-    whos = 1 if step < '03' else 2
-    return 3 * whos + sum(len(part.tests) + len(part.attacks) for part in parts(step)) + 1
+    return 3 * len(callers(step)) + 1 + sum(len(part.tests) + len(part.attacks)
+                                            for part in parts(step))
 
 
 def results(step, chosen, jobs, stops):
@@ -355,11 +379,11 @@ def promises(step, chosen, jobs, stops=False):
     can be told."""
     renew_rootfs()
     is_ready = True
-    for promise in first_of_all(step):
-        yield promise
-        is_ready &= promise.verdict != BROKEN
-        if promise.verdict == BROKEN:
-            break
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for some in pool.map(functools.partial(first_of_all, step), callers(step)):
+            for promise in some if is_ready else []:
+                yield promise
+                is_ready &= promise.verdict != BROKEN
     if not is_ready:
         yield Promise(THE_REST, UNCHECKED, ['first of all it has to run a command in the rootfs, '
                                             'and to leave nothing'])

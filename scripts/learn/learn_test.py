@@ -77,7 +77,7 @@ class Checks(Learner):
         self.assertTrue(testing.contents(self.mine('01')).startswith('// Step 01: your task.\n'))
         out = self.fails('check 01 --only rootfs')
         self.assertIn('- does not hold  the command runs in the rootfs (root)\n', out)
-        self.assertIn('\n                 We ran: 01-chroot ROOTFS cat /etc/rootfs-mark\n', out)
+        self.assertIn("\n                 We ran: 01-chroot ROOTFS sh -c 'echo ", out)
         self.assertIn('Next: Another root directory. make hint-01 helps.\n', out)
 
     def test_the_courses_own_solution_holds_and_progress_shows_it(self):
@@ -199,14 +199,29 @@ int main() {
 
     @testing.asks_no_kernel
     def test_who_only_prints_what_is_expected_is_found_out(self):
-        self.write('01', '''#include <cstdio>
+        self.write('01', '''#include <unistd.h>
 int main(int argc, char** argv) {
-  if (argc > 3) std::puts(argv[3]);  // As echo would.
+  if (argc > 2) ::execvp(argv[2], argv + 2);  // On the host.
 }
 ''')
         out = self.fails('check 01 --only rootfs')
         self.assertIn('+ holds          it runs a command (root)\n', out)
         self.assertIn('- does not hold  the command runs in the rootfs (root)\n', out)
+
+    @testing.asks_no_kernel
+    def test_a_crash_is_named_with_its_process_and_the_action_before(self):
+        crash = '*static_cast<volatile int*>(nullptr) = 0;'
+        for old, new, words in (
+                ('  mount_dev();\n', f'  mount_dev();\n{crash}\n',
+                 'SIGSEGV in the child. The last action that -v tells: [pid 1] symlink(2) '
+                 '/dev/stderr'),
+                ('  const sys::Signals signals;\n', '  ::abort();\n',
+                 'SIGABRT in the program itself. ')):
+            self.spoil('05', old, new)
+            self.write('05', '#include <cstdlib>\n' + testing.contents(self.mine('05')))
+            out = self.fails('check 05')
+            self.assertIn('It crashed: ' + words, out)
+            self.assertIn('\n0 hold, 1 do not, 1 not checked\n', out)
 
     @testing.asks_no_kernel
     def test_what_does_not_compile_or_does_not_run_is_told_at_once(self):

@@ -36,9 +36,14 @@ def task(step):
 
 
 def first_in(text, topics, key):
-    """The topics that have words in a text: at most one, whose words come first."""
-    found = [(text.index(words), number) for number, topic in enumerate(topics)
-             for words in getattr(topic, key) if words in text]
+    """The topics that have words in a text: at most one, whose words come first. Behind an attack,
+    (root) is that of root."""
+    found = []
+    for number, topic in enumerate(topics):
+        for words in getattr(topic, key):
+            words, _, who = words.partition(' (')
+            if words in text and who in text:
+                found.append((text.index(words), number))
     return [topics[min(found)[1]]] if found else []
 
 

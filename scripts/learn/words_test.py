@@ -87,7 +87,8 @@ class Sentences(testing.OnAHost):
     def test_each_says_what_is_done_what_is_expected_and_why(self):
         for test in checker.all_tests():
             with self.subTest(test['name']):
-                self.assertRegex(test['fails'], r'^[A-Z].* expects? .*\b(because|so that|as)\b.*\.$')
+                self.assertRegex(test['fails'],
+                                 r'^[A-Z].* expects? .*\b(because|so that|as)\b.*\.$')
                 self.assertNotRegex(test['fails'], CODE)
 
 

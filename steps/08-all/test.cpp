@@ -46,7 +46,8 @@ std::string enter(Caller caller, pid_t pid) {
 // ---- It is pleasant --------------------------------------------------------
 
 PROMISE_AS_ROOT("it shows the container from within", Kept{"08"},
-                Pieces{"Nothing inherited from the caller"},
+                Pieces{"Nothing inherited from the caller",
+                       "Limits and an init"},
                 Fails{"We run ps, id, hostname, ip and ping in the container "
                       "and expect each of them to show the container, because "
                       "the last step still has all layers."}) {
@@ -484,7 +485,8 @@ PROMISE_AS_BOTH("nobody's working directory or root is outside", Kept{"08"},
 // CVE-2022-0492: on v1, a release_agent is a program that the kernel runs as
 // the host's root. And a limit that its prisoner can raise is none.
 PROMISE_AS_ROOT("it can neither leave its cgroup, nor change or nest it",
-                Kept{"08"}, Pieces{"Two more namespaces"},
+                Kept{"08"},
+                Pieces{"Two more namespaces", "Fewer rights for root"},
                 Fails{"Root in the container writes to the files of its cgroup "
                       "and makes groups, and we expect each to fail, because a "
                       "container must not raise its own limit."}) {
@@ -639,7 +641,7 @@ PROMISE_AS_BOTH(
 
 PROMISE_AS_ROOT(
     "its standard streams have names that it can open", Kept{"08"},
-    Pieces{"Nothing inherited from the caller"},
+    Pieces{"Nothing inherited from the caller", "Limits and an init"},
     Fails{"The command opens /dev/stdout and we expect it to work for root and "
           "for other users, because many programs write their log there."}) {
   for (const std::string options : {"", "--user 1000:100"})
@@ -1000,7 +1002,7 @@ long held_by(const std::string& protocol) {
 
 PROMISE_AS_BOTH(
     "what the kernel counts for a user, a container leaves to others",
-    Kept{"08"}, Pieces{"Limits and an init"},
+    Kept{"08"}, Pieces{"Limits and an init", "Fewer rights for root"},
     Fails{"One container takes all inotify instances, timers and queues that "
           "it can get, and we expect enough for others, because the kernel "
           "counts them for the user."}) {
