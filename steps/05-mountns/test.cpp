@@ -175,7 +175,7 @@ PROMISE_AS_BOTH("/proc shows its own processes, ps sees again",
 
 PROMISE_AS_BOTH(
     "/dev has the harmless devices, terminals and memory of its own",
-    Kept{"05-08", "05-06 08"}, Pieces{"/proc and /dev"},
+    Kept{"05-08", "05-06 08"}, Pieces{"/proc and /dev", "The standard streams"},
     Fails{"We use null, zero, full, urandom, pts, shm and the links in /dev "
           "and expect them to work, and mknod(1) to fail, because a disk is no "
           "harmless device."}) {
