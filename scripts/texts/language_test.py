@@ -66,6 +66,15 @@ class Language(unittest.TestCase):
                 number += length
         self.assertGreater(1000 * reasons / number, 2)
 
+    def test_a_story_is_short(self):
+        """Up to "By hand", without answers, which are folded. 08 has about as many walls as the
+        other steps have layers."""
+        for path in glob.glob('steps/0*/README.md'):
+            story = sources.read(path).partition('\n## By hand')[0]
+            story = re.sub(r'<details>.*?</details>', '', story, flags=re.S)
+            self.assertLessEqual(sum(map(words, sentences(story))),
+                                 2150 if '/08-' in path else 1850, path)
+
 
 if __name__ == '__main__':
     os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
