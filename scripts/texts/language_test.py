@@ -29,7 +29,7 @@ def sentences(text):
         text = re.sub(pattern, new, text, flags=re.M | re.S if '```' in pattern or '<!' in pattern
                       else re.M)
     for paragraph in re.split(r'\n\s*\n', text):
-        for sentence in re.split(r'(?<=[.!?]) (?=[\w*("\[/])|(?<=[.!?][)"]) (?=[A-Z("])',
+        for sentence in re.split(r'(?<=[.!?]) |(?<=[.!?][)"]) (?=[A-Z("])',
                                  ' '.join(paragraph.split())):
             if re.search('[a-z]', sentence):
                 yield sentence
