@@ -187,16 +187,18 @@ PROMISE_AS_ROOT("/proc may not be a link, nor be missing", Kept{"02"},
   shell("cp -a '" + host::rootfs(Caller::kRoot) + "/bin' " + tree);
   const auto run = host::step_in(tree, Caller::kRoot, "02-pidns") + "true";
   CHECK(shell(run).status == 125);
-  CHECK(shell(run).err ==
-        "02-pidns: open(2) " + tree +
-            "/proc"
-            ": No such file or directory (ENOENT); hint: a root "
-            "filesystem has a directory proc: make rootfs\n");
+  const auto line = "02-pidns: open(2) " + tree + "/proc";
+  const auto is_line = [&](const std::string& err, const std::string& rest) {
+    CHECK(host::lines(err).size() == 1);
+    CHECK(err.starts_with(line));
+    if (!host::is_learners()) CHECK(err == line + rest);
+  };
+  is_line(shell(run).err,
+          ": No such file or directory (ENOENT); hint: a root filesystem has "
+          "a directory proc: make rootfs\n");
   fs::create_directory_symlink("bin", tree + "/proc");
   CHECK(shell(run).status == 125);
-  CHECK(shell(run).err == "02-pidns: open(2) " + tree +
-                              "/proc"
-                              ": Not a directory (ENOTDIR)\n");
+  is_line(shell(run).err, ": Not a directory (ENOTDIR)\n");
 }
 
 TEST_SUITE_END();

@@ -70,8 +70,7 @@ PROMISE_AS_BOTH("nothing of the host's mounts is left inside", Kept{"05"},
                 Fails{"We read the container's mount table and expect only its "
                       "own private mounts, because each mount of the host is a "
                       "way to the host's files."}) {
-  // The six devices are the host's. A queue of messages belongs to the IPC
-  // namespace, which is the host's until 08.
+  // The six devices are the host's.
   std::set<std::string> missing{"/",         "/dev",     "/dev/full",
                                 "/dev/null", "/dev/pts", "/dev/random",
                                 "/dev/shm",  "/dev/tty", "/dev/urandom",
@@ -85,9 +84,8 @@ PROMISE_AS_BOTH("nothing of the host's mounts is left inside", Kept{"05"},
     const bool is_wanted = missing.erase(row.point) == 1;
     const bool is_device = is_wanted && row.point.starts_with("/dev/") &&
                            row.type != "devpts" && row.type != "tmpfs";
-    CHECK_MESSAGE(
-        (is_device || row.type == "mqueue" || of_host.count(row.device) == 0),
-        "a mount of the host is in the container's table: " << line);
+    CHECK_MESSAGE((is_device || of_host.count(row.device) == 0),
+                  "a mount of the host is in the container's table: " << line);
   }
   for (const auto& point : missing)
     CHECK_MESSAGE(false, "there is no mount at " << point);

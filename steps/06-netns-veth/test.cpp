@@ -39,6 +39,8 @@ std::string first_word(const std::string& text) {
 class Forwarding {
  public:
   Forwarding() { set("1"); }
+  // A program that turns it off breaks the networks of the host.
+  static bool is_on() { return first_word(host::contents(kPath)) == "1"; }
   Forwarding(const Forwarding&) = delete;
   Forwarding& operator=(const Forwarding&) = delete;
   ~Forwarding() { set(before_); }
@@ -191,6 +193,7 @@ PROMISE_AS_ROOT(
       shell("cat /proc/sys/net/ipv4/conf/box*/forwarding | sort -u").out;
   CHECK_MESSAGE(forwards == "0\n",
                 "the host's end of the cable forwards: see forwarding");
+  CHECK_MESSAGE(Forwarding::is_on(), "the host itself no longer forwards");
   CHECK_MESSAGE(
       shell(step(Caller::kRoot, kStep, "--net nat") + ping + address).status ==
           1,

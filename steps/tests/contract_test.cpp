@@ -135,10 +135,14 @@ PROMISE_AS_BOTH("125 and one clear line if ROOTFS is none",
         step_in("/no/such", caller, program.name, program.options) + "true");
     CHECK(missing.status == 125);
     CHECK(missing.out.empty());
-    CHECK(missing.err.starts_with(
-        program.name +
-        ": stat(2) /no/such: find the rootfs: No such file or directory "
-        "(ENOENT); hint: "));
+    CHECK(missing.err.starts_with(program.name + ": "));
+    CHECK_MESSAGE(missing.err.find("/no/such") != std::string::npos,
+                  "the line does not say which ROOTFS is missing");
+    if (!host::is_learners())
+      CHECK(missing.err.starts_with(
+          program.name +
+          ": stat(2) /no/such: find the rootfs: No such file or directory "
+          "(ENOENT); hint: "));
     CHECK(host::lines(missing.err).size() == 1);
     const auto file = shell(step_in(host::scratch("roots") + "/file", caller,
                                     program.name, program.options) +
@@ -157,8 +161,12 @@ PROMISE_AS_BOTH(
     const auto result =
         shell(step(caller, program.name, "--nonsense") + "true");
     CHECK(result.status == 125);
-    CHECK(result.err ==
-          program.name + ": unknown option --nonsense; see --help\n");
+    CHECK(host::lines(result.err).size() == 1);
+    CHECK_MESSAGE(result.err.find("--nonsense") != std::string::npos,
+                  "the line does not name the option");
+    if (!host::is_learners())
+      CHECK(result.err ==
+            program.name + ": unknown option --nonsense; see --help\n");
   });
 }
 
@@ -207,7 +215,7 @@ PROMISE_AS_BOTH(
     const auto result =
         shell(step(caller, program.name, program.options + " -v") + "true");
     CHECK(result.out.empty());
-    CHECK_MESSAGE(result.err.find("clone3(2)") != std::string::npos,
+    CHECK_MESSAGE(result.err.find("clone") != std::string::npos,
                   "no line tells of the clone");
     if (program.name != "01-chroot")
       CHECK_MESSAGE(result.err.find("[pid 1] ") != std::string::npos,

@@ -44,6 +44,10 @@ std::vector<Ran>& ran();
 /// checker sees it. Then no test waits long for anything more.
 bool& has_failed();
 
+/// Whether it is a learner's program that is tested: its messages say what
+/// steps/README.md asks for, but not in our words.
+bool is_learners();
+
 /// Where the programs of the tests lie. The path has no character that a shell
 /// would read in another way.
 std::filesystem::path& build_directory();
