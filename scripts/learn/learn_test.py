@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from host import testing
 from learn import checker
-from learn.task import task, wanted
+from learn.task import EVERY_STEP, task, topic_of, wanted
 
 STEPS = {os.path.basename(path)[:2]: path
          for path in sorted(glob.glob(glob.escape(testing.TOP) + '/steps/0*'))}
@@ -264,6 +264,19 @@ class Promises(testing.OnAHost):
         self.assertEqual(set(of_tasks.values()), {1})  # No two have one name.
         self.assertEqual({name for test in checker.all_tests() for name in test['pieces']},
                          set(of_tasks))
+
+    @testing.asks_no_kernel
+    def test_each_has_a_hint_in_each_step_that_keeps_it(self):
+        for step in STEPS:
+            names = [(test['name'], test['pieces']) for test in checker.all_tests()
+                     if checker.keeps(step, test['kept'])]
+            names += [(name, []) for name in checker.attacks_of(step)]
+            for name, needed in names:
+                with self.subTest(f'{step}: {name}'):
+                    topic, whose = topic_of({'name': name, 'pieces': needed, 'said': '', 'saw': ''},
+                                            step)
+                    self.assertIsNot(topic, EVERY_STEP)
+                    self.assertLessEqual(whose, step)
 
     def test_the_steps_that_keep_a_promise_are_ranges_and_single_ones(self):
         self.assertEqual([step for step in STEPS if checker.keeps(step, '03-05 08')],

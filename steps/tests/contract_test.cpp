@@ -172,7 +172,7 @@ PROMISE_AS_BOTH(
 
 PROMISE_AS_BOTH(
     "an option of a later step is none of its own", Kept{"01-07", "03-07"},
-    Pieces{},
+    Pieces{"Another root directory"},
     Fails{"We pass an option that a later step has and expect status 125 and "
           "no command, because the program cannot do what is asked for."}) {
   const std::map<std::string, std::string> first_in{{"--hostname=x", "04"},
@@ -274,7 +274,8 @@ TEST_CASE("a program of the tests is ended by a signal, however early") {
 // As under nohup(1), or behind `trap '' INT`. The last signal is not ignored.
 PROMISE_AS_BOTH(
     "a signal that the caller ignores does nothing, on both sides",
-    Kept{"01-08", "03-08"}, Pieces{"Limits and an init"},
+    Kept{"01-08", "03-08"},
+    Pieces{"Another root directory", "Limits and an init"},
     Fails{"The caller ignores signals and we expect them to do nothing to the "
           "program and the command, because nohup(1) relies on it."}) {
   for_each(caller, [&](const Program& program) {
@@ -311,7 +312,8 @@ PROMISE_AS_BOTH(
 PROMISE_AS_BOTH(
     "what the command leaves in the background ends with it, but in 01",
     Kept{"01-08", "03-08"},
-    Pieces{"Separate process numbers", "Limits and an init"},
+    Pieces{"Another root directory", "Separate process numbers",
+           "Limits and an init"},
     Fails{"The command leaves a process in the background and we expect it to "
           "end with the command, because the end of a container must be the "
           "end of all its processes."}) {

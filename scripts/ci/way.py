@@ -1,22 +1,14 @@
-#!/usr/bin/python3
-"""Tests of the way through the steps: who does what the last hint of piece after piece says has a
-program in which exactly these pieces hold, and at last the whole step. Ends with a line that sums
-all.
-
-  needs   root, else most are skipped; make checker
-"""
+"""The way through the steps: what a learner has who does what the last hint of piece after piece
+says."""
 
 import os
 import re
-import shutil
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from host import testing
-from learn.files import STEPS, before, course, read
-from learn.task import pieces, task
+from learn.files import before, course, read
+from learn.task import task
 
 # What the sentences of a last hint say, and how many words and codes they have.
 SENTENCES = {
@@ -91,66 +83,3 @@ def learned(step):
         except ValueError as error:
             raise ValueError(f'{step}, {topic.name}: {error}') from error
     return programs
-
-
-class Hints(testing.OnAHost):
-    @testing.asks_no_kernel
-    def test_each_last_hint_can_be_followed_to_the_letter(self):
-        for step in STEPS:
-            with self.subTest(step):
-                programs = learned(step)
-                self.assertEqual(len(set(programs)), 1 + len(pieces(step)))
-
-    @testing.asks_no_kernel
-    def test_what_nobody_can_follow_is_found(self):
-        for hint in ('Write a line.', 'Above the line with `x`, write:\n```cpp\ny\n```',
-                     'In the line with `a`, write `b` in the place of `c`.'):
-            with self.assertRaises(ValueError):
-                follow(hint, 'a\nb\n')
-
-    @testing.asks_no_kernel
-    def test_a_hint_is_followed_in_order(self):
-        hint = '''Above the line with `b`, write:
-
-```cpp
-c
-```
-
-Remove the lines from `a` to `c`. In the line with `b`, write `d` in the place of `b`.'''
-        self.assertEqual(follow(hint, 'a\nb\n'), 'd\n')
-
-
-@testing.needs_root
-class Way(testing.OnAHost):
-    """One method for each step: see below."""
-
-    def learn(self, my, words):
-        return testing.shell(f"MY={my} MY_FLAGS='-O0' scripts/learn/learn {words}")
-
-    def go(self, step):
-        my = tempfile.mkdtemp(prefix='learner-', dir='build')
-        for path in (my, 'build/' + my):
-            self.addCleanup(shutil.rmtree, path, ignore_errors=True)
-        names = pieces(step)
-        for number, text in enumerate(learned(step)):
-            testing.write(f'{my}/{step}.cpp', text)
-            for done in names[number - 1:number] if number else []:
-                result = self.learn(my, f"check {step} --only '{done}'")
-                self.assertEqual(result.status, 0, f'after {done}:\n{result.out}{result.err}')
-            whole = self.learn(my, f'check {step}')
-            if number < len(names):
-                self.assertEqual(whole.status, 1, f'before {names[number]}:\n{whole.out}')
-                self.assertIn(f'\nNext: {names[number]}. ', whole.out)
-            else:
-                self.assertEqual(whole.status, 0, f'at the end:\n{whole.out}')
-
-
-for name in STEPS:
-    def method(self, step=name):
-        """The way through a step."""
-        self.go(step)
-    setattr(Way, f'test_the_hints_lead_through_{name}', method)
-
-
-if __name__ == '__main__':
-    testing.main()
