@@ -44,7 +44,7 @@ help:
 build: $(PROGRAMS)
 	@:
 
-test-programs: $(BUILD)/step-tests $(BUILD)/tests $(BUILD)/floor $(BUILD)/hog $(PROBES) \
+test-programs: $(BUILD)/step-tests $(BUILD)/tests $(BUILD)/hog $(PROBES) \
                $(BUILD)/rootfs-new
 	@:
 
@@ -60,7 +60,6 @@ $(BUILD)/enter: $(BUILD)/steps/08-all/enter.o \
                 $(BUILD)/steps/08-all/member.o $(call objects,$(LAYERS)) \
                 $(BUILD)/common.a
 $(BUILD)/inspect: $(BUILD)/steps/08-all/inspect.o $(BUILD)/common.a
-$(BUILD)/floor: $(BUILD)/scripts/ci/floor.o $(BUILD)/common.a
 $(BUILD)/step-tests: $(call objects,$(PROMISES))
 $(BUILD)/tests: $(call objects,$(TESTS) steps/05-mountns/binds.cpp \
                   steps/07-cgroup-memory/callers_limits.cpp)
@@ -74,7 +73,7 @@ $(BUILD)/$(MY)/08-all: $(call objects,$(LAYERS))
 # The tests of the checker build only these programs with other flags.
 $(BUILD)/$(MY)/%.o: CXXFLAGS := $(or $(MY_FLAGS),$(CXXFLAGS))
 
-$(PROGRAMS) $(MINE) $(BUILD)/floor:
+$(PROGRAMS) $(MINE):
 	$(CXX) $(INSTRUMENT) $(LINK) -s -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 # Compiling a test takes longer than running it.
@@ -268,7 +267,7 @@ lint: setup-lint  ## make lint        check format and style
 	@scripts/lint '$(BASE)' $(SOURCES)
 
 bench: setup-test  ## make bench       measure the speed, also of runc, crun and bubblewrap if installed
-	@$(MAKE) $(PARALLEL) build $(BUILD)/floor rootfs
+	@$(MAKE) $(PARALLEL) build rootfs
 	@$(SUDO) scripts/bench
 
 ## make mutants     break each layer, and test that its test fails

@@ -2,20 +2,17 @@
 
   usage   scripts/bench [--rounds N] [--out DIRECTORY] [--quick]
 
-Prints tables, and writes them to DIRECTORY/bench.md, with a bar chart in
-DIRECTORY/bench.svg (build). All commands of a table take turns, so that a slow
-moment of the machine slows all of them. A number is the median of its rounds. A
-program that is not installed is named and left out. --quick makes few rounds, to
-see that it works. The bench runs in a new network and mount namespace.
+Prints tables, and writes them to DIRECTORY/bench.md (build). All commands of a
+table take turns, so that a slow moment of the machine slows all of them. A number is
+the median of its rounds. A program that is not installed is named and left out. --quick
+makes few rounds, to see that it works. The bench runs in a new network and mount namespace.
 
 Compare only numbers of one run, because other programs slow the machine down.
 """
 
 import argparse
-import contextlib
 import datetime
 import glob
-import html
 import json
 import os
 import platform
@@ -87,26 +84,21 @@ def oci_runtime(runtime, scratch):
 
 def peers(scratch):
     """Name, what it does, and command; without a command if not installed."""
-    rows = [('08-all', 'every layer', [program('08-all'), ROOTFS, '/bin/true']),
-            ('floor', 'the same objects by bare calls: scripts/ci/floor.cpp',
-             [program('floor'), ROOTFS, '/bin/true'])]
-    rows += [oci_runtime('runc', scratch), oci_runtime('crun', scratch)]
+    ours, command = program('08-all'), [ROOTFS, '/bin/true']
+    bwrap = ['bwrap', '--unshare-all', '--ro-bind', ROOTFS, '/', '--proc', '/proc', '--dev', '/dev',
+             '--tmpfs', '/tmp', '/bin/true']
+    namespaces = '--mount --pid --net --ipc --uts --cgroup --fork'.split()
     # runc and crun plug in no cable, and bwrap sets no limit: a goal compares like with like.
-    rows.append(('08-all, no cable', '--net none',
-                 [program('08-all'), '--net', 'none', ROOTFS, '/bin/true']))
-    rows.append(('08-all, lean', '--net none --memory none',
-                 [program('08-all'), '--net', 'none', '--memory', 'none', ROOTFS,
-                  '/bin/true']))
-    rows.append(('bwrap', '--unshare-all, no limits, no cable, no filter',
-                 shutil.which('bwrap') and [
-                     'bwrap', '--unshare-all', '--ro-bind', ROOTFS, '/', '--proc',
-                     '/proc', '--dev', '/dev', '--tmpfs', '/tmp', '/bin/true']))
-    rows.append(('unshare + chroot', 'the namespaces alone', [
-        'unshare', '--mount', '--pid', '--net', '--ipc', '--uts', '--cgroup', '--fork',
-        'chroot', ROOTFS, '/bin/true']))
-    rows.append(('fork + exec', 'no container at all',
-                 [os.path.join(ROOTFS, 'bin/true')]))
-    return rows
+    return [('08-all', 'every layer', [ours, *command]),
+            oci_runtime('runc', scratch), oci_runtime('crun', scratch),
+            ('08-all, no cable', '--net none', [ours, '--net', 'none', *command]),
+            ('08-all, lean', '--net none --memory none',
+             [ours, '--net', 'none', '--memory', 'none', *command]),
+            ('bwrap', '--unshare-all, no limits, no cable, no filter',
+             shutil.which('bwrap') and bwrap),
+            ('unshare + chroot', 'the namespaces alone',
+             ['unshare', *namespaces, 'chroot', *command]),
+            ('fork + exec', 'no container at all', [ROOTFS + '/bin/true'])]
 
 
 # ---- Measuring ---------------------------------------------------------------
@@ -135,91 +127,12 @@ def take_turns(commands, rounds):
     return [1000 * statistics.median(times) for times in seconds]
 
 
-class Living:
-    """Containers that wait to be told to end."""
-
-    def __init__(self):
-        self.processes = []
-
-    def grow_to(self, number):
-        started = []
-        while len(self.processes) < number:
-            process = subprocess.Popen(
-                [program('08-all'), ROOTFS, 'sh', '-c', 'echo; read wait'],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            self.processes.append(process)
-            started.append(process)
-        for process in started:
-            if process.stdout.readline() != b'\n':
-                sys.exit('bench: a container did not start')
-
-    def parent_kilobytes(self):
-        """The most that a parent ever had resident: see proc_pid_status(5)."""
-        most = 0
-        for process in self.processes:
-            with open(f'/proc/{process.pid}/status', encoding='ascii') as file:
-                lines = dict(line.split(':', 1) for line in file)
-            most = max(most, int(lines['VmHWM'].split()[0]))
-        return most
-
-    def end(self):
-        for process in self.processes:
-            process.stdin.close()
-        for process in self.processes:
-            process.wait()
-
-
-def available_kilobytes():
-    with open('/proc/meminfo', encoding='ascii') as file:
-        return int(dict(line.split(':', 1) for line in file)['MemAvailable'].split()[0])
-
-
-def starts_per_second(workers, number):
-    command = [program('08-all'), ROOTFS, '/bin/true']
-    running = []
-    start = time.perf_counter()
-    for _ in range(number):
-        if len(running) == workers:
-            pid, status = os.wait()
-            running = [process for process in running if process.pid != pid]
-            if status != 0:
-                sys.exit('bench: a container failed')
-        running.append(subprocess.Popen(command, **QUIET))
-    for process in running:
-        process.wait()
-    return number / (time.perf_counter() - start)
-
-
 # ---- Showing -----------------------------------------------------------------
 
 def table(head, rows):
     lines = [head, ['---'] + ['---:'] * (len(head) - 1)] + rows
     return '\n'.join('| ' + ' | '.join(str(cell) for cell in line) + ' |'
                      for line in lines) + '\n'
-
-
-def bars(title, rows):
-    """A bar chart: rows of a name and its milliseconds."""
-    longest = max(value for _, value in rows)
-    left, width, pitch = 170, 420, 26
-    height = 44 + pitch * len(rows)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 {height}" '
-        f'role="img" aria-label="{html.escape(title)}" font-family="sans-serif" '
-        'font-size="14">',
-        '<style>text{fill:#1f2328}.bar{fill:#8c959f}.ours{fill:#0969da}'
-        '@media(prefers-color-scheme:dark){text{fill:#e6edf3}}</style>',
-        f'<text x="8" y="22" font-weight="bold">{html.escape(title)}</text>']
-    for number, (name, value) in enumerate(rows):
-        top = 36 + pitch * number
-        length = max(1, round(width * value / longest))
-        kind = 'ours' if name.startswith('0') else 'bar'
-        parts.append(
-            f'<text x="{left - 8}" y="{top + 15}" text-anchor="end">'
-            f'{html.escape(name)}</text>'
-            f'<rect class="{kind}" x="{left}" y="{top}" width="{length}" height="20"/>'
-            f'<text x="{left + length + 6}" y="{top + 15}">{value:.1f} ms</text>')
-    return '\n'.join(parts + ['</svg>', ''])
 
 
 def machine():
@@ -251,8 +164,8 @@ def compare(rounds, scratch, say):
     return [(row[0], value) for row, value in zip(here, medians)]
 
 
-GOALS = [('08-all', 'floor', 1.25), ('08-all', 'runc', 0.25),
-         ('08-all, no cable', 'crun', 0.5), ('08-all, lean', 'bwrap', 1.0)]
+GOALS = [('08-all', 'runc', 0.25), ('08-all, no cable', 'crun', 0.5),
+         ('08-all, lean', 'bwrap', 1.0)]
 
 
 def goals(chart, say):
@@ -281,33 +194,6 @@ def layers(rounds, say):
                for name, value, last in zip(names, medians, before)]))
 
 
-def crowd(numbers, rounds, say):
-    living = Living()
-    rows = []
-    free = available_kilobytes()
-    with contextlib.ExitStack() as stack:
-        stack.callback(living.end)
-        for number in numbers:
-            living.grow_to(number)
-            ours, floor = take_turns([[program('08-all'), ROOTFS, '/bin/true'],
-                                      [program('floor'), ROOTFS, '/bin/true']], rounds)
-            # Of a few, the noise of everything else is more.
-            each = f'{(free - available_kilobytes()) / number:.0f}' if number >= 100 else ''
-            rows.append([number, f'{ours:.1f}', f'{floor:.1f}', f'{ours / floor:.2f}', each,
-                         living.parent_kilobytes()])
-    say('## In a crowd\n\nOne more container, or one more floor, while containers live.\n')
-    say(table(['living', '08-all, ms', 'floor, ms', '08-all of floor',
-               'KiB of memory for each, the kernel\'s included',
-               'KiB resident in a parent, at most'], rows))
-
-
-def parallel(number, say):
-    say('## Starts per second\n')
-    say(table(['at a time', 'starts per second'],
-              [[workers, f'{starts_per_second(workers, number):.0f}']
-               for workers in (1, 2, 8)]))
-
-
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__.split('\n', maxsplit=1)[0],
@@ -318,7 +204,7 @@ def main():
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit('bench: all layers, and runc, need root')
-    if not os.path.exists(program('floor')) or not os.path.exists(ROOTFS):
+    if not os.path.exists(program('08-all')) or not os.path.exists(ROOTFS):
         sys.exit('bench: nothing to measure; make bench builds it')
     if 'BENCH_NAMESPACES' not in os.environ:
         os.environ['BENCH_NAMESPACES'] = 'own'
@@ -338,9 +224,5 @@ def main():
         chart = compare(rounds, scratch, say)
     goals(chart, say)
     layers(rounds, say)
-    crowd((1, 4) if options.quick else (1, 10, 100, 400), rounds, say)
-    parallel(16 if options.quick else 100, say)
     with open(os.path.join(options.out, 'bench.md'), 'w', encoding='utf-8') as file:
         file.write('\n'.join(parts))
-    with open(os.path.join(options.out, 'bench.svg'), 'w', encoding='utf-8') as file:
-        file.write(bars('Milliseconds to run /bin/true', chart))

@@ -2,7 +2,7 @@
 """Tests of the bench, which makes a host itself. No number is of interest here, only that there
 are some. Ends with a line that sums all.
 
-  needs   root, else all are skipped; make build build/floor rootfs
+  needs   root, else all are skipped; make build rootfs
 """
 
 import os
@@ -27,17 +27,16 @@ def hidden():
 
 @unittest.skipUnless(os.geteuid() == 0, 'it needs root')
 class Bench(unittest.TestCase):
-    def test_it_measures_and_leaves_nothing_where_cgroups_are_mounted(self):
+    def test_the_bench_measures_and_leaves_no_cgroup(self):
         with tempfile.TemporaryDirectory() as out:
             with subprocess.Popen(['scripts/bench', '--quick', '--out', out],
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, text=True) as bench:
                 printed, errors = bench.communicate()
             self.assertEqual(bench.returncode, 0, errors)
-            for part in ('| 08-all | ', '| fork + exec | ', '| 01-chroot | ', '| 4 | '):
+            for part in ('| 08-all | ', '| fork + exec | ', '| 01-chroot | '):
                 self.assertIn(part, printed)
             self.assertIn('| 08-all | ', sources.read(out + '/bench.md'))
-            self.assertTrue(sources.read(out + '/bench.svg').startswith('<svg '))
         self.assertEqual([path for path in hidden() if path.endswith(f'/bench-{bench.pid}')], [])
 
 
