@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import summed
 from texts import sources
 
-ROW = re.compile(r'^\| `([a-z/]+/)` \|.*\| (\d+) \|$', re.M)
+ROW = re.compile(r'^\| `([a-z/]+/|Makefile)` \|.*\| (\d+) \|$', re.M)
 CODE = ('.cpp', '.hpp', '.py', '.sh', '.js', '.css')
 KEPT_ELSEWHERE = {'node_modules', '__pycache__'}
 
@@ -27,7 +27,9 @@ def is_code(path):
 
 
 def files(room, rooms):
-    """The code of a room, without the rooms below that are counted by themselves."""
+    """The code of a room, without the rooms below that are counted by themselves; or the file."""
+    if os.path.isfile(room):
+        yield room
     for place, below, names in os.walk(room):
         below[:] = [name for name in below if name not in KEPT_ELSEWHERE and
                     os.path.join(place, name, '') not in rooms]
@@ -37,6 +39,24 @@ def files(room, rooms):
 def lines(path):
     with open(path, encoding='utf-8') as file:
         return file.read().splitlines()
+
+
+def includes():
+    """For each room of the library, the rooms of which it includes something."""
+    found = {}
+    for path in filter(is_code, files('common/', {})):
+        room = os.path.dirname(path)
+        found.setdefault(room, set()).update(
+            {os.path.dirname(other) for other in re.findall(
+                r'^#include "(.*)"', '\n'.join(lines(path)), re.M)} - {room})
+    return found
+
+
+def circle(below):
+    """The rooms that include each other, directly or by way of others."""
+    while free := {room for room, others in below.items() if not others & below.keys()}:
+        below = {room: others for room, others in below.items() if room not in free}
+    return sorted(below)
 
 
 def names_without_a_word(path):
@@ -51,10 +71,10 @@ def names_without_a_word(path):
 
 
 class Rooms(unittest.TestCase):
-    def test_each_has_at_most_the_lines_that_it_may_have(self):
+    def test_no_room_has_more_lines_than_its_limit(self):
         limits = {room: int(most) for room, most in
                   ROW.findall(sources.read('.github/CONTRIBUTING.md'))}
-        self.assertGreaterEqual(set(limits), {'common/', 'steps/', 'rootfs/', 'scripts/'} |
+        self.assertGreaterEqual(set(limits), {'Makefile', 'common/', 'steps/', 'rootfs/', 'scripts/'} |
                                 set(glob.glob('common/*/') + glob.glob('scripts/[a-z]*/')) -
                                 {'scripts/__pycache__/'})
         for room, most in limits.items():
@@ -67,13 +87,17 @@ class Rooms(unittest.TestCase):
             for line in lines(path):
                 self.assertNotRegex(line, r'^#include "(?!common/)', path)
 
-    def test_each_public_name_of_the_library_has_its_words(self):
+    def test_no_two_rooms_of_the_library_include_each_other(self):
+        self.assertEqual(circle(includes()), [])
+        self.assertEqual(circle({'a': {'b', 'c'}, 'b': {'a'}, 'c': set()}), ['a', 'b'])
+
+    def test_each_public_name_of_the_library_has_a_docstring(self):
         headers = [path for path in glob.glob('common/**/*.hpp', recursive=True) if is_code(path)]
         self.assertTrue(headers)
         for path in headers:
             self.assertEqual(list(names_without_a_word(path)), [])
 
-    def test_a_name_without_words_is_found(self):
+    def test_a_name_without_a_docstring_is_found(self):
         with tempfile.NamedTemporaryFile('w', encoding='utf-8') as file:
             file.write('/// It has.\nint one();\n\nint two();\n')
             file.flush()
