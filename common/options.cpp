@@ -14,8 +14,8 @@
 #include <limits>
 #include <stdexcept>
 
-#include "common/diagnosis/wording.hpp"
 #include "common/error.hpp"
+#include "common/wording.hpp"
 
 namespace sys {
 

@@ -17,8 +17,6 @@
 #include <string>
 #include <string_view>
 
-#include "common/streams/streams.hpp"
-
 namespace sys {
 
 // ---- Failures travel from the child to its parent --------------------------
@@ -176,6 +174,11 @@ void Child::remember_its_failure(int status) const {
   }
 }
 
+void Meanwhile::until_signal(const Fd& signals) {
+  pollfd waited{.fd = signals.get(), .events = POLLIN, .revents = 0};
+  (void)::poll(&waited, 1, -1);
+}
+
 void Child::let_go() {
   pollfd pipe{.fd = failure_.get(), .events = POLLIN, .revents = 0};
   while (::poll(&pipe, 1, -1) == -1)
@@ -185,11 +188,11 @@ void Child::let_go() {
 }
 
 int Child::wait() {
-  Streams the_callers{std::set<int>{}};
-  return wait(the_callers);
+  Meanwhile nothing;
+  return wait(nothing);
 }
 
-int Child::wait(Streams& streams) {
+int Child::wait(Meanwhile& meanwhile) {
   const auto held = held_signals();
   const Fd signals{sys::check(::signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK),
                               "signalfd(2)")};
@@ -201,15 +204,15 @@ int Child::wait(Streams& streams) {
     const auto ended = ::waitpid(pid_, &status, options);
     if (ended == -1) throw Error{errno, sys::format("waitpid(2) {}", pid_)};
     if (ended == pid_) break;
-    streams.pass_on(signals);
+    meanwhile.until_signal(signals);
     signalfd_siginfo signal{};
     if (::read(signals.get(), &signal, sizeof signal) == sizeof signal)
-      pass_on(static_cast<int>(signal.ssi_signo), signal.ssi_code, streams);
+      pass_on(static_cast<int>(signal.ssi_signo), signal.ssi_code, meanwhile);
   }
   running_ = false;
-  streams.finish(signals, told_to_end_ > 0);
+  meanwhile.finish(signals, told_to_end_ > 0);
   throw_its_failure();
-  streams.throw_failure();
+  meanwhile.throw_failure();
   if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
   const int signal = WTERMSIG(status);
   return 128 + (signal == SIGKILL && ended_by_ != 0 ? ended_by_ : signal);
@@ -249,11 +252,11 @@ bool is_setting_up(const std::string& stat) {
 // A signal with a default action does nothing to PID 1 of a PID namespace, and
 // would be ignored for ever: see pid_namespaces(7). So look what it does with
 // it. A terminal has already sent its signals to the whole foreground group.
-void Child::pass_on(int number, int code, Streams& streams) {
+void Child::pass_on(int number, int code, Meanwhile& meanwhile) {
   // SIGPIPE and SIGXFSZ come of our own writing, which tells by errno.
   if (is_one_of(number, {SIGCHLD, SIGPIPE, SIGXFSZ, SIGURG, SIGWINCH})) return;
   if (number == SIGCONT) {
-    streams.pause();
+    meanwhile.pause();
     ::kill(pid_, SIGCONT);
     return;
   }
@@ -278,7 +281,7 @@ void Child::pass_on(int number, int code, Streams& streams) {
       (in_mask(status, "SigBlk:", number) && !is_setting_up(stat));
   if (is_one_of(number, {SIGTSTP, SIGTTIN, SIGTTOU})) {
     ::kill(pid_, wanted ? SIGTSTP : SIGSTOP);
-    streams.pause();
+    meanwhile.pause();
     ::raise(SIGSTOP);  // Here we stand until the shell's fg or bg.
     ::kill(pid_, SIGCONT);
     return;

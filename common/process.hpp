@@ -16,7 +16,20 @@
 
 namespace sys {
 
-class Streams;
+/// What a parent does until its child has ended. This one only waits for
+/// signals; sys::Streams also copies what the child prints.
+class Meanwhile {
+ public:
+  virtual ~Meanwhile() = default;
+  /// Returns when there is a signal to read.
+  virtual void until_signal(const Fd& signals);
+  /// The child has ended. If `in_a_hurry`, the parent was told to end, too.
+  virtual void finish(const Fd& /*signals*/, bool /*in_a_hurry*/) {}
+  /// Throws Error if some of the work failed.
+  virtual void throw_failure() const {}
+  /// The parent is about to stop, or goes on after it was stopped.
+  virtual void pause() {}
+};
 
 /// A child made by sys::clone. Left behind un-waited, it is killed and reaped;
 /// if an error of ours does that, and the child had failed before, report tells
@@ -38,16 +51,15 @@ class Child {
   /// exec. While it waits, a signal that Signals held back goes on to the
   /// child if it has a use for it, and ends it if not: see signal(7).
   int wait();
-
-  /// The same, and meanwhile copies what goes through `streams`.
-  int wait(Streams& streams);
+  /// The same, and does something meanwhile.
+  int wait(Meanwhile& meanwhile);
 
   /// Waits until the child executes or closes its failure_descriptor, and
   /// leaves it alone from then on. Throws Error if the child failed before.
   void let_go();
 
  private:
-  void pass_on(int number, int code, Streams& streams);
+  void pass_on(int number, int code, Meanwhile& meanwhile);
   void throw_its_failure() const;
   void remember_its_failure(int status) const;
 

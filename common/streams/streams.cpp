@@ -93,8 +93,8 @@ void close_all_but(const std::set<int>& needed) {
   (void)::syscall(SYS_close_range, first, ~0U, 0);
 }
 
-constexpr int kForEver = -1;     // Of poll(2).
-constexpr int kPatience = 1000;  // Milliseconds without a byte, in a hurry.
+constexpr int kForEver = -1;         // Of poll(2).
+constexpr int kHurryTimeout = 1000;  // Milliseconds without a byte, in a hurry.
 
 }  // namespace
 
@@ -144,7 +144,7 @@ void Streams::Carrier::run() {
   copy.come_to_the_end();
   int timeout = kForEver;
   while (copy.has_more_to_write()) {
-    if (take(told) != 0) timeout = kPatience;
+    if (take(told) != 0) timeout = kHurryTimeout;
     if (!wait(timeout)) break;
     add_one(counters->news.get());
   }
@@ -306,7 +306,7 @@ void Streams::begin() {
   tell_carriers();
 }
 
-void Streams::pass_on(const Fd& signals) {
+void Streams::until_signal(const Fd& signals) {
   begin();
   prepare();
   while (copy(signals, kForEver) != Event::kSignal) {
@@ -357,8 +357,8 @@ void Streams::finish(const Fd& signals, bool in_a_hurry) {
       tell_carriers();
     }
     const Fd none;
-    const auto event =
-        copy(in_a_hurry ? none : signals, in_a_hurry ? kPatience : kForEver);
+    const auto event = copy(in_a_hurry ? none : signals,
+                            in_a_hurry ? kHurryTimeout : kForEver);
     if (event == Event::kNothing && in_a_hurry) return;
     if (event != Event::kSignal || is_told_to_end()) continue;
     signalfd_siginfo signal{};

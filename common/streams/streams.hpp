@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/fd.hpp"
+#include "common/process.hpp"
 #include "common/streams/copy.hpp"
 
 namespace sys {
@@ -26,7 +27,7 @@ namespace sys {
 /// command. From a pipe, a socket or a device up to a page more is read, as
 /// with ssh(1), and lost at the end. So in a loop over a pipe give the command
 /// </dev/null.
-class Streams {
+class Streams : public Meanwhile {
  public:
   /// Parent: makes the pipes, and starts the threads that will copy, so that
   /// what fails, fails before the command runs. One pipe for standard output
@@ -38,7 +39,7 @@ class Streams {
   explicit Streams(const std::set<int>& replaced);
   Streams(const Streams&) = delete;
   Streams& operator=(const Streams&) = delete;
-  virtual ~Streams() = default;
+  ~Streams() override = default;
 
   /// Child: uses its ends of the pipes as 0, 1 and 2. Throws Error.
   virtual void enter() const;
@@ -52,18 +53,15 @@ class Streams {
   void start_processes();
 
   /// Parent: copies until there is a signal to read.
-  void pass_on(const Fd& signals);
+  void until_signal(const Fd& signals) override;
 
   /// Parent: copies what the child had printed when it ended, and leaves what
   /// it did not read. It waits for a slow reader, but not `in_a_hurry`, nor
   /// when a signal tells us to end.
-  void finish(const Fd& signals, bool in_a_hurry);
+  void finish(const Fd& signals, bool in_a_hurry) override;
 
   /// Throws Error if some of the output could not be written: a full disk, say.
-  void throw_failure() const;
-
-  /// Parent: is about to stop, or goes on after it was stopped.
-  virtual void pause() {}
+  void throw_failure() const override;
 
  protected:
   /// Whether what is written to both comes to the same place, in order.

@@ -1,4 +1,4 @@
-#include "common/diagnosis/wording.hpp"
+#include "common/wording.hpp"
 
 #include <unistd.h>
 
