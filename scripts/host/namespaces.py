@@ -3,9 +3,12 @@ ends with its parent."""
 
 import collections
 import ctypes
+import fcntl
 import os
 import re
 import signal
+import socket
+import struct
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
@@ -13,7 +16,8 @@ CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC = 1, 32, 0x1000, 0x4000
 MS_PRIVATE, MS_SHARED = 1 << 18, 1 << 20
 # Flags of a mount that have the same number in statvfs(3).
-KEPT = os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_NODIRATIME
+KEPT_FLAGS = os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_NODIRATIME
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 MNT_DETACH, PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 2, 1, 36
 Mount = collections.namedtuple('Mount', 'number root point options kind source super_options')
 
@@ -46,7 +50,7 @@ def bind(source, target, flags=0):
 def make_read_only(point):
     """A mount, not its file system: it stays writable elsewhere. Its other flags stay."""
     mount(None, point, None,
-          MS_REMOUNT | MS_BIND | MS_RDONLY | os.statvfs(point).f_flag & KEPT)
+          MS_REMOUNT | MS_BIND | MS_RDONLY | os.statvfs(point).f_flag & KEPT_FLAGS)
 
 
 def unmount(point):
@@ -57,6 +61,12 @@ def unmount(point):
 def spread_mounts(how):
     """How all mounts spread to other namespaces from now on: MS_PRIVATE or MS_SHARED."""
     mount(None, '/', None, MS_REC | how)
+
+
+def set_up_loopback():
+    """lo of a new network namespace is down: see netdevice(7)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack('16sH14x', b'lo', IFF_UP))
 
 
 def die_with_parent():

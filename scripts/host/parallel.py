@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import os
-import queue
 import signal
 import subprocess
 import sys
@@ -31,32 +30,21 @@ class Commands:
             program.send_signal(number)
         sys.exit(128 + number)
 
-    def run(self, words, **more):
+    def run(self, words):
         """The status of a command, and what it prints."""
         if self.ended:
             return 1, ''
         with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, encoding='utf-8', errors='replace',
-                              **more) as program:
+                              stderr=subprocess.STDOUT, encoding='utf-8',
+                              errors='replace') as program:
             self.running.add(program)
             text, _ = program.communicate()
             self.running.remove(program)
         return program.returncode, text
 
     def run_all(self, commands, at_once):
-        """Each command with its status and what it printed, as they end. TEST_SLOT tells a
-        command which of those that run at once it is: 1/2, say."""
-        slots = queue.SimpleQueue()
-        for number in range(at_once):
-            slots.put(f'{number + 1}/{at_once}')
-
-        def run(words):
-            slot = slots.get()
-            try:
-                return self.run(words, env={**os.environ, 'TEST_SLOT': slot})
-            finally:
-                slots.put(slot)
+        """Each command with its status and what it printed, as they end."""
         with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-            work = {pool.submit(run, words): words for words in commands}
+            work = {pool.submit(self.run, words): words for words in commands}
             for done in concurrent.futures.as_completed(work):
                 yield work[done], *done.result()

@@ -25,7 +25,7 @@ AS_USER = f'setpriv --reuid {USER} --regid {USER} --clear-groups '
 TIMEOUT_SECONDS = 60  # For what is to happen, on a slow machine too.
 IS_ROOT = os.geteuid() == 0
 os.environ['LC_ALL'] = 'C.UTF-8'  # The tests compare messages of coreutils(1), which are translated.
-ON_A_HOST = 'TESTS_ON_A_HOST'  # In the environment: that we are on one; the PIDs outside of it.
+ON_A_HOST = 'TESTS_ON_A_HOST'  # In the environment: see scripts/host/host.
 # What leaves a host without any of the package managers that we know.
 TAKE_PACKAGE_MANAGERS = '''for name in apt-get dnf zypper pacman apk; do
   for place in /usr/bin /usr/sbin /usr/local/bin; do
@@ -156,7 +156,6 @@ def main():
     if sys.argv[1:] == ['--units']:
         print('\n'.join(dict.fromkeys(units())))
     elif IS_ROOT and ON_A_HOST not in os.environ:
-        os.environ[ON_A_HOST] = os.readlink('/proc/self/ns/pid')
         host = TOP + '/scripts/host/host'
         os.execv(host, [host, '--no-limits', program, *sys.argv[1:]])
     else:

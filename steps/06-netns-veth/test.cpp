@@ -541,6 +541,8 @@ PROMISE_AS_ROOT(
     veth.finish();
     CHECK(shell("nft list ruleset; iptables-save").out.find("box") ==
           std::string::npos);
+    // iptables(8) makes tables, and keeps them.
+    shell("nft delete table ip filter; nft delete table ip nat");
   }
 }
 

@@ -4,10 +4,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -24,11 +22,9 @@
 #include <iomanip>
 #include <iostream>
 #include <iterator>
-#include <random>
 #include <sstream>
 
 #include "common/cgroup.hpp"
-#include "common/netlink.hpp"
 
 namespace fs = std::filesystem;
 
@@ -66,32 +62,19 @@ class Place {
   Place& operator=(const Place&) = delete;
   ~Place() {
     std::error_code ignored;
-    if (owner_ != ::getpid()) return;
-    if (is_mounted_) (void)::umount2(directory_.c_str(), MNT_DETACH);
-    fs::remove_all(directory_, ignored);
+    if (owner_ == ::getpid()) fs::remove_all(directory_, ignored);
   }
 
-  // On a disk, the 270 links of a rootfs take as long as many a test.
-  void be_in_memory() {
-    sys::check(::mount("tests", directory_.c_str(), "tmpfs", 0, "mode=755"),
-               "mount(2) tmpfs: a place for what an ordinary user needs");
-    is_mounted_ = true;
-  }
   [[nodiscard]] const fs::path& path() const { return directory_; }
 
  private:
   fs::path directory_;
   pid_t owner_ = 0;
-  bool is_mounted_ = false;
 };
 
-Place& the_place() {
-  static Place place;
-  return place;
-}
-
 const fs::path& place() {
-  return the_place().path();
+  static const Place place;
+  return place.path();
 }
 
 bool plays_user(Caller caller) {
@@ -373,7 +356,7 @@ bool has_tmpfs_attributes() {
 
 namespace {
 
-// What follows is our own as root: see the end of this file. An ordinary user
+// What follows belongs to the throw-away host of root's tests. An ordinary user
 // can change none of it, but others can, meanwhile.
 std::string host_name() {
   return ::geteuid() != 0 ? "" : contents("/proc/sys/kernel/hostname");
@@ -425,36 +408,7 @@ bool is_ours(const fs::path& path) {
          text.starts_with(place().string() + "/");
 }
 
-// The numbers of the processes on the host that is made for us: see the end of
-// this file. A container's cgroup is named after one, in a tree that is the
-// whole machine's.
-constexpr const char* kLastNumber = "/proc/sys/kernel/ns_last_pid";
-long first_number = 0;
-
-long number_in(const std::string& text) {
-  return std::strtol(text.c_str(), nullptr, 10);
-}
-
-// Others run containers meanwhile: theirs go by other numbers, or are another
-// user's.
-bool is_our_cgroup(const std::string& path) {
-  // A program whose number is taken adds a multiple of what no number reaches.
-  const auto number = number_in(path.substr(path.rfind('-') + 1)) % 4194304;
-  if (first_number != 0)
-    return number >= first_number && number <= number_in(contents(kLastNumber));
-  struct stat about {};
-  if (::stat(path.c_str(), &about) != 0 || about.st_uid != ::geteuid())
-    return false;
-  if (::geteuid() != 0) return true;
-  // Among the machine's processes: those of a program of ours that runs.
-  std::error_code error;
-  const auto owner =
-      fs::read_symlink("/proc/" + std::to_string(number) + "/exe", error);
-  return !error && is_ours(owner);
-}
-
-// What scripts/host/host runs elsewhere, it removes. Others remove theirs
-// meanwhile: a directory that goes while we look is passed over.
+// A directory that goes while we look is passed over.
 void find_cgroups(const fs::path& directory, std::vector<std::string>& found) {
   std::error_code gone;
   const fs::directory_iterator end;
@@ -462,27 +416,24 @@ void find_cgroups(const fs::path& directory, std::vector<std::string>& found) {
        entry.increment(gone)) {
     std::error_code unknown;
     const auto name = entry->path().filename().string();
-    if (name.starts_with("throwaway-") || entry->is_symlink(unknown) ||
-        !entry->is_directory(unknown))
-      continue;
+    if (entry->is_symlink(unknown) || !entry->is_directory(unknown)) continue;
     if (name.starts_with("box-")) found.push_back(entry->path());
     find_cgroups(entry->path(), found);
   }
 }
 
-std::vector<std::string> all_cgroups() {
-  std::vector<std::string> found;
-  find_cgroups("/sys/fs/cgroup", found);
-  std::sort(found.begin(), found.end());
-  return found;
-}
-
 }  // namespace
 
 std::vector<std::string> our_cgroups() {
-  auto found = all_cgroups();
-  std::erase_if(found,
-                [](const std::string& path) { return !is_our_cgroup(path); });
+  std::vector<std::string> found;
+  find_cgroups("/sys/fs/cgroup", found);
+  // An ordinary user sees the machine's.
+  std::erase_if(found, [](const std::string& path) {
+    struct stat about {};
+    return ::geteuid() != 0 &&
+           (::stat(path.c_str(), &about) != 0 || about.st_uid != ::geteuid());
+  });
+  std::sort(found.begin(), found.end());
   return found;
 }
 
@@ -493,7 +444,7 @@ std::vector<std::string> our_processes() {
   std::vector<std::string> found;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator("/proc", ignored)) {
-    if (number_in(entry.path().filename()) == 0) continue;
+    if (std::isdigit(entry.path().filename().c_str()[0]) == 0) continue;
     const auto root = fs::read_symlink(entry.path() / "root", ignored);
     const auto program = fs::read_symlink(entry.path() / "exe", ignored);
     // Us: also if we were built anew meanwhile, and the file is "(deleted)".
@@ -513,9 +464,7 @@ Unharmed::Unharmed()
       mounts_{mounts()},
       network_{settled_network()},
       links_{links()},
-      // All: our numbers grow, and may come to that of one that a killed run
-      // has left.
-      cgroups_{all_cgroups()},
+      cgroups_{our_cgroups()},
       processes_{our_processes()} {}
 
 namespace {
@@ -577,6 +526,7 @@ Unharmed::~Unharmed() {
   (void)eventually(
       [&](pid_t) {
         return only_in(links(), links_, "").empty() && network() == network_ &&
+               only_in(our_cgroups(), cgroups_, "").empty() &&
                changed(processes_, our_processes()).empty();
       },
       0);
@@ -585,49 +535,24 @@ Unharmed::~Unharmed() {
       "the host has another route, or another setting of its network, than "
       "before",
       changed(lines(network_), lines(network())));
-  // One that was there may go: `make reset` is not only for tests to call.
-  // Where numbers are the machine's, what is not ours may look so for a moment.
-  if (first_number == 0)
-    (void)eventually(
-        [&](pid_t) { return only_in(our_cgroups(), cgroups_, "").empty(); }, 0);
+  // One that was there may go: an ordinary user's tests are not alone.
   same("a cgroup is left on the host", only_in(our_cgroups(), cgroups_, "+ "));
   same("a process is left on the host", changed(processes_, our_processes()));
 }
 
 namespace {
 
-// As root, the whole run has a host of its own, but for its files and cgroups:
-// nothing that a failing test leaves behind outlives it, and what others do
-// meanwhile is not seen. Mounts are shared, as they are on a host with systemd,
-// so that one that spreads is seen.
-void make_host() {
-  sys::check(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
-             "mount(2) MS_PRIVATE: keep our mounts from the machine");
-  // In its place: who unmounts it has none.
-  sys::check(::umount2("/proc", MNT_DETACH), "umount2(2) /proc");
-  sys::check(::mount("proc", "/proc", "proc", 0, nullptr),
-             "mount(2) proc: see our own processes");
-  // Where the machine shows its message queues, ours.
-  if (contents("/proc/self/mounts").find(" mqueue ") != std::string::npos)
-    sys::check(::mount("mqueue", "/dev/mqueue", "mqueue", 0, nullptr),
-               "mount(2) mqueue: see our own message queues");
-  sys::check(::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr),
-             "mount(2) MS_SHARED: share them among ourselves");
-  sys::Netlink{}.set_up("lo");
-  // Such a tmpfs, but no older one, can be the file system of an image.
-  if (has_tmpfs_attributes()) the_place().be_in_memory();
-  // scripts/ci/shards gives each of the processes that run at once a range.
-  const auto most = number_in(contents("/proc/sys/kernel/pid_max"));
-  long slot = 1;
-  long slots = 1;
-  if (const char* const text = std::getenv("TEST_SLOT"))
-    (void)std::sscanf(text, "%ld/%ld", &slot, &slots);
-  const auto range = most / 2 / std::max(slots, 1L);
-  const auto first = most / 2 + (slot - 1) * range +
-                     static_cast<long>(std::random_device{}()) % (range / 2);
-  std::ofstream{kLastNumber} << first;
-  // A kernel may have no such file.
-  if (number_in(contents(kLastNumber)) >= first) first_number = first;
+// As root, the tests run on a host that may be harmed: nothing that a failing
+// test leaves behind outlives it, and what others do meanwhile is not seen.
+void move_to_a_host(char** argv) {
+  if (::geteuid() != 0 || std::getenv("TESTS_ON_A_HOST") != nullptr) return;
+  auto program = fs::read_symlink("/proc/self/exe").string();
+  std::string host = "scripts/host/host";
+  std::string option = "--no-limits";
+  std::vector<char*> words{host.data(), option.data(), program.data()};
+  while (*argv != nullptr) words.push_back(*++argv);
+  (void)::execv(host.c_str(), words.data());
+  throw sys::Error{errno, "execve(2) " + host + ": as root, from the top"};
 }
 
 // Another place that shows the project. Nothing is ever removed in it: rmdir(2)
@@ -730,16 +655,6 @@ void print_promises() {
   std::cout << "]\n";
 }
 
-// The init of that host. Returns the status of the process that runs the tests.
-int wait_for(pid_t tests) {
-  for (;;) {
-    int status = 0;
-    const pid_t ended = ::wait(&status);
-    if (ended == tests)
-      return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-  }
-}
-
 }  // namespace
 
 void Promise::fill(const doctest::detail::TestCase& test) const {
@@ -758,18 +673,7 @@ int main(int argc, char** argv) {
   // common/signals.cpp notes the caller's mask before main, so begin again.
   if (host::reset_signals()) (void)::execv("/proc/self/exe", argv);
   doctest::Context context{argc, argv};
-  if (::geteuid() == 0 && !context.shouldExit()) {
-    sys::check(::unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS |
-                         CLONE_NEWIPC | CLONE_NEWPID),
-               "unshare(2): a host of our own");
-    const pid_t init = sys::check(::fork(), "fork(2)");
-    if (init != 0) return host::wait_for(init);
-    // Its end is that of all: also if somebody kills the one above it.
-    (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    host::make_host();
-    const pid_t tests = sys::check(::fork(), "fork(2)");
-    if (tests != 0) return host::wait_for(tests);
-  }
+  if (!context.shouldExit()) host::move_to_a_host(argv);
   host::use_a_plain_path();
   return context.run();
 }

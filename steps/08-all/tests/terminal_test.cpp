@@ -466,7 +466,7 @@ TEST_AS_BOTH("a password is read from the terminal, wherever output goes") {
 TEST_AS_BOTH("08 takes the keys when it comes to the foreground") {
   for (const std::string shell :
        {"env PS1='host# ' sh -i",
-        "env PS1='host# ' bash --norc --noediting -i"}) {
+        "env HISTFILE= PS1='host# ' bash --norc --noediting -i"}) {
     CAPTURE(shell);
     Terminal terminal{shell};
     CHECK(terminal.shows("host# "));
