@@ -5,8 +5,7 @@
           scripts/docs ran FILE...            whether each block ran somewhere
 
 Runs a ```console block as the user whom its prompt names: see scripts/texts/transcript.py. Compares
-code with the source that it was cut from (scripts/texts/sources.py), follows links, and draws the
-diagrams again (scripts/texts/draw-diagrams).
+code with the source that it was cut from (scripts/texts/sources.py), and follows links.
 
 The host of a text has separate processes, a separate network and name, and separate home
 directories. It ends with the text, so this needs root. If a text leaves something there, this is
@@ -19,8 +18,6 @@ import collections
 import errno
 import glob
 import os
-import shutil
-import subprocess
 import sys
 
 from ci import results
@@ -46,16 +43,6 @@ def check_text(path, total):
         total.add(path, f'code that is cut from no source: {line}')
     for link in links.broken_links(path, text):
         total.add(path, f'leads nowhere: {link}')
-
-
-def check_diagrams(total):
-    if shutil.which('dot'):
-        result = subprocess.run(['scripts/texts/draw-diagrams', '--check'], capture_output=True,
-                                text=True, check=False)
-        total.add('diagrams', (result.stdout + result.stderr) if result.returncode else '')
-    else:
-        total.skipped += 1
-        print('diagrams: 1 skipped: there is no dot(1)')
 
 
 def check_commands(path, scratch, total):
@@ -104,7 +91,6 @@ def check_all():
     """Checks each text on a separate host, as many at a time as there are processors. The longest
     text comes first, because otherwise it would be the only one at the end."""
     total = results.Sum()
-    check_diagrams(total)
     check_text('README.md', total)  # readme_test.py runs its commands.
     check_text('steps/08-all/bench.md', total)  # scripts/bench has made it.
     log = 'build/docs.ran'
@@ -127,8 +113,6 @@ def check_all():
 
 
 def update(paths, scratch):
-    if not paths:
-        sandbox.run('scripts/texts/draw-diagrams')
     for path in paths or TEXTS:
         lines = sources.read(path).split('\n')
         script = transcript.parse('\n'.join(lines))

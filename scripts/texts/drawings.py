@@ -36,7 +36,7 @@ from talk import browser
 from texts import palette, sources
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-MADE = {'diagram.svg', 'recording.svg', 'bench.svg'}  # By programs.
+OTHERS = {'diagram.svg', 'recording.svg'}  # The eight overviews, and what programs make.
 SVG = '{http://www.w3.org/2000/svg}'
 COLOUR = re.compile(r'#[0-9a-f]{3,8}\b', re.I)
 DARK = re.compile(r'@media \(prefers-color-scheme:dark\)\{(.*?)\n\}', re.S)
@@ -47,7 +47,7 @@ SMALLEST = 18
 
 def paths():
     return sorted(path for path in glob.glob(TOP + '/steps/*/*.svg')
-                  if os.path.basename(path) not in MADE)
+                  if os.path.basename(path) not in OTHERS)
 
 
 def prefix_of(path):
@@ -280,7 +280,7 @@ def measured(svgs):
             with browser.Page(browser.address(file.name), 720, 1000) as page:
                 page.until('document.fonts.status == "loaded"')
                 if page.js('document.querySelectorAll("body > svg").length') != len(svgs):
-                    raise browser.Lost('not every drawing is a picture')
+                    raise browser.Failure('not every drawing is a picture')
                 found += [f'{what} ({sans})' for what in page.js(MEASURE)]
                 found += page.complaints()
     return found
