@@ -45,7 +45,7 @@ class Build(Rootfs):
         self.must(f'rootfs/build {self.tree}')  # Made anew.
         self.assertEqual(first, fingerprint(self.tree))
 
-    def test_make_rootfs_makes_one_anew_that_has_lost_a_part(self):
+    def test_make_rootfs_repairs_a_rootfs_that_has_lost_a_part(self):
         self.must(f'cp -r Makefile rootfs {self.place}; cd {self.place}; make rootfs')
         for part in ('proc', 'bin'):
             self.must(f'cd {self.place}/build/rootfs; rm -r {part}; cd ../..; make rootfs; '
@@ -61,7 +61,7 @@ class Build(Rootfs):
             self.assertFalse(os.path.isabs(os.readlink(link)), link)
             self.assertTrue(os.path.exists(link), link)
 
-    def test_what_something_else_made_is_refused_and_left_as_it_was(self):
+    def test_a_directory_that_something_else_made_is_refused_and_unchanged(self):
         precious, link = self.scratch(), self.place + '/link'
         testing.write(precious + '/file', 'keep\n')
         self.assertEqual(len(self.refuses(f'rootfs/build {precious}').splitlines()), 1)

@@ -96,7 +96,7 @@ class Reset(testing.OnAHost):
 
 @testing.needs_root
 class Dead(Reset):
-    def test_of_mounts_it_removes_a_dead_containers_proc_and_no_other(self):
+    def test_reset_unmounts_the_proc_of_a_dead_container_and_no_other_mount(self):
         self.prints('''\
 2
 reset: umount -l /media/a b/build/rootfs/proc
@@ -123,7 +123,7 @@ $reset >/dev/null
 mounts
 ''')
 
-    def test_of_cgroups_it_removes_those_of_dead_programs_that_are_empty(self):
+    def test_reset_removes_the_empty_cgroups_of_dead_programs(self):
         self.prints('''\
 reset: rmdir /sys/fs/cgroup/m/box-500
 reset: rmdir /sys/fs/cgroup/m/box-99999998
@@ -162,7 +162,7 @@ find . -mindepth 1 -type d | sed s/$$/self/ | LC_ALL=C sort
 ''')
 
     @needs('nft')
-    def test_of_rules_it_removes_ours_whose_link_is_gone(self):
+    def test_reset_removes_our_nft_rules_whose_link_is_gone(self):
         self.prints('''\
 reset: nft delete table ip box0
 reset: nft delete table ip box1
@@ -199,11 +199,11 @@ $reset | sed 's/box[0-9][0-9]*/boxN/; s,10[0-9.]*/,A/,'
 ''')
 
     @needs('nft')
-    def test_of_rules_it_removes_those_of_a_program_that_was_killed(self):
+    def test_reset_removes_the_nft_rules_of_a_killed_program(self):
         self.rules_go('nft', 'reset: nft delete table ip boxN\n')
 
     @needs('iptables')
-    def test_of_iptables_it_removes_those_of_a_program_that_was_killed(self):
+    def test_reset_removes_the_iptables_rules_of_a_killed_program(self):
         self.rules_go('iptables', '''\
 reset: iptables -w -t nat -D POSTROUTING -s A/32 ! -o boxN -j MASQUERADE
 reset: iptables -w -t filter -D FORWARD -s A/32 ! -i boxN -j DROP
@@ -213,7 +213,7 @@ reset: iptables -w -t filter -D FORWARD -o boxN -m conntrack ! --ctstate \
 RELATED,ESTABLISHED,DNAT -j DROP
 ''')
 
-    def test_of_iptables_it_removes_our_five_rules_in_every_block(self):
+    def test_reset_removes_our_five_iptables_rules_of_each_network(self):
         # Not asked whether it is there: it only tells what it has, and hears what it is told.
         self.prints('''\
 reset: iptables -w -t nat -D POSTROUTING -s 172.29.0.6/32 ! -o box1 -j MASQUERADE
@@ -245,7 +245,7 @@ ip link add box2 type veth peer name other
 PATH=$TMPDIR/bin:$PATH $reset
 ''')
 
-    def test_of_files_it_removes_what_we_put_there_if_nobody_uses_it(self):
+    def test_reset_removes_our_directories_that_no_process_uses(self):
         self.prints('''\
 reset: rm -rf --one-file-system docs.dead
 reset: rm -rf --one-file-system lab.dead
@@ -268,7 +268,7 @@ $reset >/dev/null
 ls "$TMPDIR"
 ''')
 
-    def test_what_is_mounted_in_a_leftover_stays_whatever_its_name_is(self):
+    def test_a_leftover_with_a_mount_in_it_stays_whatever_its_name_is(self):
         # A name with a blank stands as \040 in /proc/PID/mountinfo, and rm(1) goes on into a mount
         # of the same file system.
         self.prints('file\n5\n', r'''
@@ -284,7 +284,7 @@ ls "$TMPDIR/precious"
 ls "$TMPDIR" | wc -l
 ''')
 
-    def test_a_name_that_no_program_of_ours_gives_stays(self):
+    def test_a_directory_with_a_name_that_is_not_ours_stays(self):
         self.prints('3\n', FILES + r'''
 name=$(printf 'docs.\033[2J\302\233\303\244')
 mkdir "$TMPDIR/$name"
@@ -326,7 +326,7 @@ $reset | sed "s,$TMPDIR/,,"
 ls "$TMPDIR"/*/thesis.txt | wc -l
 ''')
 
-    def test_what_a_killed_program_of_ours_has_left_goes(self):
+    def test_the_directory_of_a_killed_program_of_ours_is_removed(self):
         # Killed, each leaves its directory as it has made it.
         self.prints('/tmp/mutants\n/tmp/script\n/tmp/throwaway\n', r'''
 while umount -Rl /sys/fs/cgroup 2>/dev/null; do :; done
@@ -352,7 +352,7 @@ $reset | sed -n 's,.*rm -rf --one-file-system \(/tmp/[a-z]*\).*,\1,p' | sort
 ls -A /tmp | grep [.] || :
 ''')
 
-    def test_what_container_sh_of_08_keeps_by_a_mount_goes_with_it(self):
+    def test_the_network_that_container_sh_keeps_by_a_mount_is_removed_with_its_directory(self):
         self.prints('script.none\nscript08.number\nscript99999999.other\n0\n', r'''
 cd $TMPDIR
 work=$TMPDIR/script99999999.abcdef
@@ -368,7 +368,7 @@ LC_ALL=C ls "$TMPDIR"
 grep -c "$work" /proc/self/mountinfo || :
 ''')
 
-    def test_a_part_of_it_that_ends_early_makes_it_fail(self):
+    def test_reset_fails_if_a_part_of_it_ends_early(self):
         # Of each loop behind a pipe, a tool kills the shell.
         for leftover, tool, when in (
                 ('mount -t proc proc build/rootfs/proc', 'umount', ''),
@@ -403,12 +403,12 @@ is_whole && echo whole
         self.assertTrue(result.out.endswith('whole\n'), result)
         return result.out
 
-    def test_a_living_container_and_what_a_living_program_uses_stays(self):
+    def test_a_living_container_and_the_directory_of_a_living_program_stay(self):
         for before in ('', 'unshare --mount '):
             with self.subTest(before):
                 self.assertEqual(self.said_beside_life(before + 'scripts/reset --alone'), 'whole\n')
 
-    def test_where_proc_does_not_show_all_that_lives_nothing_is_removed(self):
+    def test_nothing_is_removed_where_proc_does_not_show_all_processes(self):
         for prepare, run, why in (
                 ('unshare --pid --fork mount -t proc proc /proc', 'scripts/reset', FOREIGN_PROC),
                 ("unshare --pid --fork sh -c 'mount -t proc proc /proc; exec sleep 1000' & "
@@ -441,7 +441,7 @@ esac'""", 'PATH=$TMPDIR/bin:$PATH unshare --user --map-root-user scripts/reset',
                 self.assertTrue(said[0].startswith('reset: nothing is removed, because '), said)
                 self.assertIn(why, said[0])
 
-    def test_the_refusal_of_a_foreign_proc_names_what_mends_it(self):
+    def test_if_proc_shows_another_pid_namespace_the_hint_mends_it(self):
         self.assertEqual(
             self.said_beside_life('$reset', r'''
 unshare --pid --fork mount -t proc proc /proc
@@ -449,7 +449,7 @@ mkdir /sys/fs/cgroup/box-99999999
 eval "$($reset 2>&1 | sed 's/.*hint: //')"
 '''), 'reset: rmdir /sys/fs/cgroup/box-99999999\nwhole\n')
 
-    def test_a_cgroup_made_in_another_pid_namespace_stays_while_that_lives(self):
+    def test_a_cgroup_made_in_another_pid_namespace_stays_while_its_process_lives(self):
         # The number of its program is another one there than ours, and one that no process of
         # ours has: they do not come so high.
         self.prints('reset: rmdir /sys/fs/cgroup/box-next\n', r'''
@@ -473,7 +473,7 @@ mkdir /sys/fs/cgroup/box-$(($$ + 4194304)) /sys/fs/cgroup/box-$(($$ + 2 * 419430
 $reset
 ''')
 
-    def test_who_lives_in_a_rootfs_under_another_name_keeps_its_proc(self):
+    def test_a_process_in_a_rootfs_with_another_name_keeps_its_proc(self):
         self.prints('', r'''
 mount -t proc proc build/rootfs/proc
 unshare --mount sh -c 'mount -t tmpfs none /media && mkdir /media/here &&
@@ -482,7 +482,7 @@ until_it_sleeps $other
 $reset
 ''')
 
-    def test_a_directory_in_use_is_seen_whatever_characters_are_above_it(self):
+    def test_a_directory_in_use_is_recognized_whatever_characters_its_path_has(self):
         self.prints('1\nlab.live\n', r'''
 export TMPDIR="$TMPDIR/a [b]* \\c"
 mkdir -p "$TMPDIR/lab.live/disk"
@@ -494,7 +494,7 @@ $reset | wc -l
 ls "$TMPDIR"
 ''')
 
-    def test_what_a_program_of_ours_holds_stays_wherever_that_runs(self):
+    def test_a_directory_that_a_program_of_ours_holds_stays_wherever_the_program_runs(self):
         # Its lock says so even where its process is out of sight.
         self.prints('lab.held\n', r'''
 mkdir -p "$TMPDIR/lab.held"
@@ -507,7 +507,7 @@ ls "$TMPDIR"
 
 
 class Marks(unittest.TestCase):
-    def test_each_program_that_reset_tidies_up_after_marks_and_holds_its_own(self):
+    def test_each_program_that_reset_tidies_up_after_marks_and_holds_its_directory(self):
         find = "grep -rlI --exclude='*.md' --exclude='*_test.py' "
         for command, expected in (
                 ("grep -l 'flock -s 9' scripts/lab/boot scripts/ci/mutants", """\

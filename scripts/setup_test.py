@@ -22,7 +22,7 @@ class Setup(testing.OnAHost):
         for manager in ('apt', 'dnf', 'pacman', 'apk', 'zypper'):
             self.assertIn('git', self.must(f'scripts/setup --list {manager} test').splitlines())
 
-    def test_what_a_script_imports_of_other_projects_is_in_the_table(self):
+    def test_each_module_of_another_project_that_a_script_imports_is_in_the_table(self):
         known = set(re.findall(r'\| module (\w+)', testing.contents('scripts/setup')))
         text = self.must("grep -rhIE '^ *(from .* )?import ' scripts")
         named = {source or name for source, name in
@@ -43,7 +43,7 @@ class Setup(testing.OnAHost):
             1, '', 'setup: no package manager known here; missing: compiler no-such-g++ '
             '-std=c++20, linker no-such-g++ -static; see steps/hosts.md\n'))
 
-    def test_where_there_is_no_linux_it_says_so_before_all_else(self):
+    def test_on_another_system_than_linux_setup_says_so_first(self):
         place = self.scratch()
         self.must(f"cd {place} && printf '#!/bin/sh\\necho Darwin\\n' >uname && chmod 755 uname")
         result = testing.shell(f'PATH={place}:$PATH scripts/setup run')
@@ -52,7 +52,7 @@ class Setup(testing.OnAHost):
         self.assertIn('this is Darwin, and containers need Linux', result.err)
 
     @testing.needs_root  # An ordinary user's reset looks at what others do on the machine.
-    def test_where_reset_goes_does_not_depend_on_cdpath(self):
+    def test_CDPATH_changes_no_directory_of_reset(self):
         place = self.scratch()
         self.must(f'mkdir -p {place}/scripts/ci {place}/rootfs')
         told = testing.shell('scripts/reset --dry-run')
@@ -66,7 +66,7 @@ class Setup(testing.OnAHost):
                 self.assertIn("CDPATH='' cd -- ", line, script)
 
     @testing.needs_root
-    def test_in_a_copy_of_somebody_elses_it_says_what_makes_it_ours(self):
+    def test_in_a_copy_of_another_user_the_hint_is_chown(self):
         place = self.scratch()
         self.must(f'cp -r scripts {place}')
         result = testing.shell(f'cd / && {testing.AS_USER} sh {place}/scripts/setup run')

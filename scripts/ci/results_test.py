@@ -20,7 +20,7 @@ class Runs(unittest.TestCase):
                                         '2 passed, 1 failed, 3 skipped\nran: a:1\n'), (2, 1, 3))
         self.assertIsNone(results.counts('a kernel that hangs'))
 
-    def test_kernels_and_cgroups_are_named_short(self):
+    def test_a_kernel_and_its_cgroups_have_short_names(self):
         self.assertEqual(results.version('6.12.95+deb12-amd64'), '6.12')
         both = 'a /a cgroup rw 0 0\nb /b cgroup2 rw 0 0'
         self.assertEqual(results.cgroup(both), 'v1 + v2')
@@ -50,10 +50,10 @@ class RanNowhere(unittest.TestCase):
         return results.nowhere([('a.md', command)
                                 for command in transcript.parse(self.TEXT).commands], set(ran))
 
-    def test_several_machines_cover_all(self):
+    def test_blocks_that_ran_on_several_machines_cover_all(self):
         self.assertEqual(self.nowhere('a.md:2', 'a.md:3', 'a.md:6'), (2, []))
 
-    def test_a_block_that_is_for_none_of_them_is_named(self):
+    def test_a_block_that_ran_on_no_machine_is_named(self):
         self.assertEqual(self.nowhere('a.md:2', 'a.md:3'),
                          (2, ['a.md:5: ran nowhere: it is for cgroup v2']))
 

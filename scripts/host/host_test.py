@@ -23,7 +23,7 @@ class ThrowAwayHost(testing.OnAHost):
         self.assertEqual(result.status, 0, result.err)
         return result.err.splitlines()
 
-    def test_whatever_is_left_on_that_host_is_told_and_gone_with_it(self):
+    def test_each_leftover_is_named_and_ends_with_the_host(self):
         result = testing.shell(
             "scripts/host/host sh -c '"
             'mkdir $(dirname $(find /sys/fs/cgroup -name cgroup.procs | head -n1))/x;'
@@ -35,7 +35,7 @@ class ThrowAwayHost(testing.OnAHost):
                      'a process, sleep 1000', 'the name, x'):
             self.assertIn('host: left behind: ' + what, result.err)
 
-    def test_files_are_told_wherever_they_are_and_what_was_removed_too(self):
+    def test_a_file_is_named_wherever_it_was_written_or_removed(self):
         self.must('mount -t tmpfs none /mnt; mkdir /mnt/below; touch /mnt/old')
         self.addCleanup(testing.shell, 'umount /mnt')
         self.assertEqual(
@@ -52,7 +52,7 @@ class ThrowAwayHost(testing.OnAHost):
                          ['sh: 1: cannot create /etc/hosts: Read-only file system'])
         self.assertEqual(testing.contents('/etc/hosts'), 'mine\n')
 
-    def test_message_queues_are_its_own_also_where_they_are_mounted_twice(self):
+    def test_the_host_has_separate_message_queues_also_where_they_are_mounted_twice(self):
         place = '/dev/shm/queues'
         os.mkdir(place)
         self.must(f'mount -t mqueue none {place}; mount --bind {place} {place}; touch {place}/mine')
@@ -60,7 +60,7 @@ class ThrowAwayHost(testing.OnAHost):
                         f'rmdir {place}')
         self.assertEqual(self.left_by('true'), [])
 
-    def test_a_copy_of_a_directory_is_spoilt_and_the_project_is_not(self):
+    def test_with_copy_a_command_changes_only_the_copy_of_a_directory(self):
         self.must('mkdir -p build/host-test/below; echo mine >build/host-test/file')
         self.addCleanup(testing.shell, 'rm -r build/host-test')
         result = testing.shell(
@@ -71,14 +71,14 @@ class ThrowAwayHost(testing.OnAHost):
         self.assertEqual(testing.contents('build/host-test/file'), 'mine\n')
         self.assertTrue(os.path.isdir('build/host-test/below'))
 
-    def test_only_a_directory_of_the_project_is_copied(self):
+    def test_copy_accepts_only_a_directory_of_the_project(self):
         for path in ('/etc', 'Makefile', 'nosuch', '.'):
             with self.subTest(path):
                 result = testing.shell(f'{HOST} --copy {path} true')
                 self.assertEqual((result.status, result.out), (2, ''))
                 self.assertTrue(result.err.endswith(f'{path} is no directory in this project\n'))
 
-    def test_what_umount_makes_for_itself_is_not_left_by_anybody(self):
+    def test_the_file_that_umount_makes_is_not_a_leftover(self):
         result = testing.shell(
             "unshare --mount sh -c 'mount -t tmpfs none /run; "
             'scripts/host/host sh -c "mount -t tmpfs none /mnt; umount /mnt"\'')
@@ -100,7 +100,7 @@ class ThrowAwayHost(testing.OnAHost):
         self.addCleanup(testing.shell, 'umount /mnt/name; rm /mnt/name')
         self.assertEqual(self.left_by('! grep nsfs /proc/self/mountinfo >&2'), [])
 
-    def test_a_signal_ends_that_host(self):
+    def test_a_signal_ends_the_host(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with self.subTest(number):
                 throwaway = self.running('scripts/host/host sleep 1000')

@@ -43,7 +43,7 @@ def look():
 
 @testing.needs_root
 class Kinds(testing.OnAHost):
-    def test_each_kind_is_found_and_what_is_undone_is_none(self):
+    def test_each_kind_of_leftover_is_found_until_it_is_undone(self):
         os.environ['was'] = os.uname().nodename
         self.must('mount -t mqueue none /srv')  # Not all machines show it.
         self.addCleanup(testing.shell, 'umount /srv')
@@ -56,7 +56,7 @@ class Kinds(testing.OnAHost):
                 self.must(undo)
                 self.assertEqual(seen.changes(), ([], []))
 
-    def test_what_is_taken_away_is_told_too(self):
+    def test_something_that_was_removed_is_named_too(self):
         self.must('mount --bind /mnt /mnt')
         seen = look()
         self.must('umount /mnt')
@@ -73,7 +73,7 @@ class Kinds(testing.OnAHost):
         self.assertEqual([line.partition(' (')[0] for line in left + gone],
                          ['a mount, /mnt'] * 2)
 
-    def test_what_ends_within_a_moment_is_not_left(self):
+    def test_a_process_that_ends_within_a_moment_is_not_a_leftover(self):
         seen = look()
         self.must('sleep 0.3 >/dev/null 2>&1 &')
         self.assertNotEqual(seen.changes(0), ([], []))
@@ -92,16 +92,16 @@ class Look(unittest.TestCase):
         self.files, self.groups = ['/b'], ['/g']
         self.assertEqual(self.look.changes(0), (['a file, /b', 'a cgroup, /g'], ['a file, /a']))
 
-    def test_a_setting_is_told_if_its_value_changes_and_not_if_a_module_brings_it(self):
+    def test_a_setting_is_named_if_its_value_changes_and_not_if_a_module_brings_it(self):
         self.settings = ['x = 3', 'z = 1']
         self.assertEqual(self.look.changes(0), (['a setting, x = 3'], ['a setting, x = 1']))
 
-    def test_it_waits_until_all_is_as_before(self):
+    def test_the_look_waits_until_all_is_as_before(self):
         self.files = ['/a', '/b']
         threading.Timer(0.2, lambda: self.files.remove('/b')).start()
         self.assertEqual(self.look.changes(60), ([], []))
 
-    def test_a_name_moves_no_cursor(self):
+    def test_a_name_cannot_move_the_cursor(self):
         self.files = ['/a', '/\x1b[2J' + 'b' * 1000]
         told = self.look.changes(0)[0][0]
         self.assertTrue(told.startswith('a file, /?[2Jbbb') and len(told) < 300, told)
@@ -116,7 +116,7 @@ class OnTheMachine(unittest.TestCase):
                     if leftovers.Numbers.has(number)]
         self.assertEqual(ours, ['100', '200', str((1 << 22) + 150)])
 
-    def test_a_directory_of_ours_is_marked_and_held_and_gone_in_the_end(self):
+    def test_a_directory_of_ours_is_marked_and_held_and_removed_in_the_end(self):
         with leftovers.held_directory('docs.', '/tmp') as path:
             mark = path + '/.box-leftover'
             self.assertTrue(path.startswith('/tmp/docs.'))

@@ -58,7 +58,7 @@ def used():
 class Endless(testing.OnAHost):
     """Programs without an end."""
 
-    def test_one_that_writes_fills_no_disk(self):
+    def test_a_command_that_writes_without_end_fills_no_disk(self):
         before = used()
         result = testing.shell(
             f"{HOST} sh -c 'cat /dev/zero >/tmp/x; ls -s --block-size=1M /tmp/x; rm /tmp/x'")
@@ -68,7 +68,7 @@ class Endless(testing.OnAHost):
         for then, now in zip(before, used()):
             self.assertLess(now - then, MOST // 4)
 
-    def test_wherever_it_writes_there_is_a_limit_or_no_writing(self):
+    def test_each_place_that_can_be_written_to_has_a_limit(self):
         self.must('mount -t tmpfs none /mnt')
         self.addCleanup(testing.shell, 'umount /mnt')
         result = testing.shell(f'{HOST} {python(TOO_LARGE)}')
@@ -85,23 +85,23 @@ class Endless(testing.OnAHost):
                 self.assertIn('Read-only file system', result.err)
                 self.assertFalse(os.path.exists(place + '/x'))
 
-    def test_one_that_takes_memory_is_killed(self):
+    def test_a_command_that_needs_too_much_memory_is_killed(self):
         result = testing.shell(f'{HOST} {python(MEMORY)}')
         if result.out == 'too small\n':
             self.skipTest('this machine has less memory than the limit')
         self.assertEqual((result.status, result.out), (128 + signal.SIGKILL, ''))
 
-    def test_its_cgroup_has_the_limits_also_where_memory_is_small(self):
+    def test_the_cgroup_has_the_limits_also_on_a_machine_with_little_memory(self):
         files = '-name memory.max -o -name memory.limit_in_bytes -o -name pids.max'
         result = testing.shell(
             f"{HOST} sh -c 'cat $(find -L /sys/fs/cgroup -maxdepth 2 \\( {files} \\))'")
         self.assertEqual({str(2 << 30), '1000'} - set(result.out.split()), set(), result)
 
-    def test_one_that_forks_has_no_more_processes(self):
+    def test_a_command_that_forks_without_end_gets_no_more_processes(self):
         result = testing.shell(f'{HOST} {python(FORKS)}')
         self.assertEqual(result.out, 'True True Resource temporarily unavailable\n')
 
-    def test_one_that_waits_is_ended(self):
+    def test_a_command_that_waits_too_long_is_ended(self):
         result = testing.shell(f'timeout 60 {HOST} --seconds 1 sleep 1000')
         self.assertEqual((result.status, result.err), (
             124, 'host: no end within the time that it has\n'))
@@ -126,7 +126,7 @@ class NotSet(testing.OnAHost):
                     mount.kind == 'cgroup2' and controller in
                     testing.contents(mount.point + '/cgroup.controllers').split())
 
-    def test_no_hierarchy(self):
+    def test_without_a_hierarchy_no_limit_can_be_set(self):
         for controller in ('memory', 'pids'):
             point = self.group(controller)
             with self.subTest(controller):
@@ -142,7 +142,7 @@ class NotSet(testing.OnAHost):
                 self.fails(f"unshare --mount sh -c 'mount -o remount,bind,ro {point}; "
                            f"{HOST} echo ran'", '.*')
 
-    def test_a_limit_that_the_kernel_does_not_take(self):
+    def test_a_limit_that_the_kernel_refuses(self):
         for controller, name in (('memory', 'memory'), ('pids', 'processes')):
             point = self.group(controller)
             file = next(file for version in limits.LIMITS[name].values() for file in version
@@ -182,7 +182,7 @@ class OlderTmpfs(testing.OnAHost):
         self.assertIn('No space left on device', result.err)
         self.assertLessEqual(os.stat(self.point + '/x').st_blocks * 512, 64 << 20)
 
-    def test_without_what_makes_it_there_is_no_disk(self):
+    def test_without_mkfs_no_disk_can_be_made(self):
         with mock.patch.dict(os.environ, PATH='/nowhere'), \
                 self.assertRaisesRegex(limits.Failure, '^disk: '):
             limits.mount_disk(self.point, '64M')
@@ -227,7 +227,7 @@ class Cgroups(unittest.TestCase):
             'memory.limit_in_bytes': '2G', 'memory.memsw.limit_in_bytes': '2G',
             'memory.swappiness': '', 'pids.max': '1000'})
 
-    def test_v1_without_an_account_of_swap(self):
+    def test_v1_without_swap_accounting(self):
         group = self.group(1, 'memory.limit_in_bytes', 'memory.swappiness', 'pids.max')
         limits.limit_all([group])
         self.assertEqual(self.values(group)['memory.swappiness'], '0')

@@ -16,7 +16,7 @@ from host import namespaces, testing
 
 
 class Calls(unittest.TestCase):
-    def test_one_that_fails_says_which_and_why(self):
+    def test_a_failed_call_is_named_with_its_reason(self):
         with self.assertRaisesRegex(OSError, 'mount: No such file or directory'):
             namespaces.call('mount', None, b'/nosuch', None, 0, None)
 
@@ -47,7 +47,7 @@ class Mounts(testing.OnAHost):
         """The one on top."""
         return [mount for mount in namespaces.mounts() if mount.point == point][-1]
 
-    def test_what_is_read_only_keeps_its_other_flags(self):
+    def test_a_mount_that_becomes_read_only_keeps_its_other_flags(self):
         place = self.scratch()
         namespaces.mount('here', place, 'tmpfs', 0, 'mode=755')
         self.addCleanup(testing.shell, f'umount {place}')

@@ -41,7 +41,7 @@ class Lab(testing.OnAHost):
 
 
 class Usage(Lab):
-    def test_a_setting_that_is_no_number_is_refused_at_once(self):
+    def test_a_setting_that_is_not_a_number_is_refused_before_the_boot(self):
         for name in ('LAB_MEM', 'LAB_CPUS', 'LAB_TIMEOUT'):
             for value in ('abc', '-1', '1x', '1G', '010', "' '"):
                 with self.subTest(f'{name}={value}'):
@@ -49,7 +49,7 @@ class Usage(Lab):
                     self.assertEqual(result.status, 125)
                     self.assertIn('whole numbers, not ', result.err)
 
-    def test_help_takes_no_kernel_and_another_option_is_one_line(self):
+    def test_help_needs_no_kernel_and_an_unknown_option_is_one_line(self):
         result = self.lab('--help', 'LAB_CACHE=/proc/cache')
         self.assertEqual((result.status, result.err), (0, ''))
         self.assertTrue(result.out.startswith('Runs a command in the lab'), result.out)
@@ -59,7 +59,7 @@ class Usage(Lab):
 
 @unittest.skipUnless(HAS_LAB, 'it needs QEMU and scripts/lab/boot --fetch')
 class Inside(Lab):
-    def test_its_input_outputs_and_status_are_the_commands(self):
+    def test_the_command_has_the_callers_streams_and_the_lab_its_status(self):
         readme = testing.contents('README.md')
         result = self.lab(
             "sh -c 'cat; echo spoilt >README.md && cat README.md;"
@@ -70,14 +70,14 @@ class Inside(Lab):
             7, "one\ntwo\nspoilt\ncgroup2fs\next2/ext3\next2/ext3\n0\nit's  so\n", 'error\n'))
         self.assertEqual(testing.contents('README.md'), readme)
 
-    def test_an_ordinary_user_in_it_may_limit_what_is_theirs(self):
+    def test_an_ordinary_user_in_the_lab_can_set_limits_in_the_delegated_cgroup(self):
         result = self.lab("--user sh -c 'id -u; build/07-cgroup-memory --net none --memory 16M "
                           "build/rootfs tail /dev/zero' </dev/null")
         self.assertEqual(result.status, 137, result.err)
         self.assertNotEqual(result.out, '0\n')
         self.assertIn('came to its memory limit', result.err)
 
-    def test_an_ordinary_user_of_this_machine_goes_through_the_course_in_it(self):
+    def test_an_ordinary_user_of_this_machine_can_do_the_course_in_the_lab(self):
         """Who is not in this machine's list of users, and owns nothing on it."""
         somebody = ''
         if testing.IS_ROOT:
@@ -95,7 +95,7 @@ class Inside(Lab):
         result = self.lab(f"--user sh -c '{run}{anyones}'", somebody)
         self.assertEqual(result.out, ''.join(roots[2:]), result.err)
 
-    def test_a_terminal_has_one_inside_of_the_same_size(self):
+    def test_the_terminal_in_the_lab_has_the_size_of_the_callers_terminal(self):
         result = testing.shell(
             f"TMPDIR={self.place} script -qec 'stty rows 33 cols 99; "
             "scripts/lab/boot sh -c \"tty; stty size; exit 5\"' /dev/null")
@@ -103,7 +103,7 @@ class Inside(Lab):
         self.assertIn('/dev/hvc0', result.out)
         self.assertIn('33 99', result.out)
 
-    def test_its_shell_says_where_one_is_and_how_to_leave(self):
+    def test_the_shell_of_the_lab_says_that_it_is_the_lab_and_how_to_leave(self):
         result = testing.shell(
             f"echo 'exit 5' | TMPDIR={self.place} script -qec scripts/lab/boot /dev/null")
         self.assertEqual(result.status, 5)
@@ -112,7 +112,7 @@ class Inside(Lab):
     def test_a_status_says_which_signal_ended_the_command(self):
         self.assertEqual(self.lab("sh -c 'kill -USR1 $$'").status, 128 + signal.SIGUSR1)
 
-    def test_what_takes_too_long_is_ended_with_124_and_one_line(self):
+    def test_a_command_that_takes_too_long_ends_with_124_and_one_line(self):
         result = self.lab('sleep 1000', 'LAB_TIMEOUT=1')
         self.assertEqual((result.status, result.err),
                          (124, 'lab: no end after 1 s (LAB_TIMEOUT)\n'))
@@ -122,7 +122,7 @@ class Inside(Lab):
         # A process is known by the first fifteen letters of its program.
         self.assertTrue(testing.comes_to_run(program.pid, QEMU[:15]))
 
-    def test_a_signal_ends_it_and_nothing_is_left(self):
+    def test_a_signal_ends_the_lab_and_nothing_is_left(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             with self.subTest(number):
                 lab = self.running(f'env TMPDIR={self.place} scripts/lab/boot sleep 1000')
@@ -131,7 +131,7 @@ class Inside(Lab):
                 self.assertEqual(testing.finish(lab), 128 + number)
                 self.assertTrue(self.is_tidy())
 
-    def test_nothing_is_left_when_its_terminal_is_closed(self):
+    def test_nothing_of_the_lab_is_left_when_its_terminal_is_closed(self):
         terminal = self.running(
             f"env TMPDIR={self.place} script -qec 'scripts/lab/boot sleep 1000' /dev/null")
         self.comes_to_run(terminal)
@@ -150,13 +150,13 @@ class Inside(Lab):
         self.fails('true', 'no kernel can be kept in /proc/cache; '
                    'hint: LAB_CACHE=DIRECTORY, one of yours', 'LAB_CACHE=/proc/cache')
 
-    def test_a_machine_that_does_not_start_is_125_and_no_waiting(self):
+    def test_a_machine_that_does_not_start_ends_at_once_with_125(self):
         result = self.lab('true', 'LAB_MEM=1')
         self.assertEqual(result.status, 125)
         self.assertIn('lab: the machine ended without a status', result.err)
         self.assertTrue(self.is_tidy())
 
-    def test_where_kvm_is_there_and_does_not_work_it_says_how_to_do_without(self):
+    def test_if_kvm_does_not_work_the_hint_is_to_run_without_it(self):
         place = self.scratch()  # With a QEMU that fails.
         self.must(f'cd {place} && for name in qemu-system-x86_64 qemu-system-aarch64; do '
                   "printf '#!/bin/sh\\nexit 134\\n' >$name; chmod 755 $name; done")
@@ -174,10 +174,10 @@ class Kernels(Lab):
         super().setUp()
         self.packages = self.scratch()
         # Where the kernel is that is here, as $kernel.
-        self.here = (f'set -e; kernel=$(scripts/lab/kernel "{CACHE}" $(uname -m)); '
+        self.here = (f'set -e; kernel=$(scripts/lab/kernel "{CACHE}"); '
                      f'cd {self.packages}; ')
 
-    def test_lab_deb_boots_a_kernel_out_of_a_package(self):
+    def test_LAB_DEB_boots_the_kernel_of_a_package(self):
         """Packed as others pack one: Debian, by ar(1); Arch, with all below /usr; and Fedora, the
         modules in a package of their own. In front of an RPM's cpio archive is a lead of 96 bytes,
         and two headers, which may be empty."""
@@ -200,7 +200,7 @@ done''')
                     f"TMPDIR={self.place} '{testing.TOP}/scripts/lab/boot' id -u")
                 self.assertEqual((result.status, result.out), (0, '0\n'), result.err)
 
-    def test_a_kernel_that_lacks_what_the_lab_takes_is_told_by_it(self):
+    def test_a_kernel_without_a_module_that_the_lab_needs_is_an_error(self):
         self.must(self.here + 'mkdir lib boot; cp -r "$kernel/lib/modules" lib/; '
                   'cp "$kernel/vmlinux" boot/vmlinuz; rm lib/modules/*/kernel/fs/9p/9p.ko; '
                   'tar -cf it.tar boot lib')
@@ -250,7 +250,7 @@ APT_CONFIG=$PWD/apt.conf apt-get -qq update
             "unshare -m sh -c 'for directory in /boot /lib/modules; do "
             '[ ! -d $directory ] || mount -t tmpfs none $directory; done; '
             f'export APT_CONFIG={self.packages}/apt.conf; '
-            f"exec scripts/lab/kernel {self.packages}/kernels $(uname -m)'")
+            f"exec scripts/lab/kernel {self.packages}/kernels'")
         self.assertEqual((result.status, result.err), (
             0, 'lab: fetching linux-image-6-generic linux-modules-6-generic, once\n'))
         self.assertTrue(glob.glob(self.packages + '/kernels/*/lib/modules/*'))

@@ -59,7 +59,7 @@ class Matrix(testing.OnAHost):
         self.assertRegex(result.out, '(?s)^group: expected null\ngroup: but .*\n'
                          'userns: expected .*\nuserns: but .*, 2 otherwise than expected\n$')
 
-    def test_a_cell_that_is_otherwise_in_the_data_is_noticed(self):
+    def test_a_cell_that_differs_from_the_data_is_noticed(self):
         copy = self.scratch()
         rows = json.loads(testing.contents('steps/matrix.json'))
         next(row for row in rows if row['attack'] == 'memory')['root']['07'] = 'its own'
@@ -68,7 +68,7 @@ class Matrix(testing.OnAHost):
         self.assertEqual(result.status, 1)
         self.assertIn('expected: its own, but\nmemory in 07, as root: refused\n', result.out)
 
-    def test_a_cell_that_this_host_cannot_decide_is_told_and_not_compared(self):
+    def test_a_cell_that_this_host_cannot_decide_is_named_and_not_compared(self):
         tools = self.scratch()
         self.must(f"printf '#!/bin/sh\necho it is forbidden >&2; exit 1\n' >{tools}/unshare; "
                   f'chmod 755 {tools}/unshare')
@@ -86,20 +86,20 @@ class Matrix(testing.OnAHost):
         self.assertTrue(result.out.startswith(
             'expected: its own, but\nchroot2 in 05, as root: hits the host\n'), result.out)
 
-    def test_a_probe_that_only_claims_is_not_believed(self):
+    def test_what_a_probe_claims_does_not_decide_its_verdict(self):
         liar = self.scratch() + '/liar'
         self.must(f"printf '#!/bin/sh\\necho I did it all\\n' >{liar}; chmod 755 {liar}")
         result = matrix('--json --who root --step 01', f'STEP_01={liar}')
         self.assertIn('I did it all', result.out)
         self.assertNotIn('hits the host', result.out)
 
-    def test_a_step_that_does_not_run_is_no_wall(self):
+    def test_a_step_that_does_not_run_has_no_verdict(self):
         result = matrix('--compare steps --who root --step 08 --probe hostname',
                         'STEP_08=/bin/false')
         self.assertEqual(result.status, 1)
         self.assertIn('hostname in 08, as root: broken', result.out)
 
-    def test_a_cgroup_that_a_step_leaves_is_told_and_removed(self):
+    def test_a_cgroup_that_a_step_leaves_is_named_and_removed(self):
         step = self.scratch() + '/step'
         group = testing.shell('find -L /sys/fs/cgroup -maxdepth 2 -name cgroup.procs -print -quit')
         testing.write(step, f'#!/bin/sh\nmkdir {os.path.dirname(group.out)}/box-$$\n')
@@ -109,7 +109,7 @@ class Matrix(testing.OnAHost):
         self.assertEqual(len(told), 1, result.err)
         self.assertFalse(os.path.exists(told[0]))
 
-    def test_interrupted_it_leaves_nothing_behind(self):
+    def test_an_interrupted_run_leaves_nothing_behind(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with self.subTest(number):
                 run = self.running('scripts/matrix/matrix --build build --json --step 08')

@@ -27,7 +27,7 @@ class Views(unittest.TestCase):
         self.verdicts = views.verdicts_in('steps')
         self.rows = views.rows_of(self.verdicts)
 
-    def test_each_file_is_what_is_made_of_the_data_today(self):
+    def test_each_file_is_up_to_date_with_the_data(self):
         files = views.made(self.verdicts, 'steps')
         self.assertEqual(set(files), {'matrix.json', 'matrix.md', 'matrix.svg'} |
                          {f'{step}/README.md' for step in STEPS})
@@ -91,7 +91,7 @@ class Views(unittest.TestCase):
             with self.subTest(step):
                 self.assertIn(f'| {line} |\n', open_in(step))
 
-    def test_a_lesson_without_a_place_for_its_rows_is_told(self):
+    def test_a_lesson_without_a_place_for_its_rows_is_an_error(self):
         text = testing.contents('steps/05-mountns/README.md')
         for name in views.BLOCKS:
             for line in (f'<!-- {name} -->', f'<!-- end of {name} -->'):

@@ -15,7 +15,7 @@ from talk import npm
 TIMEOUT_SECONDS = 120  # On a slow machine, too.
 
 
-class Lost(Exception):
+class Failure(Exception):
     """Why the browser does not do what was asked."""
 
 
@@ -34,11 +34,11 @@ class Page:
 
     def __init__(self, url, width=1280, height=720):
         if not program():
-            raise Lost('there is no chromium: scripts/setup slides')
+            raise Failure('there is no chromium: scripts/setup slides')
         try:
             npm.fetch()
         except npm.Missing as error:
-            raise Lost(error) from error
+            raise Failure(error) from error
         self.home = tempfile.mkdtemp(prefix='browser.')
         self.process = subprocess.Popen(
             ['node', os.path.splitext(__file__)[0] + '.js', program(), npm.MODULES, self.home,
@@ -65,9 +65,9 @@ class Page:
             self.process.stdin.flush()
             answer = json.loads(self.process.stdout.readline())
         except (BrokenPipeError, json.JSONDecodeError) as error:
-            raise Lost('the browser has ended: ' + self.process.stderr.read().strip()) from error
+            raise Failure('the browser has ended: ' + self.process.stderr.read().strip()) from error
         if 'error' in answer:
-            raise Lost(answer['error'])
+            raise Failure(answer['error'])
         return answer.get('value')
 
     def js(self, expression):
@@ -79,7 +79,7 @@ class Page:
         end = time.monotonic() + TIMEOUT_SECONDS
         while not self.js(f'!!({expression})'):
             if time.monotonic() > end:
-                raise Lost(f'still not: {expression}')
+                raise Failure(f'still not: {expression}')
             time.sleep(0.05)
 
     def press(self, *keys):

@@ -96,7 +96,7 @@ def page():
             for slide in range(number):
                 shown.js(f'Reveal.slide({slide}, 0, 99)')
             return '; '.join(shown.complaints())
-    except browser.Lost as error:
+    except browser.Failure as error:
         return str(error)
 
 
@@ -104,7 +104,7 @@ def letters():
     try:
         with browser.Page(browser.address('build/slides.html')) as shown:
             return ' '.join(shown.js(LETTERS))
-    except browser.Lost as error:
+    except browser.Failure as error:
         return str(error)
 
 

@@ -111,5 +111,5 @@ def main():
         sys.exit(__doc__)
     try:
         verbs[sys.argv[1]](*sys.argv[2:])
-    except (deck.Wrong, browser.Lost, npm.Missing, subprocess.CalledProcessError) as error:
+    except (deck.Wrong, browser.Failure, npm.Missing, subprocess.CalledProcessError) as error:
         sys.exit(f'slides: {error}')

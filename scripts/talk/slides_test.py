@@ -360,7 +360,7 @@ class Browser(unittest.TestCase):
         for code, words in (('throw Error("mine")', 'mine'), ('await page.evaluate("no()")', 'no is not'),
                             ('browser.process().kill("SIGKILL"); await page.title()', 'closed'),
                             ('process.exit(1)', 'has ended')):
-            with self.assertRaisesRegex(browser.Lost, words), browser.Page(self.PAGE % '') as page:
+            with self.assertRaisesRegex(browser.Failure, words), browser.Page(self.PAGE % '') as page:
                 page.run(code)
             self.assertIsNotNone(page.process.returncode)
             self.assertFalse(os.path.exists(page.home))
@@ -369,7 +369,7 @@ class Browser(unittest.TestCase):
 
     def test_without_a_chromium_that_runs(self):
         with unittest.mock.patch('talk.browser.program', lambda: '/bin/false'):
-            with self.assertRaisesRegex(browser.Lost, 'has ended: '):
+            with self.assertRaisesRegex(browser.Failure, 'has ended: '):
                 browser.Page(self.PAGE % '')
 
 

@@ -49,7 +49,7 @@ class WholeTexts(unittest.TestCase):
             return (result.returncode, result.stdout.replace(path, 'README.md'),
                     sources.read(path).splitlines())
 
-    def test_a_true_one_passes(self):
+    def test_a_true_text_passes(self):
         status, said, _ = self.check(
             '<!-- vary: 7 -->', '```console', 'host# echo $$', '7', 'host# kill -0 7; id -u', '0',
             'host$ id -u', '1000', '```')
@@ -78,7 +78,7 @@ class WholeTexts(unittest.TestCase):
             self.assertEqual(status, 1)
             self.assertIn('README.md: a lesson in which nothing is run', said)
 
-    def test_a_kind_of_host_that_nobody_knows_fails(self):
+    def test_an_unknown_kind_of_host_fails(self):
         said = self.check('```console if cgroup v3', 'host# true', '```')[1]
         self.assertIn('no such kind of host: cgroup v3', said)
 
@@ -118,19 +118,19 @@ class WholeTexts(unittest.TestCase):
         self.assertIn('README.md: takes away: the name, host', said)
         self.assertFalse(os.path.exists(group))
 
-    def test_what_nobody_gave_to_the_text_cannot_be_written_to(self):
+    def test_a_text_can_write_only_to_its_own_files(self):
         status, said, _ = self.check('```console', 'host# touch /left', '```')
         self.assertEqual(status, 1)
         self.assertIn("touch: cannot touch '/left': Read-only file system", said)
 
-    def test_what_others_do_meanwhile_is_not_the_texts(self):
+    def test_changes_by_other_processes_do_not_count(self):
         with tempfile.TemporaryDirectory(dir='steps') as place, subprocess.Popen(
                 ['sh', '-c', f'sleep 2; touch {place}/.README.md.swp; sleep 9']) as other:
             status, said, _ = self.check('```console', 'host# sleep 3', '```')
             other.kill()
         self.assertEqual(status, 0, said)
 
-    def test_a_network_namespace_that_others_remove_meanwhile_is_not_the_texts(self):
+    def test_a_network_namespace_that_another_process_removes_does_not_count(self):
         name = f'docs-test-{os.getpid()}'
         subprocess.run(['ip', 'netns', 'add', name], check=True)
         wait = 'until pgrep -fx "sleep 4.711" >/dev/null; do sleep 0.1; done'
@@ -139,7 +139,7 @@ class WholeTexts(unittest.TestCase):
             other.wait()
         self.assertEqual(status, 0, said)
 
-    def test_a_signal_ends_it_whenever_it_comes_and_leaves_nothing(self):
+    def test_a_signal_ends_the_check_at_any_time_and_nothing_is_left(self):
         """^C and ^\\, which the terminal sends to all; and others, which are sent to it alone."""
         for number, send in ((signal.SIGINT, os.killpg), (signal.SIGQUIT, os.killpg),
                              (signal.SIGINT, os.kill), (signal.SIGTERM, os.kill),
@@ -177,7 +177,7 @@ class WholeTexts(unittest.TestCase):
             self.assertEqual(docs.returncode, 128 + number, said.read())
             self.assertEqual(glob.glob(f'{place}/docs.*'), [])
 
-    def test_a_signal_that_its_caller_ignores_does_not_end_it(self):
+    def test_a_signal_that_the_caller_ignores_does_not_end_the_check(self):
         with tempfile.TemporaryDirectory(dir='build') as place:
             os.mkfifo(f'{place}/fifo')
             with open(f'{place}/README.md', 'w', encoding='utf-8') as file:
@@ -220,7 +220,7 @@ class WholeTexts(unittest.TestCase):
                                     capture_output=True, text=True, check=False)
             self.assertIn(f'{place}/README.md: leads nowhere: other.md', result.stdout)
 
-    def test_what_is_no_text_is_one_line(self):
+    def test_a_path_that_is_not_a_text_is_one_line(self):
         for path in ('nosuch.md', 'steps/02-pidns/main.cpp', 'steps'):
             result = subprocess.run(['scripts/docs', 'check', path], capture_output=True,
                                     text=True, check=False)

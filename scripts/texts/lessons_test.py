@@ -185,7 +185,7 @@ class Drawings(unittest.TestCase):
             with self.subTest(path):
                 self.assertEqual(drawings.faults(path), [])
 
-    def test_what_differs_or_cannot_be_read_is_a_fault(self):
+    def test_each_fault_of_a_drawing_is_found(self):
         path = next(path for path in drawings.paths() if path.endswith('/pids.svg'))
         svg, end = sources.read(path), '</g>\n</svg>'
         accent, quiet = (drawings.palette.colours()[name] for name in ('layer-02', 'quiet'))

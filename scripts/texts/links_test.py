@@ -24,7 +24,7 @@ class Links(unittest.TestCase):
         self.assertEqual(self.broken('[a](none.md) [b](other.md#none)'),
                          ['none.md', 'other.md#none'])
 
-    def test_what_nobody_would_follow_is_named(self):
+    def test_a_link_that_leads_nowhere_is_named(self):
         for link in ('[a](none.md "A title")', '[a]( none.md )', '[a][b]', '[b]: none.md',
                      '<a href="none.md">', '[a](/etc/passwd)'):
             self.assertEqual(len(self.broken(link)), 1, link)
@@ -32,7 +32,7 @@ class Links(unittest.TestCase):
             self.assertEqual(links.broken_links('steps/04-uts/README.md', f'[a]({link})'),
                              [link])
 
-    def test_other_sites_and_code_are_let_be(self):
+    def test_links_to_other_sites_and_in_code_are_not_followed(self):
         self.assertEqual(self.broken('[a](https://x.example)\n```\n[b](c)\n```\n'), [])
 
 

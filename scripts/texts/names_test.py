@@ -70,7 +70,7 @@ class Names(unittest.TestCase):
         self.assertGreater(len(named), 100)
         self.assertEqual([one for one in named if not is_target(one[1])], [])
 
-    def test_each_thing_that_setup_is_told_to_bring_is_known_to_it(self):
+    def test_setup_knows_each_word_that_a_text_gives_to_it(self):
         known = re.search(r'^#   WHAT +(.*)$', testing.contents('scripts/setup'), re.M)[1]
         known = set(re.findall(r'\w+', known)) - {'or'} | set(
             '--list --dry-run apt dnf pacman apk zypper'.split())
@@ -117,7 +117,7 @@ class Targets(unittest.TestCase):
                 self.assertNotEqual(first, 'scripts/setup run')
         self.assertGreater(count, 12)
 
-    def test_a_number_that_no_step_has_is_answered_by_those_that_there_are(self):
+    def test_for_an_unknown_number_make_names_the_steps(self):
         for target in ('3', '9', '09', '10', '00', 'check', 'check-', 'check-9', 'start-3', 'hint',
                        'catch-up', 'solution-x', 'demo-9'):
             with self.subTest(target):

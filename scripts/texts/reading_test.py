@@ -74,7 +74,7 @@ class Reading(unittest.TestCase):
             wrong = self.read('host# pgrep a\n4101\nhost# pgrep b\n4102', ['7'], ['9'], again)[1]
             self.assertEqual([bool(why) for why in wrong], [False, False, told])
 
-    def test_what_is_wrong_is_told(self):
+    def test_a_difference_is_named(self):
         self.assertIn('missing: 4101', self.read('host# pgrep a\n4101', [], [])[1][0])
 
 

@@ -36,13 +36,13 @@ class Shells(unittest.TestCase):
         self.shell.run(['exit'])
         self.assertFalse(self.shell.inside)
 
-    def test_what_does_not_come_back_is_an_error(self):
+    def test_a_command_that_does_not_end_is_an_error(self):
         with self.assertRaises(shells.Failure):
             self.shell.type('sleep 60\n')
             self.shell.wait(seconds=0.3)
         self.shell.type('\x03')
 
-    def test_what_prints_for_ever_is_an_error(self):
+    def test_a_command_that_prints_without_end_is_an_error(self):
         with self.assertRaises(shells.Failure):
             self.shell.run(['yes'])
         self.shell.type('\x03')

@@ -24,14 +24,14 @@ class Cutting(unittest.TestCase):
         self.assertEqual(sources.cut(self.SOURCE, 'first() ... second()'),
                          'first();\nsecond();\n')
 
-    def test_what_is_gone_is_an_error(self):
+    def test_code_that_its_source_no_longer_has_is_an_error(self):
         for what in ('void two', 'first() ... third()', 'second() ... first()'):
             with self.assertRaises(sources.Missing):
                 sources.cut(self.SOURCE, what)
         with self.assertRaises(sources.Missing):
             sources.cut('void one() {\n  first();', 'void one')
 
-    def test_code_of_which_nobody_says_where_it_is_from_is_refused(self):
+    def test_code_without_the_place_that_it_was_cut_from_is_refused(self):
         for line in ('<!--code main.cpp: main -->', ' <!-- code main.cpp: main -->', 'Look:'):
             self.assertNotEqual(sources.uncut_code(f'{line}\n```cpp\nint main();\n```\n'), '', line)
         for line in ('<!-- code main.cpp: main -->\n```cpp', '1. Like this:\n   ```cpp'):

@@ -42,19 +42,19 @@ class Parsing(unittest.TestCase):
     def unsaid(self, *lines):
         return transcript.unsaid('\n'.join(lines))
 
-    def test_whoever_reads_is_told_for_which_host_a_block_is(self):
+    def test_the_sentence_above_a_block_says_for_which_host_it_is(self):
         block = ['```console if cgroup v2', 'host# true', '```']
         self.assertEqual(self.unsaid('On v2:', '', *block), [])
         self.assertEqual(self.unsaid('A long sentence: with v2', 'it goes on.', *block), [])
         self.assertEqual(self.unsaid('It counts.', '', *block), [(3, 'cgroup v2')])
 
-    def test_what_stands_further_up_does_not_tell(self):
+    def test_a_sentence_further_up_does_not_count(self):
         block = ['```console if cgroup v2', 'host# true', '```']
         for above in (['# On v2'], ['On v2:', '', 'It counts.'], ['On v2:', '', *block], [],
                       ['<!-- On v2 -->'], ['On v22:']):
             self.assertEqual(len(self.unsaid(*above, *block)), 1, above)
 
-    def test_every_tool_that_it_takes_is_told(self):
+    def test_the_sentence_names_every_tool_that_the_block_needs(self):
         block = ['   ```console if skopeo and umoci', '   host# true', '   ```']
         self.assertEqual(self.unsaid('   With skopeo(1) and umoci(1):', *block), [])
         self.assertEqual(len(self.unsaid('   With skopeo(1):', *block)), 1)
@@ -84,7 +84,7 @@ class Parsing(unittest.TestCase):
             with self.assertRaises(ValueError, msg=text):
                 transcript.parse(text)
 
-    def test_what_would_be_run_by_nobody_is_refused(self):
+    def test_a_block_that_would_never_run_is_refused(self):
         for fence in ('```console ', '```consol', '```bash', '~~~console', '````console',
                       '\t```console', '```cpp', '    '):
             with self.assertRaises(ValueError, msg=fence):
@@ -155,7 +155,7 @@ class Comparing(unittest.TestCase):
         self.assertIn('not in the text', self.compare('', ('a', 'a\nb')))
         self.assertIn('not in the text', self.compare('', ('', 'a')))
 
-    def test_what_is_typed_is_todays(self):
+    def test_a_typed_command_has_the_numbers_of_this_run(self):
         same = transcript.Comparison({'4101'})
         self.assertEqual(same.typed_today('kill 4101'), 'kill 4101')
         same.lines(['4101'], ['7'])
