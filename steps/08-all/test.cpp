@@ -650,6 +650,25 @@ PROMISE_AS_ROOT(
             .out == "x\n");
 }
 
+PROMISE_IF(::geteuid() == 0 && fs::exists("/usr/bin/script"),
+           "its terminal is a new one, which its user can open (root)",
+           Kept{"08"}, Pieces{"Nothing inherited from the caller"},
+           Fails{"We run the step in a terminal and expect the command in "
+                 "another one, /dev/console, that its user can open, because "
+                 "a process that has the caller's terminal can type there."}) {
+  for (const std::string options : {"", "--user 1000:100"}) {
+    CAPTURE(options);
+    const auto result =
+        shell("script -qec \"" + box(Caller::kRoot, options) +
+              "sh -c 'tty; echo opened >/dev/console'\" /dev/null </dev/null");
+    CHECK_MESSAGE(
+        result.out.find("/dev/console\r\n") != std::string::npos,
+        "the terminal of the command is not /dev/console: " << result.out);
+    CHECK_MESSAGE(result.out.find("opened\r\n") != std::string::npos,
+                  "the user cannot open the terminal: " << result.out);
+  }
+}
+
 // Each attempt of probe.cpp, and what the kernel answered.
 std::map<std::string, std::string> answers(const std::string& step_line) {
   std::map<std::string, std::string> found;
