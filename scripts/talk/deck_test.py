@@ -42,6 +42,17 @@ class Recordings(unittest.TestCase):
         self.assertEqual(times, sorted(times))
         self.assertIn('uid=0', lines[-1])
 
+    def test_the_picture_moves_once_and_not_for_who_wants_no_motion(self):
+        made = recording.picture('02', self.parts('host# build/02-pidns\nbox# echo $$\n1\nhost# id\n0'))
+        self.assertNotIn('<animate', made)
+        self.assertNotIn('infinite', made)
+        self.assertIn('@media(prefers-reduced-motion:reduce){text{animation:none!important}}', made)
+        self.assertIn('svg:hover text{animation-play-state:paused!important}', made)
+        still = [re.sub('<.*?>', '', text) for text in re.findall('<text.*?</text>', made)
+                 if 'visibility:hidden' not in text]
+        self.assertEqual([text for text in still if text[0] != ' '],
+                         ['host# build/02-pidns', 'box# echo $$', '1', 'box#', 'host# id', '0', 'host#'])
+
     def test_every_step_has_a_demo_and_a_terminal_for_it(self):
         for step in deck.STEPS:
             parts = recording.of_step(step)

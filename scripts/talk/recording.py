@@ -160,7 +160,8 @@ def screens(parts):
 
 def picture(step, parts):
     """The recording as an SVG that moves, for where no script may run. A row is one
-    text for as long as it stays the same. What does not move it, shows its end."""
+    text for as long as it stays the same. It moves once, and then shows its end, as it does
+    for who wants no motion. The mouse over it makes it wait."""
     wide, high = 9.6, 20
     shown = list(frames(parts, keys=6))
     end = shown[-1][0] + 3
@@ -170,7 +171,9 @@ def picture(step, parts):
             'font-family="ui-monospace,monospace" font-size="16">',
             '<style>text{fill:#c9d1d9;white-space:pre}.t{fill:#fff;font-weight:bold}'
             f'tspan{{font-weight:bold}}.host{{fill:#a4adb8}}.box{{fill:{palette.layers(True)[step]}}}'
-            '.k{fill:#fff}</style>',
+            '.k{fill:#fff}@keyframes s{from,to{visibility:visible}}@keyframes h{from{visibility:hidden}}'
+            'svg:hover text{animation-play-state:paused!important}'
+            '@media(prefers-reduced-motion:reduce){text{animation:none!important}}</style>',
             '<rect width="100%" height="100%" rx="10" fill="#14171c"/>']
     for row in range(rows):
         if shown[0][1][row][0] == 'title':
@@ -198,12 +201,7 @@ def animated(line, kind, y, begin, until, end):
                f'<tspan class="k">{html.escape(found[2].rstrip())}</tspan>'
     if begin == 0 and until == end:
         return f'<text x="12" y="{y}"{style}>{text}</text>'
-    times = [(0, 'visible' if begin == 0 else 'hidden'), (begin / end, 'visible'),
-             (until / end, 'hidden')]
-    times = [pair for n, pair in enumerate(times) if (n != 1 or begin) and pair[0] < 1]
-    keys = ';'.join(f'{time:.4f}' for time, _ in times)
-    values = ';'.join(value for _, value in times)
-    still = 'visible' if until == end else 'hidden'
-    return (f'<text x="12" y="{y}"{style} visibility="{still}">{text}<animate attributeName='
-            f'"visibility" dur="{end:.1f}s" repeatCount="indefinite" calcMode="discrete" '
-            f'keyTimes="{keys}" values="{values}"/></text>')
+    # What is there at the end is hidden until it comes; the rest is shown for its time.
+    moves = f'animation:h 1ms {begin:.2f}s backwards' if until == end else \
+        f'visibility:hidden;animation:s {until - begin:.2f}s {begin:.2f}s'
+    return f'<text x="12" y="{y}"{style} style="{moves}">{text}</text>'
