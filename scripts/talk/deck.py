@@ -57,6 +57,7 @@ STEPS = {os.path.basename(path)[:2]: os.path.basename(path)
          for path in sorted(glob.glob(TOP + '/steps/0*-*'))}
 WIDTH, HEIGHT = 1124, 536     # Pixels that a block has on a slide of 1280 by 720.
 SIZES = (44, 40, 36, 32, 30, 28)  # Of a fixed font; the last row cannot read what is smaller.
+SHEETS = ('sheet', 'helpers')  # Of paper: see below.
 PLANS = {'talk': (), 'three': ('three-hours',), 'all': ('three-hours', 'half-day')}
 
 
@@ -110,7 +111,7 @@ def pages(slides):
     kept = sum('```matrix' not in slide.text and not re.fullmatch('(?s)## .*```demo.*', slide.text)
                for slide in given)
     return {'slides': len(given), 'notes': (len(given) + 1) // 2, 'handout': (kept + 3) // 4,
-            'sheet': 2, 'helpers': 2}
+            **dict.fromkeys(SHEETS, 2)}
 
 
 # ---- What is filled in --------------------------------------------------------

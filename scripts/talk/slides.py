@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 
-from talk import browser, deck, npm
+from talk import browser, deck, npm, recording
 
 BUILD = deck.TOP + '/build'
 PAGE = BUILD + '/slides.html'
@@ -38,12 +38,19 @@ def build():
     print(f'open it: {browser.address(PAGE)}')
 
 
-def pdf():
-    for name in ('sheet', 'helpers'):
-        with open(f'{BUILD}/{name}.html', 'w', encoding='utf-8') as file:
+def printed(name):
+    """A print of the slides, or a sheet, as a PDF."""
+    path = PAGE
+    if name in deck.SHEETS:
+        path = f'{BUILD}/{name}.html'
+        with open(path, 'w', encoding='utf-8') as file:
             file.write(deck.sheet(name))
+    return browser.pdf(path, name)
+
+
+def pdf():
     for name, pages in deck.pages(deck.read()).items():
-        data = browser.pdf(f'{BUILD}/{name}.html' if name in ('sheet', 'helpers') else PAGE, name)
+        data = printed(name)
         made = browser.pages(data)
         if made != pages:
             raise deck.Wrong(f'{name}.pdf has {made} pages instead of {pages}')
@@ -67,12 +74,15 @@ sha256sum -c SHA256SUMS tells whether the stick is as it was.
 
 
 def kit(folder=BUILD + '/kit'):
-    """Needs the programs, the root filesystem, the prints and the recordings."""
+    """Needs the programs, the root filesystem and the prints."""
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     for name in KIT:
         shutil.copy(f'{BUILD}/{name}', folder)
-    shutil.copytree(BUILD + '/casts', folder + '/casts')
+    os.makedirs(folder + '/casts')
+    for step in deck.STEPS:
+        with open(f'{folder}/casts/{step}.cast', 'w', encoding='utf-8') as file:
+            file.write(recording.cast(step, recording.of_step(step)))
     programs = [f'build/{name}' for name in [*deck.STEPS.values(), 'enter', 'inspect', 'rootfs']]
     for words in (['git', 'archive', '--prefix=containers/',
                    f'--output={folder}/containers.tar.gz', 'HEAD'],

@@ -588,7 +588,7 @@ class InTheBrowser(unittest.TestCase):
         planned = deck.pages(deck.read())
         self.assertLessEqual(planned['handout'], 12)
         for kind, pages in planned.items():
-            self.assertEqual(browser.pages(browser.pdf(PAGE, kind)), pages, kind)
+            self.assertEqual(browser.pages(slides.printed(kind)), pages, kind)
 
     def test_each_printed_slide_has_its_number_and_the_hand_out_no_answer(self):
         for kind in ('slides', 'notes', 'handout'):
