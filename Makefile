@@ -156,38 +156,16 @@ test-compilers: ready-test ; @scripts/ci/compilers
 ## make test-distributions  set up, build and test on other releases of Debian
 test-distributions: ready-distributions ; @$(SUDO) scripts/ci/distributions
 ## make slides      build the slides, a page for any browser; make pdf prints them
-<<<<<<< HEAD
 slides: setup-slides ; @scripts/slides build
 pdf: slides ; @scripts/slides pdf
 ## make book        make the course as files for any browser, in build/book
 book: setup-book ; @scripts/book
 ## make kit         make build/kit: all of it for a stick, and a room without a network
-kit: pdf ready-slides ; @scripts/record check && scripts/slides kit
+kit: pdf ready-slides ; @scripts/slides kit
 ## make rehearse    count the minutes of a talk that you give to nobody
 rehearse: slides ; @scripts/slides rehearse
 ## make live        show the slides with a shell in them, on this machine only
 live: slides ready-slides ; @scripts/live
-=======
-slides pdf: setup-slides
-	@scripts/slides build
-	@$(if $(filter pdf,$@),scripts/slides pdf)
-
-book: setup-book  ## make book        make the course as files for any browser, in build/book
-	@scripts/book
-
-kit: pdf  ## make kit         make build/kit: all of it for a stick, and a room without a network
-	@$(MAKE) $(PARALLEL) build rootfs
-	@scripts/slides kit
-
-rehearse: slides  ## make rehearse    count the minutes of a talk that you give to nobody
-	@scripts/slides rehearse
-
-# The shell belongs to the user, so this does not use sudo.
-live: slides  ## make live        show the slides with a shell in them, on this machine only
-	@$(MAKE) $(PARALLEL) build rootfs
-	@scripts/live
-
->>>>>>> 9d1de09 (Slides: attacks leave room for their answer, whatever the lessons type; make kit makes its recordings by itself; kernels are labelled)
 ## make demo-03     show step 03 live: a key press types the next command of its text
 $(NUMBERS:%=demo-%): demo-%: ready-slides ; @$(SUDO) scripts/demo $*
 ## make record      run all demos, and compare them with the recordings in the slides

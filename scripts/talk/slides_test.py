@@ -218,6 +218,15 @@ class Colours(unittest.TestCase):
             for other, colour in colours.items():
                 self.assertEqual(f'stroke="{colour}"' in drawn, other <= step, f'{other} in {step}')
 
+    def test_the_overviews_have_each_of_their_colours_on_a_dark_page_too(self):
+        dark = palette.colours(dark=True)
+        for name in deck.STEPS.values():
+            drawn = sources.read(f'{deck.TOP}/steps/{name}/diagram.svg')
+            rules = re.search(r'<style>@media\(prefers-color-scheme:dark\)\{(.*?)\}</style>', drawn)[1]
+            for kind, colour in set(re.findall(r' (fill|stroke)="(?!none|transparent)(.*?)"', drawn)):
+                found = re.search(rf'\[{kind}="{colour}"\]\{{{kind}:(.*?)\}}', rules)
+                self.assertTrue(found and found[1] in dark.values(), f'{name}: {kind} {colour}')
+
     def test_a_step_in_a_table_has_its_colour(self):
         self.assertIn('<td class="layer-03">', deck.to_html('| a |\n|---|\n| 03 |'))
 
