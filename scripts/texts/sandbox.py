@@ -125,7 +125,8 @@ def make_host(scratch, texts=()):
     for number, path in enumerate(guests):
         bind(path, f'{scratch}/lent/{number}')
     namespaces.mount('run', '/run', 'tmpfs', 0, 'mode=755')  # For ip-netns(8), runc.
-    for place in ('/run/mount', '/run/netns', '/run/runc', SCRATCH):  # Programs leave these behind.
+    # The programs that make these directories leave them behind.
+    for place in ('/run/crun', '/run/mount', '/run/netns', '/run/runc', SCRATCH):
         os.makedirs(place)
     namespaces.bind('/run/netns', '/run/netns')
     namespaces.bind(scratch, SCRATCH, namespaces.MS_REC)
@@ -176,11 +177,13 @@ def facts():
     on_v1 = any(mount.kind == 'cgroup' and 'memory' in mount.super_options.split(',')
                 for mount in namespaces.mounts())
     tools = {name: shutil.which(name) for name in
-             ('bwrap', 'keyctl', 'newuidmap', 'pasta', 'runc', 'skopeo', 'slirp4netns', 'umoci')}
+             ('bwrap', 'crun', 'keyctl', 'newuidmap', 'pasta', 'runc', 'skopeo', 'slirp4netns',
+              'umoci')}
     kernel = tuple(map(int, re.findall(r'\d+', os.uname().release)[:2]))
     return {'': True, 'cgroup v1': on_v1, 'cgroup v2': not on_v1, **tools,
             'TIOCSTI': setting('dev/tty/legacy_tiocsti', '1') == '1',
             'io_uring': setting('kernel/io_uring_disabled', '0') == '0',
+            'cgroup v2 and crun': tools['crun'] and not on_v1,
             'Linux 6.6': kernel >= (6, 6),
             'skopeo and umoci': tools['skopeo'] and tools['umoci']}
 
