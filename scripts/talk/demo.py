@@ -25,6 +25,7 @@ import contextlib
 import dataclasses
 import glob
 import os
+import re
 import select
 import shlex
 import shutil
@@ -181,11 +182,14 @@ def dress(scratch, step):
                        r"case $- in *i*) printf '\033[5A\033[J' ;; esac" + '\n')
 
 
-def notes(step):
-    """What the deck says beside this demo."""
-    return '\n'.join(textwrap.fill(line, 80, initial_indent='  ', subsequent_indent='  ')
-                     for slide in deck.read() if f'```demo {step}: Run it' in slide.text
-                     for line in slide.notes.split('\n') if not line.startswith('Type:'))
+def notes(step, heading):
+    """The question to the room, and what is said, of the slides that show a part."""
+    shown = f'```demo {step}: {heading}\n'
+    return '\n'.join(
+        textwrap.fill(line, 80, initial_indent='  ', subsequent_indent='  ')
+        for slide in deck.read() if slide.part == step and shown in slide.text
+        for line in re.findall('^ask: (.*)$', slide.text, re.M) + slide.notes.split('\n')
+        if line and not line.startswith('Type:'))
 
 
 class Demo:
@@ -213,6 +217,8 @@ class Demo:
             return
         heading, command = self.commands[self.at]
         print(f'\n\x1b[2m{self.step} · {heading} · {self.at + 1} of {len(self.commands)}\x1b[0m')
+        if self.at == 0 or self.commands[self.at - 1][0] != heading:
+            print(f'\x1b[36m{notes(self.step, heading)}\x1b[0m')
         # One sentence leads to several commands: it is told once.
         if command.before and (self.at == 0 or
                                self.commands[self.at - 1][1].before != command.before):
@@ -465,9 +471,9 @@ def main():
             state[3] &= ~termios.ISIG  # ^C is a key.
             termios.tcsetattr(sys.stdin, termios.TCSANOW, state)
             demo = Demo(words[0], text, scratch)
-            print('The audience: sudo scripts/demo --watch\nspace types, and runs · s skip · n next part · '
-                  'b back · r again · o new panes · '
-                  'v recording · q quit\n' + notes(words[0]))
+            print('The audience: sudo scripts/demo --watch\n'
+                  'space types, and runs · s skip · n next part · b back · r again\n'
+                  'o new panes · v recording · q quit')
             demo.until_quit()
         except Ended as ended:
             return ended.args[0]

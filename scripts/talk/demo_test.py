@@ -153,6 +153,13 @@ class Show(unittest.TestCase):
             said += self.until(f'{at + 2} of {number}' if at + 1 < number else 'That was it')
         self.assertNotIn('v plays the recording', said)
 
+    def test_each_part_begins_with_the_question_to_the_room(self):
+        self.assertIn('In 01, I\'m root and /proc is empty.', self.until(' container '))
+        self.press('n')
+        self.assertIn('What number does my shell have, and who is its parent?', self.until(' container '))
+        self.press('q')
+        self.assertEqual(self.status(), 0)
+
     def test_the_demo_of_two_users(self):
         self.doCleanups()
         self.setUp('03')

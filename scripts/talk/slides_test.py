@@ -396,7 +396,7 @@ class Sheets(unittest.TestCase):
 
     def test_the_sheets_name_commands_that_there_are(self):
         makefile = sources.read(deck.TOP + '/Makefile')
-        text = sources.read(deck.TOP + '/slides/sheet.md') + sources.read(deck.TOP + '/slides/helpers.md')
+        text = ''.join(sources.read(f'{deck.TOP}/slides/{name}.md') for name in ('sheet', 'helpers', 'slides'))
         for command in set(re.findall(r'`make ([a-z-]+?)(?:-?(?:0\d|NN))?(?: [^`]*)?`', text)):
             self.assertRegex(makefile, rf'(?m)^.*\b{command}\b', command)
 
