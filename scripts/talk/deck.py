@@ -174,33 +174,25 @@ def lit(spec, lines, old):
     return clicks
 
 
-def message(found):
-    """An ellipsis for words; what the kernel reads stays."""
-    return '…' if re.search('[a-z].* ', found[0]) else found[0]
-
-
-def closed(found):
-    return found[1] + ')' * (found[1].count('(') - found[1].count(')')) + ';'
-
-
 def shortened(lines):
-    """Numbered lines of C++ without what the lesson has and the last row need not read."""
+    """Numbered lines of C++ without what the lesson has and the last row need not read: comments,
+    narration, and messages with what fills their braces. What the kernel reads stays."""
     made = []
     for number, line in lines:
-        line = re.sub('"[^"]*"', message, re.sub(r'\s*// .*', '', line))
-        if made and line.strip().startswith('…') and made[-1][1].endswith((',', '(', '…')):
-            before, rest = made[-1][1], line.strip()
-            between_them = '' if before.endswith('(') else ' '
-            made[-1] = made[-1][0], (before + rest[1:] if before.endswith('…') else
-                                     before + between_them + rest)
-        elif made and made[-1][1].endswith('…,'):  # What fills its braces.
-            made[-1] = made[-1][0], made[-1][1] + ' ' + line.strip()
-        elif line.strip() and not re.match(r'\s*sys::narrate\(.*\);$', line):
-            if made and not made[-1][1].endswith(('{', ';', '}')):  # Not below its parenthesis.
-                deep = len(made[-1][1]) - len(made[-1][1].lstrip()) + 4
-                line = ' ' * min(deep, len(line) - len(line.lstrip())) + line.lstrip()
+        line = re.sub('"[^"]*"', lambda text: '…' if re.search('[a-z].* ', text[0]) else text[0],
+                      re.sub(r'\s*// .*', '', line))
+        before, bare = made[-1][1] if made else '', line.strip()
+        if bare.startswith('…') and before.endswith('…'):
+            made[-1] = made[-1][0], before + bare[1:]
+        elif bare.startswith('…') and before.endswith((',', '(')) or before.endswith('…,'):
+            made[-1] = made[-1][0], before + (' ' if before.endswith(',') else '') + bare
+        elif bare and not re.match(r'sys::narrate\(.*\);$', bare):
+            if before and not before.endswith(('{', ';', '}')):  # Not below its parenthesis.
+                deep = len(before) - len(before.lstrip()) + 4
+                line = ' ' * min(deep, len(line) - len(bare)) + bare
             made.append((number, line))
-    return [(number, re.sub('(.*…), .*;$', closed, line)) for number, line in made]
+    return [(number, re.sub('(.*…), .*;$', lambda text: text[1] + ')' * (
+        text[1].count('(') - text[1].count(')')) + ';', line)) for number, line in made]
 
 
 def by_step(spec, lines):
