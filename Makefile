@@ -160,6 +160,8 @@ slides: setup-slides ; @scripts/slides build
 pdf: slides ; @scripts/slides pdf
 ## make book        make the course as files for any browser, in build/book
 book: setup-book ; @scripts/book
+## make course      read the course in a browser, with terminals (LAB=yes: in a virtual machine)
+course: ready-course$(if $(LAB),+lab) ; @scripts/serve $(if $(LAB),--lab)
 ## make kit         make build/kit: all of it for a stick, and a room without a network
 kit: pdf ready-slides ; @scripts/slides kit
 ## make rehearse    count the minutes of a talk that you give to nobody
@@ -194,6 +196,6 @@ clean: # rm would remove files of the host through a mount that was left in buil
 ## CXX=clang++ chooses the compiler.
 .DELETE_ON_ERROR:
 .PHONY: help build test-programs checker my-programs rootfs setup doctor run test docs docs-update \
-  matrix lab test-lab test-arm64 test-compilers test-distributions slides pdf kit rehearse book live \
-  record record-update preflight lint bench mutants mistakes progress inspect reset clean $(NUMBERS)
+  matrix lab test-lab test-arm64 test-compilers test-distributions slides pdf kit rehearse book \
+  course live record record-update preflight lint bench mutants mistakes progress inspect reset clean $(NUMBERS)
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(wildcard $(MY)/*.cpp)))

@@ -6,9 +6,11 @@ import html
 import json
 import os
 import re
+import string
 
 from markdown_it import MarkdownIt
 
+from learn import task
 from talk import deck, recording
 from texts import links, palette, sources, transcript
 
@@ -18,9 +20,6 @@ LESSONS = [f'steps/{name}/README.md' for name in deck.STEPS.values()]
 # In this order one reads; the others are found by links.
 COURSE = ['README.md', 'steps/README.md', *LESSONS, 'steps/docker.md']
 LABELS = {'README.md': 'Start', 'steps/README.md': 'Intro', 'steps/docker.md': 'Docker'}
-LOOKED_UP = {'glossary.html': 'Glossary', 'matrix.html': 'What each step stops',
-             'hosts.html': 'Will it work here?', 'bench.html': 'How fast is it?',
-             'instructors.html': 'For instructors'}
 WHERE = {'host#': 'host, root', 'host$': 'host, you', 'box#': 'container', '$': 'your terminal'}
 DARK = re.compile(r'@media *\(prefers-color-scheme: *dark\) *\{(?:[^{}]*\{[^{}]*\})*\s*\}')
 COMMENT = re.compile(r'<!--.*?-->\n?', re.S)
@@ -29,6 +28,11 @@ PROMPT = re.compile(r'((?:host|box)[#$]|\$) (.*)')
 OTHERS = {'white': 'page', 'black': 'text', '#1f2328': 'text', '#cf222e': 'hits', '#b42318': 'hits',
           '#fff1f0': 'hits-soft', '#1a7f37': 'own', '#dafbe1': 'own-soft', '#eaeef2': 'no-soft',
           '#6b7280': 'no', '#8c959f': 'quiet', '#0969da': 'layer-01', '#fff': 'page'}
+
+
+class Served:
+    """Where the terminals are, if the pages are served."""
+    address = ''
 
 
 def path_of(place, name):
@@ -75,8 +79,8 @@ def drawing(path, alt, vary):
 class Text:
     """One text as a page: its HTML, what it leads to, and what the search finds in it."""
 
-    def __init__(self, path, live):
-        self.path, self.live, self.leads_to, self.cut = path, live, [], None
+    def __init__(self, path):
+        self.path, self.leads_to, self.cut = path, [], None
         self.has_player, self.toc, self.sections = False, [], []
         text = sources.read(f'{TOP}/{path}')
         self.blocks, self.words = {}, transcript.Comparison(()).words
@@ -156,9 +160,10 @@ class Text:
                     commands[-1][2].append(line)
         condition = known[0].condition if known else ''
         where = ' · '.join(dict.fromkeys(WHERE[prompt] for prompt, *_ in commands))
-        does = f'Run all {len(commands)}' if len(commands) > 1 else 'Run it'
-        button = f'<button type="button" class="all">{does}</button>' if self.live and known else \
-            '<button type="button" class="copy">Copy</button>'
+        kind, does = 'copy', 'Copy'
+        if Served.address and known:
+            kind, does = 'all', f'Run all {len(commands)}' if len(commands) > 1 else 'Run it'
+        button = f'<button type="button" class="{kind}">{does}</button>'
         return (f'<figure class="console"><figcaption>{where}'
                 f'{f" · for {condition}" if condition else ""}{button}</figcaption>' +
                 ''.join(self.command(*command) for command in commands) + '</figure>')
@@ -171,7 +176,7 @@ class Text:
         run = '<button type="button" class="run" ' \
               f'aria-label="Run {html.escape(typed[0])}"></button>'
         return (f'<div class="command {prompt.rstrip("#$")}" data-line="{line}">'
-                f'{run if self.live and line else ""}<pre>{lines}</pre></div>')
+                f'{run if Served.address and line else ""}<pre>{lines}</pre></div>')
 
     def image(self, tokens, number, *_):
         token = tokens[number]
@@ -193,8 +198,9 @@ class Text:
         return f'<h{level} id="{name}">'
 
     def heading_close(self, tokens, number, *_):
-        run = tokens[number - 1].content == 'Run it' and self.path in LESSONS and not self.live
-        return f'</{tokens[number].tag}>{self.player() if run else ""}'
+        is_shown = tokens[number - 1].content == 'Run it' and self.path in LESSONS and \
+            not Served.address
+        return f'</{tokens[number].tag}>{self.player() if is_shown else ""}'
 
     def link_open(self, tokens, number, options, *_):
         link = tokens[number].attrs['href']
@@ -237,9 +243,9 @@ def source(lines, first=1, caption='', colour=True, mark=''):
 
 class Source:
     """A file of the project that a text leads to, as a page."""
-    live, leads_to, toc, sections, has_player = False, (), (), (), False
+    leads_to, toc, sections, blocks, has_player = (), (), (), {}, False
 
-    def __init__(self, path, _):
+    def __init__(self, path):
         self.path = self.title = path
         lines = sources.read(f'{TOP}/{path}').rstrip('\n').split('\n')
         is_cpp = path.endswith(('.cpp', '.hpp'))
@@ -247,9 +253,9 @@ class Source:
 
 
 @functools.lru_cache(maxsize=None)
-def read(path, live):
+def read(path):
     """The page of a file."""
-    return (Text if path.endswith('.md') else Source)(path, live)
+    return (Text if path.endswith('.md') else Source)(path)
 
 
 @functools.lru_cache(maxsize=None)
@@ -260,7 +266,7 @@ def all_pages():
         path = wanted.pop()
         if page_of(path) not in found:
             found[page_of(path)] = path
-            wanted += read(path, False).leads_to
+            wanted += read(path).leads_to
     return found
 
 
@@ -273,21 +279,20 @@ def steps(path):
         label = LABELS.get(other) or step_of(other)
         here = ' aria-current="page"' if other == path else ''
         shown += (f'<a href="{page_of(other)}" class="layer-{step_of(other) or "intro"}"{here} '
-                  f'title="{html.escape(read(other, False).title)}">{label}</a>')
-    return f'<nav class="steps" aria-label="The course">{shown}</nav>'
+                  f'title="{html.escape(read(other).title)}">{label}</a>')
+    return shown
 
 
 def around(path):
     """The pages before and after."""
-    at = COURSE.index(path) if path in COURSE else None
-    if at is None:
+    if path not in COURSE:
         return ''
-    made = ''
-    for word, rel, other in (('Before', 'prev', at - 1), ('Next', 'next', at + 1)):
-        if 0 <= other < len(COURSE):
-            to = COURSE[other]
+    made, at = '', COURSE.index(path) + 1
+    for word, rel, others in (('Before', 'prev', COURSE[:at - 1][-1:]),
+                              ('Next', 'next', COURSE[at:at + 1])):
+        for to in others:
             made += (f'<a class="layer-{step_of(to) or "intro"}" rel="{rel}" href="{page_of(to)}">'
-                     f'<small>{word}</small>{html.escape(read(to, False).title)}</a>')
+                     f'<small>{word}</small>{html.escape(read(to).title)}</a>')
     return f'<nav class="around" aria-label="Before and after">{made}</nav>'
 
 
@@ -306,48 +311,60 @@ POLICY = ("default-src 'none'; script-src 'self' file: 'wasm-unsafe-eval' blob: 
           "connect-src data:; worker-src blob: data:; base-uri 'none'; form-action 'none'")
 
 
-def whole(path, live=False, aside=''):
+def turning(step):
+    """The attacks whose verdict this step changes."""
+    made = ''
+    for name, verdicts in deck.matrix_rows():
+        old, new = ['hits the host', *verdicts][int(step) - 1:int(step) + 1]
+        if old != new:
+            (before, sign), (after, other) = deck.SIGNS[old], deck.SIGNS[new]
+            made += (f'<li><b class="{before}">{sign}</b> → <b class="{after}">{other}</b> '
+                     f'{html.escape(name)}: {new}</li>')
+    return made
+
+
+def filled(name, **what):
+    """A template beside this file, with its words filled in."""
+    return string.Template(sources.read(f'{HERE}/{name}')).substitute(what)
+
+
+def beside(step):
+    """What stands beside a lesson that is served."""
+    pieces = ''.join(f'<li data-piece="{html.escape(piece)}">{html.escape(piece)}</li>'
+                     for piece in (task.pieces(step) if step else ()))
+    return filled('beside.html', step=step, pieces=pieces, hidden='' if step else 'hidden',
+                  turning=turning(step) if step else '')
+
+
+def whole(path):
     """A page, from its doctype on."""
-    page = read(path, live)
-    step = step_of(path)
-    facts = {'page': page_of(path), 'live': live, 'step': step}
-    styles, scripts = ['fonts.css', 'course.css'], ['course.js']
+    page, step = read(path), step_of(path)
+    is_live = bool(Served.address and page.blocks)
+    facts = {'page': page_of(path), 'step': step}
+    styles, scripts, policy = ['fonts.css', 'course.css'], ['course.js'], POLICY
+    if Served.address:
+        policy = policy.replace('file:', '').replace('connect-src', f'connect-src {Served.address}')
     if page.has_player:
         facts['cast'] = recording.cast(step or '08', recording.of_step(step or '08'))
-        styles.insert(1, 'player.css')
-        scripts.insert(0, 'player.js')
-    if live:
-        styles.insert(1, 'xterm.css')
-        scripts = ['xterm.js', *scripts, 'live.js']
-    more = ' · '.join(f'<a href="{name}">{label}</a>' for name, label in LOOKED_UP.items())
-    policy = '' if live else f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-    return '\n'.join([
-        f'<!doctype html><html lang="en" class="layer-{step or "intro"}"><head>',
-        '<meta charset="utf-8">', policy,
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<link rel="icon" href="data:,">', f'<title>{html.escape(page.title)}</title>',
-        *(f'<link rel="stylesheet" href="{name}">' for name in styles),
-        '<script src="look.js"></script></head><body>',
-        '<a class="skip" href="#text">To the text</a><header><a class="home" href="index.html">'
-        f'<b>Containers</b> <span>from scratch</span></a>{steps(path)}'
-        '<form role="search"><input id="search" type="search" placeholder="Search  /" '
-        'autocomplete="off" aria-label="Search the course">'
-        '<div id="found" role="status" hidden></div></form>'
-        '<button type="button" id="look" aria-label="Light or dark" title="Light or dark (T)">'
-        '</button></header>',
-        f'<main class="{"two" if aside else "one"}"><article id="text" tabindex="-1">{page.html}'
-        f'{around(path)}<footer>{more}</footer></article>', aside or contents(page), '</main>',
-        '<script type="application/json" id="facts">' + json.dumps(facts).replace('</', '<\\/'),
-        '</script>', *(f'<script src="{name}"></script>' for name in scripts), '</body></html>'])
+        styles, scripts = ['player.css', *styles], ['player.js', *scripts]
+    if is_live:
+        styles, scripts = ['xterm.css', *styles], ['xterm.js', *scripts, 'live.js']
+    return filled(
+        'page.html', layer=step or 'intro', policy=policy, title=html.escape(page.title),
+        styles=''.join(f'<link rel="stylesheet" href="{name}">' for name in styles),
+        scripts=''.join(f'<script src="{name}"></script>' for name in scripts),
+        steps=steps(path), around=around(path), columns='two' if is_live else 'one',
+        text=page.html, aside=beside(step) if is_live else contents(page),
+        facts=json.dumps(facts).replace('</', '<\\/'))
 
 
 def index():
     """For the search: of each section its place, its step, its page and heading, and its words. It
     is a script, because a page that is a file may load nothing else."""
-    found = [[f'{name}#{place}', step_of(path) or 'intro', read(path, False).title, heading,
+    found = [[f'{name}#{place}', step_of(path) or 'intro', read(path).title, heading,
               re.sub(r'\s+', ' ', ' '.join(words))]
              for name, path in all_pages().items()
-             for place, heading, words in read(path, False).sections]
+             for place, heading, words in read(path).sections]
     return f'found({json.dumps(found, ensure_ascii=False)});'
 
 
@@ -372,7 +389,15 @@ FILES = {
     'player.js': lambda: deck.asset(PLAYER + '.min.js'),
 }
 SERVED = {
+    **FILES,
     'live.js': lambda: sources.read(HERE + '/live.js'),
     'xterm.css': lambda: deck.asset(XTERM + '/css/xterm.css'),
     'xterm.js': lambda: deck.asset(XTERM + '/lib/xterm.js'),
 }
+
+
+def served(name):
+    """The text of a file of the course; None if there is no such file."""
+    if name in SERVED:
+        return SERVED[name]()
+    return whole(all_pages()[name]) if name in all_pages() else None

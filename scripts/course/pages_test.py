@@ -82,7 +82,7 @@ class Pages(unittest.TestCase):
 
     def test_two_files_never_have_one_page(self):
         for name in self.files.values():
-            for path in pages.read(name, False).leads_to:
+            for path in pages.read(name).leads_to:
                 self.assertEqual(self.files[pages.page_of(path)], path)
 
     def test_each_element_is_closed_and_each_id_is_there_once(self):
@@ -134,7 +134,7 @@ class Pages(unittest.TestCase):
 
     def test_no_comment_and_no_mark_of_markdown_is_left(self):
         for name, page in self.pages.items():
-            self.assertNotIn('<!--', pages.read(self.files[name], False).html)
+            self.assertNotIn('<!--', pages.read(self.files[name]).html)
             if self.files[name].endswith('.md'):
                 self.assertEqual(page.number('details'),
                                  sources.read(self.files[name]).count('<details>'))
@@ -147,7 +147,7 @@ class Pages(unittest.TestCase):
             seen += page.number('svg')
             self.assertEqual(page.number('svg', role='img'), page.number('svg'))
         for path in self.files.values():
-            for text in re.findall(r'<svg.*?</svg>', pages.read(path, False).html, re.S):
+            for text in re.findall(r'<svg.*?</svg>', pages.read(path).html, re.S):
                 self.assertRegex(text, r'<svg[^>]* aria-label(ledby)?="')
                 self.assertEqual(COLOUR.findall(text), [])
                 self.assertEqual(set(re.findall(r'var\(--([\w-]+)\)', text)) - known, set())

@@ -81,7 +81,7 @@ class Pane(shells.Shell):
         self.name, self.meanwhile, self.began = name, meanwhile, None
         self.inside, self.lost, self.key = False, False, KEY
         wait = f'tmux wait-for {name}; while :; do "$@"; done'
-        words, environment = sandbox.shell_words(scratch, sign, by_hand=True)
+        words, environment = sandbox.shell_words(scratch, sign, 'tmux')
         command = shlex.join(['sh', '-c', wait, 'sh', 'env', '-i',
                               *(f'{k}={v}' for k, v in environment.items()), *words])
         made = ['split-window', '-h', '-t', beside.pane] if beside else \

@@ -207,42 +207,65 @@ class Connection(web.RequestHandler):
         return answer(status)
 
 
-class Server(web.Server):
+class Guarded(web.Server):
     """Refuses whom a request is not from. Its secret and its address are those of one start."""
+    socket = ''  # What the path of a socket begins with, behind the secret.
 
-    def __init__(self, settings):
+    def __init__(self):
         super().__init__(self.serve)
-        self.settings, self.token, self.busy = settings, secrets.token_urlsafe(24), False
-        self.address = self.page = None
+        self.token, self.address = secrets.token_urlsafe(24), None
 
     async def listen(self):
         server = await asyncio.get_running_loop().create_server(
             lambda: Connection(self), LOOPBACK, 0)
         self.address = f'{LOOPBACK}:{server.sockets[0].getsockname()[1]}'
-        self.page = deck.page(deck.read(), (f'ws://{self.address}', COLUMNS, ROWS))
         return server
 
     async def serve(self, request):
-        path = request.raw_path.partition('?')[0]
-        wants_shell = same(path, f'/{self.token}/shell')
+        token, slash, name = request.raw_path.partition('?')[0][1:].partition('/')
+        is_ours = same(token + slash, f'{self.token}/')
+        wants_socket = name.split('/')[0] == self.socket
         origins = request.headers.getall('Origin', [])
         if request.headers.getall('Host', []) != [self.address] or \
-                origins != [f'http://{self.address}'] and (origins or wants_shell):
+                origins != [f'http://{self.address}'] and (origins or is_ours and wants_socket):
             return answer(403)
-        if not wants_shell and not same(path, f'/{self.token}/'):
+        if not is_ours:
             return answer(404)
         if request.method != 'GET':
             return answer(405)
-        return await self.open_shell(request) if wants_shell else answer(200, self.page)
+        return await self.get(request, name)
+
+    async def get(self, request, name):
+        """The answer to a request that may be answered, for a name behind the secret."""
+        raise NotImplementedError
+
+
+class Server(Guarded):
+    """Has the slides, and a shell for one page."""
+    socket = 'shell'
+
+    def __init__(self, settings):
+        super().__init__()
+        self.settings, self.busy, self.page = settings, False, None
+
+    async def listen(self):
+        server = await super().listen()
+        self.page = deck.page(deck.read(), (f'ws://{self.address}', COLUMNS, ROWS))
+        return server
+
+    async def get(self, request, name):
+        if name == 'shell':
+            return await self.open_shell(request)
+        return answer(404) if name else answer(200, self.page)
 
     async def open_shell(self, request):
-        page = web.WebSocketResponse(timeout=GRACE, autoclose=False, compress=False,
-                                     max_msg_size=MESSAGE)
-        if not page.can_prepare(request) or request.headers['Sec-WebSocket-Version'] != '13':
+        if not is_handshake(request):
             return answer(400)
         if self.busy:
             return answer(409)
         self.busy = True
+        page = web.WebSocketResponse(timeout=GRACE, autoclose=False, compress=False,
+                                     max_msg_size=MESSAGE)
         try:
             await page.prepare(request)
             request.protocol.timer.cancel()
@@ -251,6 +274,12 @@ class Server(web.Server):
             self.busy = False
         await page.close(code=reason)
         return page
+
+
+def is_handshake(request):
+    """Whether a request asks for a socket, as a browser does."""
+    return web.WebSocketResponse().can_prepare(request) and \
+        request.headers['Sec-WebSocket-Version'] == '13'
 
 
 def same(path, wanted):

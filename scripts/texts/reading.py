@@ -18,21 +18,27 @@ class Terminals:
         if command.place == 'box':
             if not self.entered:
                 raise shells.Failure('no container is open')
+            if not self.entered[-1].ready:
+                raise shells.Failure('the container is busy')
             return self.entered[-1]
         opened = self.shells[command.sign]
         for shell in opened:
-            if not shell.inside:
+            if shell.ready and not shell.inside:
                 return shell
         opened.append(self.start(command.sign))
         return opened[-1]
+
+    def notice(self, shell):
+        """Must be called when a shell might have entered or left a container."""
+        self.entered = [other for other in self.entered if other is not shell]
+        if shell.inside:
+            self.entered.append(shell)
 
     def run(self, command, typed):
         """Types these lines, and returns the lines of the output."""
         shell = self.choose(command)
         lines = shell.run(typed)
-        self.entered = [other for other in self.entered if other is not shell]
-        if shell.inside:
-            self.entered.append(shell)
+        self.notice(shell)
         return lines
 
     def close(self):

@@ -13,7 +13,7 @@ from texts import reading, shells, transcript
 
 class Shell:
     """A container is entered by `in` and left by `exit`; what it prints are its number and the line."""
-    number = 0
+    number, ready = 0, True
 
     def __init__(self, sign):
         Shell.number += 1
@@ -49,6 +49,22 @@ class Terminals(unittest.TestCase):
     def test_without_a_container_its_command_is_an_error(self):
         with self.assertRaises(shells.Failure):
             self.run_all('host# in\nbox# exit\nbox# a')
+
+
+    def test_a_terminal_that_is_busy_is_left_alone(self):
+        self.assertEqual(self.run_all('host# a'), [['#1 a']])
+        self.terminals.shells['#'][0].ready = False
+        self.assertEqual(self.run_all('host# in'), [['#2 in']])
+        self.terminals.entered[0].ready = False
+        with self.assertRaisesRegex(shells.Failure, 'busy'):
+            self.run_all('box# b')
+
+    def test_a_container_that_was_left_by_hand_is_no_container(self):
+        self.run_all('host# in')
+        shell = self.terminals.entered[0]
+        shell.inside = False
+        self.terminals.notice(shell)
+        self.assertEqual(self.run_all('host# a'), [['#1 a']])
 
 
 class Reading(unittest.TestCase):

@@ -149,12 +149,11 @@ def users_path(path):
     return ':'.join(place for place in path.split(':') if not place.endswith('sbin'))
 
 
-def shell_words(scratch, sign, by_hand=False):
-    """The words and the environment to start a shell of root or of an ordinary user on that
-    host."""
+def shell_words(scratch, sign, term=None):
+    """How to start a shell on that host, of root or of an ordinary user: its words and its
+    environment. `term` is the terminal of a person who types by hand."""
     os.chdir(PLACE)
-    words = shells.host_shell(f'{scratch}/bashrc', by_hand)
-    term = 'tmux' if by_hand else 'dumb'
+    words = shells.host_shell(f'{scratch}/bashrc', term)
     if sign == '#':
         return words, shells.host_environment('/root', term)
     # An ordinary user owns another rootfs.

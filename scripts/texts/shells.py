@@ -31,14 +31,21 @@ def login():
         signal.signal(number, signal.SIG_DFL)
 
 
+def spawn(words, environment, rows=50, columns=200):
+    """A program on a terminal, such as setpriv ... bash."""
+    process = pexpect.spawn(words[0], words[1:], env=environment, preexec_fn=login,
+                            dimensions=(rows, columns), **DECODING)
+    process.delaybeforesend = None
+    return process
+
+
 class Shell:
     """A bash on a terminal, started by a command line such as setpriv ... bash."""
+    inside = False  # Whether it is in a container.
+    ready = True    # Whether it is at its prompt, when nothing is run.
 
-    def __init__(self, words, environment, columns=200):
-        self.process = pexpect.spawn(words[0], words[1:], env=environment, preexec_fn=login,
-                                     dimensions=(50, columns), **DECODING)
-        self.process.delaybeforesend = None
-        self.inside = False  # Of a container.
+    def __init__(self, words, environment):
+        self.process = spawn(words, environment)
         self.wait()
 
     def type(self, text):
@@ -81,8 +88,12 @@ class Shell:
             text = self.wait()
         if typed[-1].endswith('&'):
             time.sleep(1)  # As a person does before the next line.
-        # The terminal shows what was typed.
-        return [line.rstrip() for line in text.split('\n')[1:] if line.strip()]
+        return [line.rstrip() for line in self.behind_echo(text, typed[-1]).split('\n')
+                if line.strip()]
+
+    def behind_echo(self, text, _):
+        """What a command has printed: the terminal shows what was typed, too."""
+        return text.partition('\n')[2]
 
     def close(self):
         self.process.ptyproc.fileobj.close()  # The kernel sends SIGHUP to its processes.
@@ -93,11 +104,12 @@ class Shell:
 SETTINGS = f"PS1='host\\$ \\[{MARK}\\]'; PS2='> \\[{MARK}\\]'; unset HISTFILE\n"
 
 
-def host_shell(settings, by_hand=False):
-    """The words that start a shell, which reads SETTINGS from a file. A person wants to edit the
-    line."""
-    return ['bash', '--rcfile', settings] + ([] if by_hand else ['--noediting']) + ['-i']
+def host_shell(settings, term=None):
+    """The words that start one, which reads SETTINGS from a file. A person who types into a
+    terminal of this kind wants to edit the line."""
+    return ['bash', '--rcfile', settings] + ([] if term else ['--noediting']) + ['-i']
 
 
-def host_environment(home, term='dumb', path=None):
-    return {'TERM': term, 'LC_ALL': 'C.UTF-8', 'HOME': home, 'PATH': path or os.environ['PATH']}
+def host_environment(home, term=None, path=None):
+    return {'TERM': term or 'dumb', 'LC_ALL': 'C.UTF-8', 'HOME': home,
+            'PATH': path or os.environ['PATH']}

@@ -1,0 +1,223 @@
+// Beside a lesson that is served: its terminals, what was run of it, and what came out.
+'use strict';
+const COLUMNS = 84, ROWS = 20;  // As in scripts/course/lesson.
+const stack = one('#terminals'), drawer = one('#drawer'), empty = one('.empty');
+const terminals = [], commands = new Map(all('.command').map(node => [+node.dataset.line, node]));
+let socket = null, wait = 250, busy = false;
+const say = (what, more = {}) => socket?.readyState === 1 && socket.send(JSON.stringify({ do: what, ...more }));
+const status = text => { one('.status').textContent = text; };
+
+// ---- Terminals
+
+const colour = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+function theme() {
+  const made = { background: colour('panel'), foreground: colour('text'), cursor: colour('text'),
+    cursorAccent: colour('panel'), selectionBackground: colour('line') };
+  const names = { red: 'hits', green: 'own', yellow: 'layer-07', blue: 'layer-01', magenta: 'layer-03', cyan: 'layer-04' };
+  for (const [name, ours] of Object.entries(names))
+    made[name] = made['bright' + name[0].toUpperCase() + name.slice(1)] = colour(ours);
+  return made;
+}
+
+// The letters are as large as the place allows, so that two terminals can be seen.
+function fit() {
+  const wide = (stack.clientWidth - 54) / COLUMNS / 0.6, high = (stack.clientHeight / 2 - 62) / ROWS / 1.3;
+  const size = Math.floor(4 * Math.min(15, wide, Math.max(9, high))) / 4;
+  for (const { view } of terminals) {
+    view.options.theme = theme();
+    view.options.fontSize = size;
+  }
+}
+lookers.push(fit);
+new ResizeObserver(() => requestAnimationFrame(fit)).observe(stack);
+
+function open(number) {
+  const head = make('button', { type: 'button', className: 'head', ariaExpanded: 'true' });
+  const body = make('div', { className: 'screen' });
+  const box = make('section', { className: 'pane' }, head, body);
+  const view = new Terminal({ cols: COLUMNS, rows: ROWS, fontFamily: '"Deck Mono", monospace', theme: theme(), scrollback: 5000 });
+  empty.hidden = true;
+  stack.append(box);
+  view.open(body);
+  view.onData(data => say('key', { terminal: number, data }));
+  view.textarea.setAttribute('aria-label', `Terminal ${number + 1}`);
+  // Shift+Esc leaves a terminal, because the Tab key is for what runs in it.
+  view.attachCustomKeyEventHandler(event => {
+    if (event.key !== 'Escape' || !event.shiftKey) return true;
+    if (event.type === 'keydown') head.focus();
+    return false;
+  });
+  head.onclick = () => unfold(number, !box.classList.contains('open'));
+  return terminals[number] = { number, head, box, view };
+}
+
+function unfold(number, on) {
+  terminals[number].box.classList.toggle('open', on);
+  terminals[number].head.ariaExpanded = on;
+}
+
+// Two have room: the one that is used, and the container.
+function show(number) {
+  for (const other of terminals)
+    unfold(other.number, other.number === number || terminals.length < 3 || other.box.classList.contains('box'));
+}
+
+function about({ terminal, sign, inside, ended }) {
+  const isNew = !terminals[terminal], { box, head } = terminals[terminal] || open(terminal);
+  box.classList.toggle('box', inside);
+  box.classList.toggle('ended', ended);
+  const where = sign === '#' ? 'host, root' : 'host, you';
+  head.replaceChildren(make('b', { textContent: ended ? 'ended' : inside ? 'container' : where }),
+    make('span', { textContent: inside ? `in the terminal of ${where}` : '' }));
+  if (isNew) {
+    fit();
+    show(terminal);
+  }
+}
+
+// ---- What was run
+
+const WORDS = { running: 'runs', same: 'as in the text', differs: 'other than in the text', failed: 'did not end', needs: 'needs another command first', skipped: 'not for this host' };
+function verdict({ line, state, why, lines, first, terminal }) {
+  const node = commands.get(line);
+  if (!node) return;
+  node.dataset.state = state;
+  one('.run', node).title = WORDS[state];
+  one('.verdict', node)?.remove();
+  if (state === 'running') {
+    if (terminals[terminal]) show(terminal);
+    const { top, bottom } = node.getBoundingClientRect();
+    if (bottom > innerHeight - 30 || top < 100) node.scrollIntoView({ block: 'center' });
+    return;
+  }
+  if (!why) return;
+  const said = make('div', { className: 'verdict' }, make('p', { textContent: why === 'differs' ?
+    'Something else came out here. That need not be wrong. The text has the lines with −, and you got those with +:' : why }));
+  if (lines?.length)
+    said.append(make('pre', {}, ...lines.map(row => make('span', { className: { '-': 'text', '+': 'yours' }[row[0]] || '',
+      textContent: row.replace(/^-/, '−') }))));
+  if (state === 'needs') {
+    const missing = [...commands.keys()].filter(other => other >= first && other <= line);
+    said.append(make('button', { type: 'button', onclick: () => run(missing),
+      textContent: missing.length > 1 ? `Run the ${missing.length - 1} before it, and this` : 'Run it again' }));
+  }
+  node.append(said);
+}
+
+// The reader's own numbers take the place of the text's.
+function today(names) {
+  for (const node of all('.vary')) {
+    const yours = names[node.dataset.name];
+    node.textContent = yours ?? node.dataset.name;
+    node.classList.toggle('yours', yours !== undefined);
+  }
+}
+
+function setBusy(on) {
+  busy = on;
+  document.body.classList.toggle('busy', on);
+  one('[data-do=stop]').hidden = !on;
+  status('');
+}
+
+function run(lines) {
+  if (!busy) say('run', { lines });
+}
+for (const [line, node] of commands) {
+  const button = one('.run', node);
+  if (button) button.onclick = () => run([line]);
+}
+for (const button of all('button.all'))
+  button.onclick = () => run(all('.command', button.closest('.console')).map(node => +node.dataset.line));
+for (const button of all('aside [data-do]'))
+  button.onclick = () => say(button.dataset.do, button.dataset.sign ? { sign: button.dataset.sign } : {});
+drawer.onclick = () => {
+  const on = document.body.classList.toggle('drawn');
+  drawer.ariaExpanded = on;
+  drawer.textContent = on ? 'Text' : 'Terminals';
+};
+
+// ---- What the reader writes
+
+const own = one('#own'), tabs = all('[role=tab]');
+for (const tab of tabs)
+  tab.onclick = () => {
+    for (const other of tabs) {
+      other.setAttribute('aria-selected', other === tab);
+      one('#' + other.dataset.tab).hidden = other !== tab;
+    }
+  };
+const paragraphs = lines => lines.filter(Boolean).map(line => make('p', { textContent: line }));
+const OWN = {
+  missing: () => there(false),
+  there() {
+    there(true);
+    for (const piece of all('.pieces li')) delete piece.dataset.state;
+    one('.found').replaceChildren(make('p', { textContent: 'It is compiled.' }));
+  },
+  running({ piece }) {
+    mark(piece, 'running');
+    one('.found').replaceChildren(make('p', { textContent: piece ? '' : 'All promises of the step are checked.' }));
+  },
+  holds({ piece, number }) {
+    mark(piece, 'holds');
+    if (!piece) one('.found').replaceChildren(make('p', { className: 'holds', textContent: `All ${number} promises of this step hold.` }));
+  },
+  broken({ piece, promise }) {
+    mark(piece, 'broken');
+    one('.found').replaceChildren(make('div', { className: 'broken' }, make('h3', { textContent: promise.name }),
+      ...paragraphs([promise.fails, ...promise.saw, ...promise.said.map(line => `It said: ${line}`)])));
+  },
+  unbuilt: () => one('.found').replaceChildren(make('h3', { textContent: 'It does not compile.' })),
+  ended({ text }) { if (text) one('.found').append(make('pre', { className: 'plain', textContent: text })); },
+  said({ text }) { one('.found').append(...paragraphs([text])); },
+  hint({ hint }) {
+    one('.hints').append(hint ? make('div', {}, make('b', { textContent: `${hint.piece}, ${hint.number} of ${hint.of}: ${hint.kind}` }),
+      ...paragraphs(hint.text.split(/\n\n+/))) : make('p', { textContent: 'Nothing was found wrong at the last check.' }));
+  },
+};
+function there(on) {
+  one('.there').textContent = on ? `my/${FACTS.step}.cpp is checked at each save.` :
+    `You write step ${FACTS.step} in your own editor, in my/${FACTS.step}.cpp. At each save, this page shows what holds.`;
+  one('[data-do=begin]').hidden = on;
+  for (const button of all('[data-do=check], [data-do=hint]')) button.hidden = !on;
+}
+function mark(name, state) {
+  const pieces = all('.pieces li'), at = pieces.findIndex(piece => piece.dataset.piece === name);
+  for (const piece of pieces.slice(0, at < 0 ? pieces.length : at)) piece.dataset.state = 'holds';
+  if (at >= 0) pieces[at].dataset.state = state;
+}
+
+// ---- What the server tells
+
+const TOLD = {
+  clear() {
+    for (const { view, box } of terminals.splice(0)) { view.dispose(); box.remove(); }
+    empty.hidden = false;
+    for (const node of commands.values()) { delete node.dataset.state; one('.verdict', node)?.remove(); }
+    today({});
+    setBusy(false);
+  },
+  terminal: about,
+  out: ({ terminal, data }) => terminals[terminal].view.write(data),
+  command: verdict,
+  today: ({ names }) => today(names),
+  busy: what => setBusy(what.busy),
+  status: what => status(what.text),
+  own: what => OWN[what.state](what),
+  progress({ done }) {
+    for (const link of all('.steps a')) link.style.setProperty('--done', done[link.getAttribute('href')] || 0);
+  },
+};
+
+function connect() {
+  socket = new WebSocket(new URL('talk/' + FACTS.page, location.href.replace(/^http/, 'ws')));
+  socket.onmessage = message => { const what = JSON.parse(message.data); TOLD[what.is](what); };
+  socket.onopen = () => { wait = 250; document.body.dataset.connected = 'yes'; status(''); };
+  socket.onclose = () => {
+    delete document.body.dataset.connected;
+    status('Not connected. Trying again.');
+    setTimeout(connect, wait = Math.min(wait * 2, 5000));
+  };
+}
+document.fonts.load('13px "Deck Mono"').then(connect);

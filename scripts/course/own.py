@@ -1,0 +1,79 @@
+"""What the reader writes beside a lesson: my/NN.cpp is checked at each save, by scripts/learn."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+
+from course import pages
+from learn.files import mine
+
+GLANCE = 0.4  # Seconds between two looks at the files.
+MINE = pages.HERE + '/mine'
+
+
+def saved(step):
+    """Other at each save; None if there is no such file."""
+    with contextlib.suppress(OSError):
+        about = os.stat(mine(step))
+        return about.st_mtime_ns, about.st_ino
+    return None
+
+
+class Own:
+    """The steps whose lessons are open. What is found is told in these."""
+
+    def __init__(self, sessions):
+        self.sessions, self.seen, self.process = sessions, {}, None
+        self.watching = asyncio.create_task(self.watch())
+
+    async def watch(self):
+        while True:
+            for session in self.sessions.values():
+                now = session.step and session.pages and saved(session.step)
+                if session.pages and session.step and self.seen.get(session, '') != now:
+                    is_first, self.seen[session] = session not in self.seen, now
+                    if is_first or now is None:
+                        session.tell('own', state='there' if now else 'missing')
+                    else:
+                        self.obey('check', session)
+            await asyncio.sleep(GLANCE)
+
+    def obey(self, do, session):
+        if session.step and (do == 'begin' or saved(session.step)):
+            asyncio.create_task(self.run(do, session))
+
+    async def run(self, do, session):
+        """A check ends the one before; a hint is about the last check."""
+        if do == 'check':
+            await self.end_check()
+            session.forget('own')
+            session.tell('own', state='there')
+        words = ['scripts/learn/learn', 'start'] if do == 'begin' else [MINE, do]
+        process = await asyncio.create_subprocess_exec(
+            *words, session.step, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, preexec_fn=os.setpgrp)
+        if do == 'check':
+            self.process = process
+        errors = asyncio.create_task(process.stderr.read())
+        async for line in process.stdout:
+            if do != 'check' or process is self.process:
+                try:
+                    session.tell('own', **json.loads(line))
+                except ValueError:
+                    session.tell('own', state='said', text=line.decode(errors='replace').strip())
+        said = (await errors).decode(errors='replace').strip()
+        if await process.wait() >= 0 and said and (do != 'check' or process is self.process):
+            session.tell('own', state='ended', text=said)
+
+    async def end_check(self):
+        process, self.process = self.process, None
+        if process and process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            await process.wait()
+
+    async def end(self):
+        self.watching.cancel()
+        await self.end_check()
