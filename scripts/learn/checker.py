@@ -109,7 +109,7 @@ def runs_at_all(step, who):
     outcome = run_step(step, who, options, command)
     said = own_lines(outcome.err, STEPS[step])
     ran = {'line': ' '.join([program(step), *options, rootfs(), 'sh -c', f"'{command[2]}'"]),
-           'status': outcome.status, 'out': outcome.out,
+           'status': -1 if outcome.status is None else outcome.status, 'out': outcome.out,
            'err': '\n'.join(line for line in outcome.err.splitlines() if not line.startswith(LEFT))}
     saw = failure_in_words({'ran': [ran]}, step)
     lines = outcome.out.splitlines()
