@@ -70,6 +70,17 @@ class Inside(Lab):
             7, "one\ntwo\nspoilt\ncgroup2fs\next2/ext3\next2/ext3\n0\nit's  so\n", 'error\n'))
         self.assertEqual(testing.contents('README.md'), readme)
 
+    def test_what_a_learner_has_reached_in_it_is_remembered_outside(self):
+        my = f'build/my-lab-{os.getpid()}'
+        os.mkdir(my)
+        self.addCleanup(shutil.rmtree, my)
+        testing.write(my + '/.progress.json', 'before\n')
+        result = self.lab(f"sh -c 'cd {my}; cat .progress.json; echo after >.progress.json; "
+                          "echo x >other; exit 3'", f'MY={my}')
+        self.assertEqual((result.status, result.out, os.listdir(my)),
+                         (3, 'before\n', ['.progress.json']), result.err)
+        self.assertEqual(testing.contents(my + '/.progress.json'), 'after\n')
+
     def test_an_ordinary_user_in_the_lab_can_set_limits_in_the_delegated_cgroup(self):
         result = self.lab("--user sh -c 'id -u; build/07-cgroup-memory --net none --memory 16M "
                           "build/rootfs tail /dev/zero' </dev/null")
