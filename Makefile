@@ -62,8 +62,7 @@ $(BUILD)/hog: steps/08-all/tests/hog.cpp
 $(PROBES) $(BUILD)/hog:
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(WARNINGS) -O1 -static -s -o $@ $<
-$(BUILD)/common.a: $(call objects,$(COMMON))
-	rm -f $@ && $(AR) rcs $@ $^
+$(BUILD)/common.a: $(call objects,$(COMMON)) ; rm -f $@ && $(AR) rcs $@ $^
 # Compiling a test takes longer than running it.
 $(call objects,$(PROMISES) $(TESTS) steps/tests/host.cpp): CXXFLAGS := -O0
 # The tests of the checker build only the programs of a learner with other flags.
@@ -73,8 +72,7 @@ COMPILE  := $(strip $(CXX) $(BASE) $(WARNINGS) $(CXXFLAGS) $(INSTRUMENT))
 ifneq ($(COMPILE),$(file <$(BUILD)/compile))
 .PHONY: $(BUILD)/compile
 endif
-$(BUILD)/compile:
-	@mkdir -p $(@D) && echo '$(COMPILE)' >$@
+$(BUILD)/compile: ; @mkdir -p $(@D) && echo '$(COMPILE)' >$@
 $(BUILD)/%.o: %.cpp $(BUILD)/compile
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(WARNINGS) $(CXXFLAGS) $(INSTRUMENT) -MMD -MP -c -o $@ $<
