@@ -155,7 +155,7 @@ test-compilers: ready-test ; @scripts/ci/compilers
 test-distributions: ready-distributions ; @$(SUDO) scripts/ci/distributions
 ## make slides      build the slides, a page for any browser; make pdf prints them
 slides: setup-slides ; @scripts/slides build
-pdf: slides ; @scripts/slides pdf
+pdf: slides ; @scripts/slides pdf $(PLAN)
 ## make book        make the course as files for any browser, in build/book
 book: setup-book ; @scripts/book
 ## make course      read the course in a browser, with terminals (LAB=yes: in a virtual machine)

@@ -105,13 +105,13 @@ class Page:
 PAPER = {'slides': (338.667, 190.5)}
 
 
-def pdf(path, kind):
+def pdf(path, kind, plan):
     """The page as it is printed: kind is slides, notes or handout."""
     wide, high = PAPER.get(kind, (210, 297))
     margin = '0' if kind == 'slides' else '0.4in'
     options = {'printBackground': True, 'width': f'{wide}mm', 'height': f'{high}mm',
                'margin': dict.fromkeys(('top', 'bottom', 'left', 'right'), margin)}
-    with Page(address(path, f'?print={kind}')) as page:
+    with Page(address(path, f'?print={kind}&{plan}')) as page:
         return base64.b64decode(page.run(
             f'return Buffer.from(await page.pdf({json.dumps(options)})).toString("base64")'))
 

@@ -105,9 +105,9 @@ def minutes(slides):
     return {plan: sum(slide.minutes for slide in slides if slide.is_in(plan)) for plan in PLANS}
 
 
-def pages(slides):
-    """How many each print of the talk has. The hand-out has what there is to write beside."""
-    given = [slide for slide in slides if slide.is_in('talk')]
+def pages(slides, plan='talk'):
+    """How many each print has. The hand-out has what there is to write beside."""
+    given = [slide for slide in slides if slide.is_in(plan)]
     kept = sum('```matrix' not in slide.text and not re.fullmatch('(?s)## .*```demo.*', slide.text)
                for slide in given)
     return {'slides': len(given), 'notes': (len(given) + 1) // 2, 'handout': (kept + 3) // 4,

@@ -1,8 +1,8 @@
 """Makes the slides: one page with nothing outside it, and what is printed of it.
 
   usage   scripts/slides build        build/slides.html
-          scripts/slides pdf          build/slides.pdf, notes.pdf, handout.pdf, and the sheets
-                                      for the audience and for helpers
+          scripts/slides pdf [PLAN]   build/slides.pdf, notes.pdf, handout.pdf of the talk, or of
+                                      `three` hours or `all`; the audience's sheet and the helpers'
           scripts/slides kit          build/kit, for a stick, and for a room without a network
           scripts/slides rehearse     the addresses that count your minutes
           scripts/slides shots [DIR]  a picture of each slide after its last click
@@ -38,19 +38,19 @@ def build():
     print(f'open it: {browser.address(PAGE)}')
 
 
-def printed(name):
+def printed(name, plan='talk'):
     """A print of the slides, or a sheet, as a PDF."""
     path = PAGE
     if name in deck.SHEETS:
         path = f'{BUILD}/{name}.html'
         with open(path, 'w', encoding='utf-8') as file:
             file.write(deck.sheet(name))
-    return browser.pdf(path, name)
+    return browser.pdf(path, name, plan)
 
 
-def pdf():
-    for name, pages in deck.pages(deck.read()).items():
-        data = printed(name)
+def pdf(plan='talk'):
+    for name, pages in deck.pages(deck.read(), plan).items():
+        data = printed(name, plan)
         made = browser.pages(data)
         if made != pages:
             raise deck.Wrong(f'{name}.pdf has {made} pages instead of {pages}')
