@@ -1,5 +1,7 @@
-// Root is a set of capabilities. These fourteen are what Docker leaves to a
-// container, and they count only for what its user namespace owns.
+// Root is a set of capabilities. These thirteen are what Docker leaves to a
+// container, without CAP_NET_RAW, and they count only for what its user
+// namespace owns. With CAP_NET_RAW the container could write any packet, for
+// example an ICMP message that the host believes. Podman drops it, too.
 
 #include <linux/capability.h>
 #include <sys/prctl.h>
@@ -14,10 +16,9 @@
 namespace {
 
 constexpr std::array kKept{
-    CAP_AUDIT_WRITE, CAP_CHOWN,     CAP_DAC_OVERRIDE, CAP_FOWNER,
-    CAP_FSETID,      CAP_KILL,      CAP_MKNOD,        CAP_NET_BIND_SERVICE,
-    CAP_NET_RAW,     CAP_SETFCAP,   CAP_SETGID,       CAP_SETPCAP,
-    CAP_SETUID,      CAP_SYS_CHROOT};
+    CAP_AUDIT_WRITE, CAP_CHOWN,  CAP_DAC_OVERRIDE,     CAP_FOWNER,  CAP_FSETID,
+    CAP_KILL,        CAP_MKNOD,  CAP_NET_BIND_SERVICE, CAP_SETFCAP, CAP_SETGID,
+    CAP_SETPCAP,     CAP_SETUID, CAP_SYS_CHROOT};
 
 constexpr std::uint64_t kept_bits() {
   std::uint64_t bits = 0;

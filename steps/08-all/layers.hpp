@@ -120,8 +120,8 @@ void become_user(sys::Ids ids);
 
 // ---- capabilities.cpp ------------------------------------------------------
 
-/// Keeps Docker's fourteen capabilities and drops the others, for this process
-/// and the programs that it runs: see capabilities(7).
+/// Keeps thirteen capabilities, Docker's without CAP_NET_RAW, and drops the
+/// others, for this process and the programs that it runs: see capabilities(7).
 void drop_capabilities();
 
 /// Drops all others from the bounding set. execve(2) gives back only what is in

@@ -7,6 +7,8 @@
 // "ok", an errno, or a signal. Without a filter, most of the calls succeed, or
 // fail with another errno than the filter gives.
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <linux/bpf.h>
 #include <linux/io_uring.h>
 #include <linux/keyctl.h>
@@ -15,6 +17,8 @@
 #include <linux/sched.h>
 #include <linux/userfaultfd.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip_icmp.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -34,7 +38,9 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 
 #include "steps/probe.hpp"
 
@@ -145,12 +151,70 @@ probe::Answer ring(const std::string& name) {
   return probe::done("open " + name + " by a ring: " + probe::first_line(file));
 }
 
+// See RFC 1071.
+std::uint16_t checksum(const void* bytes, std::size_t size) {
+  std::uint32_t sum = 0;
+  for (std::size_t at = 0; at < size; at += sizeof(std::uint16_t)) {
+    std::uint16_t word = 0;
+    std::memcpy(&word, static_cast<const char*>(bytes) + at, sizeof word);
+    sum += word;
+  }
+  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(~sum);
+}
+
+// The host's end of the cable. Where there is no cable, this network is the
+// host's.
+sockaddr_in other_end() {
+  sockaddr_in end{};
+  end.sin_family = AF_INET;
+  end.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ifaddrs* all = nullptr;
+  if (::getifaddrs(&all) == -1) return end;
+  for (const auto* one = all; one != nullptr; one = one->ifa_next)
+    if (std::string{one->ifa_name} == "eth0" && one->ifa_dstaddr != nullptr &&
+        one->ifa_dstaddr->sa_family == AF_INET)
+      std::memcpy(&end, one->ifa_dstaddr, sizeof end);
+  ::freeifaddrs(all);
+  return end;
+}
+
 // kill(2) with the PID 0 signals the process group, also its members outside
 // the PID namespace. Most processes ignore this signal.
 probe::Answer group(const std::string& /*unused*/) {
   if (::kill(0, SIGURG) == -1)
     return probe::refused("send SIGURG to its process group");
   return probe::done("send SIGURG to its process group");
+}
+
+// The host believes an ICMP message from any machine that a packet was too big
+// for the way to ADDRESS, also if it never sent that packet. For ten minutes it
+// then sends only small ones there. Through a raw socket anyone who has
+// CAP_NET_RAW in this network can write such a message.
+probe::Answer mtu(const std::string& address) {
+  struct {  // The message, and the packet that it is about: an echo reply.
+    icmphdr head{};
+    iphdr packet{};
+    icmphdr reply{};
+  } forged;
+  forged.head.type = ICMP_DEST_UNREACH;
+  forged.head.code = ICMP_FRAG_NEEDED;
+  forged.head.un.frag.mtu = htons(600);
+  forged.packet.version = 4;
+  forged.packet.ihl = sizeof forged.packet / 4;
+  forged.packet.tot_len = htons(1500);
+  forged.packet.protocol = IPPROTO_ICMP;
+  forged.packet.daddr = ::inet_addr(address.c_str());
+  forged.head.checksum = checksum(&forged, sizeof forged);
+  const auto what = "send the host an ICMP message about " + address;
+  const int raw = ::socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+  const auto host = other_end();
+  const void* const any = &host;
+  if (raw == -1 ||
+      ::sendto(raw, &forged, sizeof forged, 0,
+               static_cast<const sockaddr*>(any), sizeof host) == -1)
+    return probe::refused(what);
+  return probe::done(what);
 }
 
 // ---- System calls -----------------------------------------------------------
@@ -223,6 +287,8 @@ const auto kAttempts = std::to_array<Attempt>({
     // Sockets that no network namespace separates, and sockets for the kernel's cryptography.
     {"AF_VSOCK", [] { return long{::socket(AF_VSOCK, SOCK_STREAM, 0)}; }},
     {"AF_ALG", [] { return long{::socket(AF_ALG, SOCK_SEQPACKET, 0)}; }},
+    // A process can write any packet into a raw socket.
+    {"raw socket", [] { return long{::socket(AF_INET, SOCK_RAW, IPPROTO_ICMP)}; }},
     // Sockets whose memory no cgroup counts, and protocols for which the kernel loads a module.
     {"AF_PACKET", [] { return long{::socket(AF_PACKET, SOCK_DGRAM, 0)}; }},
     {"netfilter", [] { return long{::socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER)}; }},
@@ -298,7 +364,8 @@ int main(int argc, char** argv) {
                        {"descriptor", descriptor},
                        {"userns", userns},
                        {"ring", ring},
-                       {"group", group}});
+                       {"group", group},
+                       {"mtu", mtu}});
   std::setvbuf(stdout, nullptr, _IONBF, 0);  // A child would print it again.
   for (const auto& attempt : kAttempts) make(attempt);
 }

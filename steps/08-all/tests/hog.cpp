@@ -8,6 +8,8 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
 #include <linux/sock_diag.h>
 #include <mqueue.h>
 #include <sys/inotify.h>
@@ -15,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <array>
@@ -187,6 +190,24 @@ long options(long most) {
   });
 }
 
+// The kernel keeps a file's list of access rights, 64 KiB for this one: see
+// acl(5).
+long lists(long most) {
+  std::vector<posix_acl_xattr_entry> entries(
+      8000, {ACL_USER, ACL_READ | ACL_WRITE, 0});
+  entries.front().e_tag = ACL_USER_OBJ;
+  for (const int tag : {ACL_GROUP_OBJ, ACL_MASK, ACL_OTHER})
+    entries.push_back({static_cast<__le16>(tag), ACL_READ, 0});
+  const posix_acl_xattr_header head{POSIX_ACL_XATTR_VERSION};
+  std::string list(sizeof head + entries.size() * sizeof entries[0], '\0');
+  std::memcpy(list.data(), &head, sizeof head);
+  std::memcpy(&list[sizeof head], entries.data(), list.size() - sizeof head);
+  return repeat(most, [&](long) {
+    return ::fsetxattr(::memfd_create("hog", 0), "system.posix_acl_access",
+                       list.data(), list.size(), 0) == 0;
+  });
+}
+
 using Hog = long (*)(long most);
 const std::map<std::string, Hog> kHogs{
     {"inotify", inotify},
@@ -201,6 +222,7 @@ const std::map<std::string, Hog> kHogs{
     {"tcp", tcp},
     {"udp", udp},
     {"options", options},
+    {"lists", lists},
     {"memory", memory},
 };
 
