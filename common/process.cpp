@@ -237,6 +237,12 @@ unsigned flags_of(const std::string& stat) {
   return flags;
 }
 
+// See proc_pid_stat(5), state. The name before it may itself have parentheses.
+bool is_stopped(const std::string& stat) {
+  const auto name_end = stat.rfind(')');
+  return name_end != stat.npos && stat.compare(name_end, 3, ") T") == 0;
+}
+
 // Whether a child still runs our code: it has neither called execve(2), nor
 // another name, as the init of step 08.
 bool is_setting_up(const std::string& stat) {
@@ -293,6 +299,9 @@ void Child::pass_on(int number, int code, Meanwhile& meanwhile) {
       is_one_of(number, {SIGINT, SIGQUIT}) && ::getpgid(pid_) == pid_;
   if ((wanted || is_for_group) && !has_it)
     ::kill(is_for_group ? -pid_ : pid_, number);
+  // Stopped by somebody else, it would not hear that it is to end.
+  if (wanted && is_stopped(stat) && is_one_of(number, {SIGTERM, SIGHUP}))
+    ::kill(pid_, SIGCONT);
   if (wanted || (ignored && (number == SIGINT || number == SIGQUIT))) return;
   ended_by_ = number;
   ::kill(pid_, SIGKILL);

@@ -138,12 +138,16 @@ void Terminal::make_raw() {
 }
 
 // Others may have set modes of their own meanwhile, a shell for example. They
-// stay.
+// stay. Keys that have not been read are lost, because the container can make
+// the terminal send what looks like typed keys, and a shell would run them. Not
+// by TCSAFLUSH, which waits until all output is shown, maybe for ever.
 void Terminal::pause() {
   termios now{};
-  if (std::exchange(is_raw_, false) && ::tcgetattr(STDIN_FILENO, &now) == 0 &&
-      are_the_same(now, set_))
-    ::tcsetattr(STDIN_FILENO, TCSANOW, &found_);
+  if (!std::exchange(is_raw_, false) || ::tcgetattr(STDIN_FILENO, &now) == -1 ||
+      !are_the_same(now, set_))
+    return;
+  ::tcflush(STDIN_FILENO, TCIFLUSH);
+  ::tcsetattr(STDIN_FILENO, TCSANOW, &found_);
 }
 
 void Terminal::copy_size() const {

@@ -80,6 +80,31 @@ PROMISE_AS_BOTH("its PID 1 passes TERM on to a sleep, and reaps orphans",
         "0\n");
 }
 
+TEST_AS_BOTH("TERM ends a container whose PID 1 was stopped from outside") {
+  const std::map<std::string, std::string> commands{
+      {"07-cgroup-memory",
+       "sh -c 'trap \"exit 143\" TERM; echo up; read wait'"},
+      {"08-all", "sh -c 'echo up; read wait'"}};
+  for (const auto& [name, command] : commands) {
+    CAPTURE(name);
+    host::Running running{step(caller, name, "--net none --memory none") +
+                          command};
+    CHECK(running.hear() == "up");
+    const auto first = running.child();
+    ::kill(first, SIGSTOP);
+    CHECK(host::eventually(
+        [](pid_t pid) {
+          return host::contents("/proc/" + std::to_string(pid) + "/stat")
+                     .find(") T ") != std::string::npos;
+        },
+        first));
+    ::kill(running.pid(), SIGTERM);
+    CHECK(host::eventually(host::is_gone, first));
+    ::kill(first, SIGCONT);
+    CHECK(running.finish() == 128 + SIGTERM);
+  }
+}
+
 // They mean init itself, as in `kill -HUP 1` of packages that replace an init.
 PROMISE_AS_BOTH(
     "its PID 1 leaves signals from within alone, but for TERM", Kept{"08"},

@@ -388,6 +388,26 @@ TEST_AS_BOTH("08 takes all keys, and gives back the modes that it found") {
   CHECK(terminal.modes().c_lflag == before);
 }
 
+// The command can make the terminal answer, and end before the answer comes. A
+// shell would run that as a command.
+TEST_AS_BOTH("what comes when the command has ended is not the shell's") {
+  Terminal terminal{"sh -c 'read go; " + run(caller, "08-all") +
+                    "seq 4500; echo over; read line; echo [$line]'"};
+  terminal.type("\n");
+  // It has ended, and 08 waits until somebody reads what it has printed.
+  CHECK(host::eventually([&](pid_t) { return terminal.is_full(); }, 0));
+  CHECK(host::eventually(
+      [](pid_t shell) {
+        const auto below = host::children(shell);
+        return below.size() == 1 && host::children(below.front()).empty();
+      },
+      terminal.pid()));
+  terminal.type("answer\n");
+  CHECK(terminal.shows("over"));
+  terminal.type("key\n");
+  CHECK(terminal.shows("[key]"));
+}
+
 TEST_AS_BOTH("08 leaves modes that somebody else has set meanwhile") {
   Terminal terminal{"sh -c 'read go; " + run(caller, "08-all") +
                     "sh -c \"echo up; read wait\"; echo over; read wait'"};
