@@ -43,14 +43,20 @@ void become_root() {
   sys::die_with_parent();  // Again, because a change of ids cancels this.
 }
 
-// The files by which we join the container's cgroups, which are named box-PID.
-// We open them while we have the right.
-std::vector<sys::Fd> open_cgroups(const Process& member) {
-  std::vector<sys::Fd> files;
+// The cgroups of the container, which are named box-PID.
+std::vector<std::string> find_cgroups(const Process& member) {
   const auto mounts = sys::read_file("/proc/self/mountinfo");
-  for (const auto& directory :
-       sys::cgroup_directories(member.read("cgroup"), mounts)) {
-    if (directory.find("/box-") == std::string::npos) continue;
+  auto directories = sys::cgroup_directories(member.read("cgroup"), mounts);
+  std::erase_if(directories, [](const std::string& directory) {
+    return directory.find("/box-") == std::string::npos;
+  });
+  return directories;
+}
+
+// The files by which we join cgroups. We open them while we have the right.
+std::vector<sys::Fd> open_cgroups(const std::vector<std::string>& directories) {
+  std::vector<sys::Fd> files;
+  for (const auto& directory : directories) {
     const auto path = directory + "/cgroup.procs";
     files.emplace_back(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (files.back().get() == -1)
@@ -58,6 +64,27 @@ std::vector<sys::Fd> open_cgroups(const Process& member) {
                        "enter it as the user who runs it, or as root"};
   }
   return files;
+}
+
+// The file in which the kernel counts the processes of a cgroup that its OOM
+// killer has killed. We open it before we join the mount table of the container.
+sys::Fd open_kills(const std::vector<std::string>& directories) {
+  for (const auto& directory : directories)
+    for (const auto* const v2_or_v1 : {"/memory.events", "/memory.oom_control"})
+      if (sys::Fd file{
+              ::open((directory + v2_or_v1).c_str(), O_RDONLY | O_CLOEXEC)};
+          file.get() != -1)
+        return file;
+  return sys::Fd{};
+}
+
+long count_kills(const sys::Fd& file) {
+  std::string text(4096, '\0');
+  const auto n = ::pread(file.get(), text.data(), text.size(), 0);
+  text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  const std::string key = "\noom_kill ";
+  const auto at = text.find(key);
+  return at == text.npos ? 0 : std::stol(text.substr(at + key.size()));
 }
 
 // The limits of a member in the order of their numbers, from RLIMIT_CPU on: see
@@ -195,7 +222,10 @@ int main(int argc, char** argv) try {
              "prctl(2) PR_SET_DUMPABLE 0: hide us from ptrace(2)");
   leave_keys();
   leave_groups();
-  const auto cgroups = open_cgroups(member);
+  const auto directories = find_cgroups(member);
+  const auto cgroups = open_cgroups(directories);
+  const auto file_of_kills = open_kills(directories);
+  const auto kills = count_kills(file_of_kills);
   const auto limits = read_limits(member);
   const auto walls = read_walls(member);
   join_namespaces(member, namespaces, terminal);
@@ -224,7 +254,10 @@ int main(int argc, char** argv) try {
   }
   gate.open();
 
-  return child.wait(terminal);
+  const int status = child.wait(terminal);
+  if (count_kills(file_of_kills) > kills)
+    sys::note("a process was killed: the container came to its memory limit");
+  return status;
 } catch (const std::exception& error) {
   return sys::report(error);
 }

@@ -427,6 +427,24 @@ std::string on_a_terminal(const std::string& line) {
   return text;
 }
 
+TEST_AS_ROOT("enter tells that its command came to the memory limit") {
+  host::Running box{step(Caller::kRoot, "08-all", "--net none --memory 32M") +
+                    "sh -c 'echo up; read wait'"};
+  CHECK(box.hear() == "up");
+  const auto pid = std::to_string(box.pid());
+  const auto quiet = shell(enter(Caller::kRoot, pid + " true"));
+  CHECK(quiet.err.empty());
+  const auto killed =
+      shell(enter(Caller::kRoot, pid + " tail -c 100000000 /dev/zero"));
+  CHECK(killed.status == 128 + SIGKILL);
+  CHECK(killed.err ==
+        "enter: a process was killed: the container came to its memory "
+        "limit\n");
+  // What was killed before is none of it.
+  CHECK(shell(enter(Caller::kRoot, pid + " true")).err.empty());
+  box.finish();
+}
+
 TEST_AS_BOTH("the terminal that enter gives has a name in the container") {
   // Where a link of the container's leads, does not matter.
   for (const std::string before : {"", "ln -sf /dev/zero /dev/ptmx; "}) {
