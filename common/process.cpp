@@ -243,6 +243,15 @@ bool is_stopped(const std::string& stat) {
   return name_end != stat.npos && stat.compare(name_end, 3, ") T") == 0;
 }
 
+// Whether a child that has ended is gone after a moment. timeout(1) sends TERM
+// twice, to us and to our group.
+bool ends_soon(pid_t pid) {
+  constexpr int kMilliseconds = 500;
+  const Fd process{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+  pollfd end{process.get(), POLLIN, 0};
+  return ::poll(&end, 1, kMilliseconds) == 1;
+}
+
 // Whether a child still runs our code: it has neither called execve(2), nor
 // another name, as the init of step 08.
 bool is_setting_up(const std::string& stat) {
@@ -271,7 +280,7 @@ void Child::pass_on(int number, int code, Meanwhile& meanwhile) {
   const Fd& proc = kept == nullptr ? own_proc : *kept;
   const auto stat = file_of(proc, pid_, "stat");
   if ((flags_of(stat) & kExiting) != 0) {
-    if (told_to_end_++ > 0)
+    if (told_to_end_++ > 0 && !ends_soon(pid_))
       note(
           sys::format("PID {} has ended; the kernel keeps it until every "
                       "process that joined it has a parent that runs: is an "

@@ -61,6 +61,11 @@ const char* name_of(int stream) {
   return stream == STDOUT_FILENO ? "standard output" : "standard error";
 }
 
+bool is_a_terminal(int fd) {
+  unsigned number = 0;  // Only the emulator's end knows that of the other one.
+  return ::isatty(fd) != 0 && ::ioctl(fd, TIOCGPTN, &number) == -1;
+}
+
 bool are_one_terminal(int one, int other) {
   unsigned first = 0;
   unsigned second = 0;
@@ -78,7 +83,7 @@ struct stat look_at(int stream) {
 Copy::Copy(int stream, bool is_input, std::shared_ptr<Fd> ours)
     : stream_{stream},
       is_input_{is_input},
-      is_terminal_{::isatty(stream) != 0},
+      is_terminal_{is_a_terminal(stream)},
       kind_{look_at(stream).st_mode},
       ours_{std::move(ours)} {
   if (is_terminal_ || (S_ISFIFO(kind_) && !is_input))

@@ -24,6 +24,10 @@ const char* name_of(int stream);
 /// What fstat(2) says of a standard stream. Throws Error.
 struct stat look_at(int stream);
 
+/// Whether it is a terminal, and not the end that a terminal emulator has: for
+/// isatty(3) both are.
+bool is_a_terminal(int fd);
+
 /// Whether both descriptors lead to the same terminal.
 bool are_one_terminal(int one, int other);
 

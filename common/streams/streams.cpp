@@ -198,7 +198,7 @@ Streams::Streams() : Streams{{STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}} {
 
 Streams::Streams(const std::set<int>& replaced) {
   for (const int stream : replaced) {
-    if (::isatty(stream) != 0) terminals_.insert(stream);
+    if (is_a_terminal(stream)) terminals_.insert(stream);
     if (is_terminal(stream)) continue;
     const auto status = look_at(stream);
     if (S_ISDIR(status.st_mode))

@@ -6,6 +6,7 @@
 #include "steps/tests/host.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <csignal>
@@ -78,6 +79,24 @@ PROMISE_AS_BOTH("its PID 1 passes TERM on to a sleep, and reaps orphans",
   CHECK(inside(caller,
                "(true & true & true &); sleep 0.2; ps -o stat | grep -c Z") ==
         "0\n");
+}
+
+// As timeout(1) does: it signals the program, and then the group of both.
+TEST_AS_BOTH("TERM twice at once says nothing") {
+  for (const std::string name : {"05-mountns", "08-all"})
+    for (int i = 0; i < 20; ++i) {
+      CAPTURE(name);
+      host::Running running{
+          step(caller, name,
+               name == "08-all" ? "--net none --memory none" : "") +
+          "sh -c 'echo up; exec sleep 1000' 2>&1"};
+      CHECK(running.hear() == "up");
+      ::kill(running.pid(), SIGTERM);
+      ::poll(nullptr, 0, 1);
+      ::kill(running.pid(), SIGTERM);
+      CHECK(running.hear().empty());
+      CHECK(running.finish() == 128 + SIGTERM);
+    }
 }
 
 TEST_AS_BOTH("TERM ends a container whose PID 1 was stopped from outside") {

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pty.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -67,9 +68,40 @@ struct Sockets {
   sys::Fd ours, its;
 };
 
+// The two ends of a pseudo-terminal. We lend the one that a terminal emulator
+// has: it is a terminal for isatty(3), and yet nobody's terminal.
+struct Keyboard {
+  Keyboard() {
+    int master = -1;
+    int slave = -1;
+    REQUIRE(::openpty(&master, &slave, nullptr, nullptr, nullptr) == 0);
+    screen.reset(slave);
+    keys = lend(sys::Fd{master});
+  }
+  [[nodiscard]] std::string as_input() const {
+    return "<&" + std::to_string(keys.get());
+  }
+  sys::Fd screen, keys;
+};
+
 const std::string kIdentity = "stat -Lc %d:%i /proc/self/fd/";
 
 }  // namespace
+
+TEST_AS_BOTH("what comes out of a terminal's other end arrives, by a pipe") {
+  const Keyboard keyboard;
+  const auto identity = kIdentity + "0 " + keyboard.as_input();
+  const auto on_host = shell(identity).out;
+  CHECK_FALSE(on_host.empty());
+  for_each(caller, [&](const std::string& run) {
+    const std::string line = "a line\n";
+    REQUIRE(::write(keyboard.screen.get(), line.data(), line.size()) == 7);
+    CHECK(shell(run + "head -n 1 " + keyboard.as_input()).out == "a line\r\n");
+    const auto inside = shell(run + identity).out;
+    CHECK_FALSE(inside.empty());
+    CHECK(inside != on_host);
+  });
+}
 
 TEST_AS_BOTH("no standard stream is the caller's, of whatever kind it is") {
   const auto directory = place(caller, "kinds");
