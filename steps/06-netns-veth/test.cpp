@@ -413,12 +413,14 @@ PROMISE_AS_ROOT(
   for (const std::string net : {"10.0.0.0/8", "172.16.0.0/12"})
     must(neighbour.runs("ip route del " + net));
   const std::string rules = "nft list ruleset | grep -c masquerade";
-  const auto asks = " sh -c '" + ask("198.51.100.2", 2) + "'";
-  CHECK(shell(step(Caller::kRoot, kStep, "--net veth") + asks).status == 1);
-  CHECK(shell(step(Caller::kRoot, kStep, "--net nat") + asks).status == 0);
+  const auto asks = [](int seconds) {
+    return " sh -c '" + ask("198.51.100.2", seconds) + "'";
+  };
+  CHECK(shell(step(Caller::kRoot, kStep, "--net veth") + asks(2)).status == 1);
+  CHECK(shell(step(Caller::kRoot, kStep, "--net nat") + asks(10)).status == 0);
   CHECK(shell(rules).out == "0\n");
   Forwarding::set("0");
-  const auto result = shell(step(Caller::kRoot, kStep, "--net nat") + asks);
+  const auto result = shell(step(Caller::kRoot, kStep, "--net nat") + asks(2));
   CHECK(result.status == 125);
   CHECK(result.err.find("hint: sysctl -w net.ipv4.ip_forward=1") !=
         std::string::npos);

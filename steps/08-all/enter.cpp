@@ -67,7 +67,8 @@ std::vector<sys::Fd> open_cgroups(const std::vector<std::string>& directories) {
 }
 
 // The file in which the kernel counts the processes of a cgroup that its OOM
-// killer has killed. We open it before we join the mount table of the container.
+// killer has killed. We open it before we join the mount table of the
+// container.
 sys::Fd open_kills(const std::vector<std::string>& directories) {
   for (const auto& directory : directories)
     for (const auto* const v2_or_v1 : {"/memory.events", "/memory.oom_control"})

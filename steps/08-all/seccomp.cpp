@@ -196,8 +196,8 @@ Program option_rule() {
 }
 
 // A list of access rights (acl(5)) is an extended attribute, and on a tmpfs no
-// cgroup counts its memory: up to 64 KiB for a file, twice that for a directory.
-// So none is longer than those in common use.
+// cgroup counts its memory: up to 64 KiB for a file, twice that for a
+// directory. So none is longer than those in common use.
 Program attribute_rule() {
   constexpr unsigned kLongest = 1000;  // That is 124 entries.
   Program rule;
