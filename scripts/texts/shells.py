@@ -13,8 +13,9 @@ import pexpect
 
 MARK = '\x1b]7;prompt\x07'
 ESCAPES = re.compile(r'\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07|\r')
-PROMPT = re.compile(r'(host[#$]|box#|>) ?$')
-BOX_PROMPT = re.compile(r'(?:^|\n)box# ?$')
+# busybox prints its prompt again in the same line if the terminal says late where the cursor is.
+PROMPT = re.compile(r'(host[#$]|(box# )*box#|>) ?$')
+BOX_PROMPT = re.compile(r'(?:^|\n)(?:box# )*box# ?$')
 SILENCE = 0.06  # Seconds.
 MUCH = 1 << 20  # A program that prints more does not end.
 DECODING = {'encoding': 'utf-8', 'codec_errors': 'replace'}

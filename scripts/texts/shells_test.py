@@ -26,6 +26,11 @@ class Shells(unittest.TestCase):
         self.assertEqual(self.shell.run(['printf half']), ['half'])
         self.assertEqual(self.shell.run(['cat <<END', 'word', 'END']), ['word'])
 
+    def test_a_prompt_that_is_drawn_twice_is_one(self):
+        self.assertEqual(self.shell.run(
+            ["printf 'out\\nbox# \\rbox# '; read line"]), ['out'])
+        self.assertTrue(self.shell.inside)
+
     def test_a_letter_of_several_bytes_comes_whole(self):
         self.assertEqual(self.shell.run(["yes € | head -n 50000 | tr -d '\\n'"]), ['€' * 50000])
 
