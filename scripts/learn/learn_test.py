@@ -278,6 +278,14 @@ class Promises(testing.OnAHost):
                     self.assertIsNot(topic, EVERY_STEP)
                     self.assertLessEqual(whose, step)
 
+    @testing.asks_no_kernel
+    def test_each_wrong_program_breaks_a_promise_that_its_step_keeps(self):
+        for line in testing.contents('scripts/ci/mistakes.txt').splitlines():
+            if not line.startswith('#'):
+                step, words, name, _ = line.split('|', 3)
+                with self.subTest(f'{step}: {words}'):
+                    self.assertTrue(checker.is_any_wanted(step[:2], name), name)
+
     def test_the_steps_that_keep_a_promise_are_ranges_and_single_ones(self):
         self.assertEqual([step for step in STEPS if checker.keeps(step, '03-05 08')],
                          ['03', '04', '05', '08'])
