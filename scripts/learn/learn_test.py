@@ -14,6 +14,8 @@ import shutil
 import sys
 import tempfile
 
+import pexpect
+
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from host import testing
@@ -231,6 +233,29 @@ int main(int argc, char** argv) {
         out = self.fails('check 03')
         self.assertIn('- does not hold  it runs a command (root)\n', out)
         self.assertIn('\n0 hold, 1 do not, 1 not checked\n', out)
+
+
+@testing.needs_root
+class Watch(Learner):
+    @testing.asks_no_kernel
+    def test_a_save_is_checked_and_a_key_gives_the_hint(self):
+        self.assertEqual(self.learn('start 01').status, 0)
+        watch = pexpect.spawn('scripts/learn/learn', ['watch', '01'], encoding='utf-8',
+                              timeout=testing.TIMEOUT_SECONDS,
+                              env=dict(os.environ, MY=self.my, MY_FLAGS='-O0 -w', TERM='xterm'))
+        self.addCleanup(watch.close)
+        watch.expect('does not hold.*the command runs in the rootfs')
+        watch.expect('h: the next hint')
+        watch.send('h')
+        watch.expect('Another root directory, 1 of 4: the idea')
+        self.write('01', course('01'))
+        watch.expect(r'Another root directory: \d+ hold')
+        watch.expect(r'\d+ hold, 0 do not, 0 not checked')
+        watch.expect('h: the next hint')
+        watch.send('q')
+        watch.expect(pexpect.EOF)
+        watch.close()
+        self.assertEqual(watch.exitstatus, 0)
 
 
 class Promises(testing.OnAHost):
