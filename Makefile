@@ -88,6 +88,8 @@ $(ROOTFS) $(BUILD)/rootfs-new: rootfs/build
 	rootfs/build $@
 	@touch $@
 
+include steps/oci/oci.mk
+
 # ---- What people type -------------------------------------------------------
 # setup-WORD installs tools. ready-WORD then builds with them, in a second make, what is in NEEDS.
 NEEDS     = build rootfs

@@ -1,0 +1,54 @@
+// What we remember of a container between two commands: a directory below
+// --root.
+
+#pragma once
+
+#include <sys/types.h>  // pid_t
+
+#include <string>
+#include <vector>
+
+#include "common/cgroup.hpp"
+#include "common/fd.hpp"
+#include "steps/oci/bundle.hpp"
+
+/// A container that `create` has made.
+class Container {
+ public:
+  /// The id can be any text of a caller. It becomes the name of a directory.
+  Container(const std::string& root, const std::string& id);
+
+  /// Makes the directory. Throws if the id is taken.
+  void make(const Json& config, const std::string& bundle,
+            const std::vector<sys::Cgroup>& cgroups);
+  /// Remembers the first process.
+  void save(pid_t pid);
+  /// Reads what an earlier command has saved. Throws if there is nothing.
+  void load();
+  /// Forgets the container.
+  void remove() const;
+
+  /// Whether the id is taken.
+  [[nodiscard]] bool exists() const;
+  /// Where the container waits until `start` writes a byte.
+  [[nodiscard]] std::string start_fifo() const { return directory_ + "/start"; }
+  /// "creating", "created", "running", "paused" or "stopped".
+  [[nodiscard]] std::string status() const;
+  /// Throws if the status is none of these.
+  void must_be(const std::vector<std::string>& wanted) const;
+  /// What `state` prints and hooks read.
+  [[nodiscard]] Json state() const;
+  /// The first process; 0 until it is saved.
+  [[nodiscard]] pid_t pid() const;
+  /// The config.json that it was made of.
+  [[nodiscard]] const Json& config() const { return config_; }
+  /// Its cgroups, of which each is used by this container only.
+  [[nodiscard]] std::vector<sys::Cgroup> cgroups() const;
+  /// A descriptor for the first process, and for no later process with its PID;
+  /// none if it has ended.
+  [[nodiscard]] sys::Fd open_process() const;
+
+ private:
+  std::string id_, directory_;
+  Json config_, saved_;
+};

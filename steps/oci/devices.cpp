@@ -1,0 +1,233 @@
+// Devices. Their nodes are files. Which devices a process may open is a matter
+// of its cgroup. v1 has files for the rules. On v2, a program of ours answers,
+// and the kernel asks it at every mknod(2) and open(2): see bpf(2),
+// BPF_PROG_TYPE_CGROUP_DEVICE.
+
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <map>
+
+#include "common/file.hpp"
+#include "steps/oci/layers.hpp"
+
+namespace {
+
+struct Node {
+  const char* name;
+  unsigned major, minor;
+};
+
+constexpr Node kNodes[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
+                           {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
+
+const std::map<std::string, mode_t> kTypes{
+    {"c", S_IFCHR}, {"u", S_IFCHR}, {"b", S_IFBLK}, {"p", S_IFIFO}};
+
+void make_node(const std::string& path, mode_t mode, dev_t device) {
+  struct stat found {};
+  if (::lstat(path.c_str(), &found) == 0 && found.st_rdev == device &&
+      (found.st_mode & S_IFMT) == (mode & S_IFMT))
+    return;
+  sys::check(::mknod(path.c_str(), mode, device), "mknod(2) {}", path);
+  sys::check(::chmod(path.c_str(), mode & ~unsigned{S_IFMT}), "chmod(2) {}",
+             path);  // Whatever the umask is.
+}
+
+void make_link(const char* target, const char* path) {
+  if (::symlink(target, path) == -1 && errno != EEXIST)
+    throw sys::Error{errno, sys::format("symlink(2) {}", path)};
+}
+
+// /dev of the host, bound as it is: nothing is ours to make or to remove there.
+bool binds_dev(const Json& config) {
+  for (const Json& mount : at(config, "/mounts"))
+    if (mount.at("destination") == "/dev" &&
+        get<std::string>(mount, "/type", "none") != "tmpfs")
+      return true;
+  return false;
+}
+
+// Of the rule for a device: -1 stands for all numbers, 'a' for both kinds.
+struct Rule {
+  bool allow;
+  char type;
+  int major, minor;
+  std::string access;
+};
+
+// Every container may make nodes of all kinds, and use these.
+const std::vector<Rule> kDefaults{
+    {true, 'c', -1, -1, "m"},   {true, 'b', -1, -1, "m"},
+    {true, 'c', 1, 3, "rwm"},   {true, 'c', 1, 5, "rwm"},
+    {true, 'c', 1, 7, "rwm"},   {true, 'c', 1, 8, "rwm"},
+    {true, 'c', 1, 9, "rwm"},   {true, 'c', 5, 0, "rwm"},
+    {true, 'c', 5, 1, "rwm"},   {true, 'c', 5, 2, "rwm"},
+    {true, 'c', 136, -1, "rwm"}};
+
+std::vector<Rule> rules_of(const Json& config) {
+  std::vector<Rule> rules;
+  for (const Json& one : at(config, "/linux/resources/devices")) {
+    const auto type = get<std::string>(one, "/type", "a");
+    const auto access = get<std::string>(one, "/access", "rwm");
+    if ((type != "a" && type != "b" && type != "c") || access.empty() ||
+        access.find_first_not_of("rwm") != access.npos)
+      refuse_config("the rule for devices {} is not supported", one.dump());
+    rules.push_back({need<bool>(one, "/allow"), type[0], get(one, "/major", -1),
+                     get(one, "/minor", -1), access});
+  }
+  rules.insert(rules.end(), kDefaults.begin(), kDefaults.end());
+  for (const Json& one : at(config, "/linux/devices"))
+    if (const auto type = need<std::string>(one, "/type"); type != "p")
+      rules.push_back({true, type == "b" ? 'b' : 'c', need<int>(one, "/major"),
+                       need<int>(one, "/minor"), "rwm"});
+  return rules;
+}
+
+// v1: "c 1:3 rwm" is written to one of two files.
+void set_v1(const std::string& directory, const std::vector<Rule>& rules) {
+  const auto number = [](int n) {
+    return n == -1 ? std::string{"*"} : sys::format("{}", n);
+  };
+  for (const auto& rule : rules)
+    sys::write_file(
+        directory + (rule.allow ? "/devices.allow" : "/devices.deny"),
+        rule.type == 'a'
+            ? "a"
+            : sys::format("{} {}:{} {}", rule.type, number(rule.major),
+                          number(rule.minor), rule.access));
+}
+
+using Instructions = std::vector<bpf_insn>;
+
+bpf_insn step(int code, unsigned to, unsigned from, int value, int offset = 0) {
+  bpf_insn made{};
+  made.code = static_cast<__u8>(code);
+  made.dst_reg = to & 0xfU;
+  made.src_reg = from & 0xfU;
+  made.off = static_cast<__s16>(offset);
+  made.imm = value;
+  return made;
+}
+
+// Register 2 has the kind of device, 3 the access, 4 and 5 the numbers. A
+// comparison that fails jumps over the answer to the next rule.
+void append(Instructions& program, const Rule& rule) {
+  int named = 0;
+  for (const char c : rule.access)
+    named |= c == 'm'   ? BPF_DEVCG_ACC_MKNOD
+             : c == 'r' ? BPF_DEVCG_ACC_READ
+                        : BPF_DEVCG_ACC_WRITE;
+  Instructions body;
+  // A rule allows an access that wants nothing else, and denies one that wants
+  // any of it.
+  body.push_back(step(BPF_ALU | BPF_MOV | BPF_X, BPF_REG_1, BPF_REG_3, 0));
+  body.push_back(step(BPF_ALU | BPF_AND | BPF_K, BPF_REG_1, 0,
+                      rule.allow ? 7 & ~named : named));
+  body.push_back(
+      step(BPF_JMP | (rule.allow ? BPF_JNE : BPF_JEQ), BPF_REG_1, 0, 0));
+  if (rule.type != 'a')
+    body.push_back(
+        step(BPF_JMP | BPF_JNE, BPF_REG_2, 0,
+             rule.type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR));
+  if (rule.major != -1)
+    body.push_back(step(BPF_JMP | BPF_JNE, BPF_REG_4, 0, rule.major));
+  if (rule.minor != -1)
+    body.push_back(step(BPF_JMP | BPF_JNE, BPF_REG_5, 0, rule.minor));
+  for (std::size_t i = 2; i < body.size(); ++i)
+    body[i].off = static_cast<__s16>(body.size() - i + 1);
+  body.push_back(step(BPF_ALU64 | BPF_MOV, BPF_REG_0, 0, rule.allow));
+  body.push_back(step(BPF_JMP | BPF_EXIT, 0, 0, 0));
+  program.insert(program.end(), body.begin(), body.end());
+}
+
+// The last rule that fits decides, so it is asked first.
+Instructions make_program(std::vector<Rule> rules) {
+  constexpr int kLoad = BPF_LDX | BPF_MEM | BPF_W;
+  Instructions program{
+      step(kLoad, BPF_REG_2, BPF_REG_1, 0,
+           offsetof(bpf_cgroup_dev_ctx, access_type)),
+      step(BPF_ALU | BPF_MOV | BPF_X, BPF_REG_3, BPF_REG_2, 0),
+      step(BPF_ALU | BPF_RSH, BPF_REG_3, 0, 16),
+      step(BPF_ALU | BPF_AND, BPF_REG_2, 0, 0xffff),
+      step(kLoad, BPF_REG_4, BPF_REG_1, 0, offsetof(bpf_cgroup_dev_ctx, major)),
+      step(kLoad, BPF_REG_5, BPF_REG_1, 0,
+           offsetof(bpf_cgroup_dev_ctx, minor))};
+  for (auto rule = rules.rbegin(); rule != rules.rend(); ++rule)
+    append(program, *rule);
+  program.push_back(step(BPF_ALU64 | BPF_MOV, BPF_REG_0, 0, 0));
+  program.push_back(step(BPF_JMP | BPF_EXIT, 0, 0, 0));
+  return program;
+}
+
+void set_v2(const std::string& directory, const std::vector<Rule>& rules) {
+  const auto program = make_program(rules);
+  bpf_attr load{};
+  load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+  load.insns = reinterpret_cast<__u64>(program.data());
+  load.insn_cnt = static_cast<__u32>(program.size());
+  load.license = reinterpret_cast<__u64>("MIT");
+  const sys::Fd loaded{static_cast<int>(
+      sys::check(::syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load),
+                 "bpf(2) BPF_PROG_LOAD: rules for devices"))};
+  const sys::Fd group{
+      sys::check(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                 "open(2) {}", directory)};
+  bpf_attr attach{};
+  attach.target_fd = static_cast<__u32>(group.get());
+  attach.attach_bpf_fd = static_cast<__u32>(loaded.get());
+  attach.attach_type = BPF_CGROUP_DEVICE;
+  attach.attach_flags = BPF_F_ALLOW_MULTI;
+  sys::check(::syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach),
+             "bpf(2) BPF_PROG_ATTACH to {}", directory);
+}
+
+}  // namespace
+
+std::vector<std::string> default_devices() {
+  std::vector<std::string> names;
+  for (const auto& node : kNodes) names.emplace_back(node.name);
+  return names;
+}
+
+void make_devices(const Json& config) {
+  if (!binds_dev(config) && !has_namespace(config, "user"))
+    for (const auto& [name, major, minor] : kNodes)
+      make_node(sys::format("/dev/{}", name), S_IFCHR | 0666,
+                makedev(major, minor));
+  for (const Json& device : at(config, "/linux/devices")) {
+    const auto path = need<std::string>(device, "/path");
+    const auto type = kTypes.find(need<std::string>(device, "/type"));
+    if (type == kTypes.end() || !path.starts_with('/'))
+      refuse_config("the device {} is not supported", device.dump());
+    open_place(path.substr(0, path.rfind('/') + 1), true);
+    make_node(path, type->second | get<mode_t>(device, "/fileMode", 0666),
+              makedev(get(device, "/major", 0U), get(device, "/minor", 0U)));
+    sys::check(::lchown(path.c_str(), get<uid_t>(device, "/uid", 0),
+                        get<gid_t>(device, "/gid", 0)),
+               "lchown(2) {}", path);
+  }
+  if (binds_dev(config)) return;
+  make_link("/proc/self/fd", "/dev/fd");
+  make_link("/proc/self/fd/0", "/dev/stdin");
+  make_link("/proc/self/fd/1", "/dev/stdout");
+  make_link("/proc/self/fd/2", "/dev/stderr");
+  (void)::unlink("/dev/ptmx");  // One of the host makes terminals of the host.
+  make_link("pts/ptmx", "/dev/ptmx");
+}
+
+void limit_devices(const Json& config, const std::vector<sys::Cgroup>& groups) {
+  if (at(config, "/linux/resources/devices").empty()) return;
+  const auto rules = rules_of(config);
+  if (const auto* const v1 = sys::find_cgroup(groups, "devices"))
+    set_v1(v1->directory, rules);
+  else if (const auto* const v2 = sys::find_cgroup(groups, "unified"))
+    set_v2(v2->directory, rules);
+  else
+    throw std::runtime_error{"cgroups(7): no cgroup here limits devices"};
+}

@@ -1,0 +1,161 @@
+// Namespaces, and what is set in each of them.
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+
+#include "common/file.hpp"
+#include "common/mount.hpp"
+#include "common/netlink.hpp"
+#include "steps/oci/layers.hpp"
+
+namespace {
+
+struct Kind {
+  int flag;
+  const char* file;  // In /proc/PID/ns.
+};
+
+const std::map<std::string, Kind> kKinds{
+    {"pid", {CLONE_NEWPID, "pid"}},         {"user", {CLONE_NEWUSER, "user"}},
+    {"uts", {CLONE_NEWUTS, "uts"}},         {"mount", {CLONE_NEWNS, "mnt"}},
+    {"network", {CLONE_NEWNET, "net"}},     {"ipc", {CLONE_NEWIPC, "ipc"}},
+    {"cgroup", {CLONE_NEWCGROUP, "cgroup"}}};
+
+// A kind that we do not know is an error, and not passed over.
+Kind kind_of(const Json& name_space) {
+  const auto type = need<std::string>(name_space, "/type");
+  const auto found = kKinds.find(type);
+  if (found == kKinds.end())
+    refuse_config("a namespace of type {} is not supported", type);
+  return found->second;
+}
+
+sys::Fd open_namespace(const std::string& path) {
+  return sys::Fd{sys::check(::open(path.c_str(), O_RDONLY | O_CLOEXEC),
+                            "open(2) {}", path)};
+}
+
+// Settings of the kernel that a new namespace has for itself. All others are
+// the host's.
+bool is_the_containers(const std::string& key, const Json& config) {
+  const auto begins = [&](const char* text) { return key.starts_with(text); };
+  if (key.find('/') != key.npos) return false;
+  if (begins("net.")) return makes_namespace(config, "network");
+  return makes_namespace(config, "ipc") &&
+         (begins("kernel.shm") || begins("kernel.msg") ||
+          begins("fs.mqueue.") || key == "kernel.sem");
+}
+
+void set_names(const Json& config) {
+  const auto host = get<std::string>(config, "/hostname", "");
+  const auto domain = get<std::string>(config, "/domainname", "");
+  if (host.empty() && domain.empty()) return;
+  if (!makes_namespace(config, "uts"))
+    refuse_config("without a new UTS namespace, the names are the host's");
+  if (!host.empty())
+    sys::check(::sethostname(host.data(), host.size()), "sethostname(2) {}",
+               host);
+  if (!domain.empty())
+    sys::check(::setdomainname(domain.data(), domain.size()),
+               "setdomainname(2) {}", domain);
+}
+
+}  // namespace
+
+std::uint64_t new_namespaces(const Json& config) {
+  std::uint64_t flags = 0;
+  for (const Json& one : at(config, "/linux/namespaces"))
+    if (get<std::string>(one, "/path", "").empty())
+      flags |= static_cast<std::uint64_t>(kind_of(one).flag);
+  return flags & ~std::uint64_t{CLONE_NEWCGROUP};
+}
+
+int all_namespaces(const Json& config) {
+  int flags = 0;
+  for (const Json& one : at(config, "/linux/namespaces"))
+    flags |= kind_of(one).flag;
+  return flags;
+}
+
+Visit::Visit(const Json& config) {
+  for (const Json& one : at(config, "/linux/namespaces")) {
+    const auto path = get<std::string>(one, "/path", "");
+    if (path.empty()) continue;
+    const auto [flag, file] = kind_of(one);
+    if (flag == CLONE_NEWUSER || flag == CLONE_NEWNS)
+      refuse_config("a path for a namespace of type {} is not supported", file);
+    back_.emplace_back(open_namespace(sys::format("/proc/self/ns/{}", file)),
+                       flag);
+    sys::check(::setns(open_namespace(path).get(), flag), "setns(2) to {}",
+               path);
+  }
+}
+
+Visit::~Visit() {
+  for (const auto& [own, flag] : back_) (void)::setns(own.get(), flag);
+}
+
+void map_ids(const Json& config, pid_t child) {
+  for (const std::string kind : {"uid", "gid"}) {
+    std::string map;
+    for (const Json& one : at(config, "/linux/" + kind + "Mappings"))
+      map += sys::format("{} {} {}\n", need<unsigned>(one, "/containerID"),
+                         need<unsigned>(one, "/hostID"),
+                         need<unsigned>(one, "/size"));
+    if (map.empty() != !has_namespace(config, "user"))
+      refuse_config("a user namespace needs {0}Mappings, and {0}Mappings it",
+                    kind);
+    if (!map.empty())
+      sys::write_file(sys::format("/proc/{}/{}_map", child, kind), map);
+  }
+}
+
+void become_root(const Json& config) {
+  if (!has_namespace(config, "user")) return;
+  sys::check(::setgroups(0, nullptr), "setgroups(2): drop the caller's groups");
+  sys::check(::setresgid(0, 0, 0), "setresgid(2): become group 0");
+  sys::check(::setresuid(0, 0, 0), "setresuid(2): become user 0");
+}
+
+void set_up_namespaces(const Json& config) {
+  if (makes_namespace(config, "cgroup"))
+    sys::check(::unshare(CLONE_NEWCGROUP), "unshare(2) CLONE_NEWCGROUP");
+  set_names(config);
+  if (makes_namespace(config, "network")) sys::Netlink{}.set_up("lo");
+  for (const auto& [key, value] : at(config, "/linux/sysctl").items()) {
+    if (!is_the_containers(key, config))
+      refuse_config("/linux/sysctl/{} is a setting of the host", key);
+    auto path = "/proc/sys/" + key;
+    std::replace(path.begin(), path.end(), '.', '/');
+    sys::write_file(path, value.get<std::string>());
+  }
+}
+
+void enter_root(const Json& config, const std::string& bundle) {
+  // What the host unmounts later goes away in the container as well, and not
+  // the other way round.
+  sys::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr);
+  auto root = need<std::string>(config, "/root/path");
+  if (!root.starts_with('/')) root = bundle + "/" + root;
+  sys::mount(root.c_str(), root, nullptr, MS_BIND | MS_REC, nullptr);
+  sys::check(::chdir(root.c_str()), "chdir(2) to {}", root);
+}
+
+// Makes the working directory the root of all mounts, and unmounts the old
+// root. chroot(2) only moves a process. After pivot_root(2) and umount2(2)
+// there is no other tree to go to. The old root lies on top of the new one for
+// a moment: see pivot_root(2), NOTES.
+void pivot_root() {
+  sys::check(::syscall(SYS_pivot_root, ".", "."),
+             "pivot_root(2): make this the root mount");
+  sys::check(::umount2(".", MNT_DETACH), "umount2(2) the old root");
+  sys::check(::chdir("/"), "chdir(2) to /");
+}

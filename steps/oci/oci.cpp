@@ -1,0 +1,321 @@
+// oci: the layers of step 08, as Podman, containerd and Kubernetes call them.
+// At work, use runc(8) or crun(1).
+//
+//   usage   build/oci [--root DIR] create|start|state|kill|delete|exec|pause|
+//           resume ID ...
+//   who     root
+//   new     a config.json decides what 08 decides itself; to make a container
+//           and to start it are two commands
+//   try     podman --runtime $PWD/build/oci run --rm -it IMAGE
+//   open    few engines ask for a user namespace, and without one, root in the
+//           container is root on the host
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <iostream>
+#include <optional>
+
+#include "common/file.hpp"
+#include "common/process.hpp"
+#include "steps/08-all/layers.hpp"
+#include "steps/oci/container.hpp"
+#include "steps/oci/layers.hpp"
+#include "steps/oci/words.hpp"
+
+// v1 cannot create a process in a cgroup, so the child moves itself through
+// files that the parent has opened. The kernel reads 0 as the process that
+// writes it.
+void join_v1_cgroups(const std::vector<sys::Fd>& v1_cgroups) {
+  for (const auto& file : v1_cgroups)
+    sys::check(::write(file.get(), "0", 1),
+               "write(2) to cgroup.procs: join a v1 cgroup");
+}
+
+// The caller's terminal, or where it waits for one of the container.
+sys::Fd console_for(const Json& process, const Words& words) {
+  if (!get(process, "/terminal", false)) return sys::Fd{};
+  if (!words.has("--console-socket"))
+    throw std::runtime_error{"for a terminal, there must be --console-socket"};
+  return connect_console(words.value("--console-socket"));
+}
+
+// A new session, with a terminal of the container or with the caller's streams.
+// Only the owner of a pipe may reopen it by name, /dev/stdout say.
+void leave_session(const Json& process, const sys::Fd& console, bool is_first) {
+  sys::check(::setsid(), "setsid(2): leave the session of the caller");
+  if (console.get() != -1) take_terminal(process, console, is_first);
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    struct stat found {};
+    if (::fstat(stream, &found) == 0 && S_ISFIFO(found.st_mode))
+      (void)::fchown(stream, get<uid_t>(process, "/user/uid", 0),
+                     static_cast<gid_t>(-1));
+  }
+}
+
+// Closes all descriptors but the standard streams, those that the caller hands
+// over, and ours in `kept`, which execve(2) closes.
+void leave_descriptors(const Words& words, std::vector<int> kept) {
+  for (int i = std::stoi(words.value("--preserve-fds", "0")); i > 0; --i)
+    kept.push_back(STDERR_FILENO + i);
+  std::sort(kept.begin(), kept.end());
+  int first = STDERR_FILENO + 1;
+  for (const int file : kept) {
+    if (file > first) (void)::syscall(SYS_close_range, first, file - 1, 0);
+    first = std::max(first, file + 1);
+  }
+  sys::check(::syscall(SYS_close_range, first, ~0U, 0),
+             "close_range(2) from {} on", first);
+}
+
+void set_oom_score(const Json& process, pid_t pid) {
+  if (!at(process, "/oomScoreAdj").is_null())
+    sys::write_file(sys::format("/proc/{}/oom_score_adj", pid),
+                    sys::format("{}", need<int>(process, "/oomScoreAdj")));
+}
+
+// Opened before setns(2), because it is a file of the host.
+sys::Fd open_pid_file(const Words& words) {
+  if (!words.has("--pid-file")) return sys::Fd{};
+  const auto path = words.value("--pid-file");
+  return sys::Fd{sys::check(
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644),
+      "open(2) {}", path)};
+}
+
+void write_pid(const sys::Fd& file, pid_t pid) {
+  if (file.get() == -1) return;
+  const auto text = sys::format("{}", pid);
+  sys::check(::write(file.get(), text.data(), text.size()),
+             "write(2) {} to the file of --pid-file", pid);
+}
+
+// ---- The commands -----------------------------------------------------------
+
+// Makes a container that waits at a FIFO.
+void create(Container& container, const Words& words) {
+  const auto bundle =
+      std::filesystem::canonical(words.value("--bundle", ".")).string();
+  const Json config = read_config(bundle);
+  const Json& process = at(config, "/process");
+  const auto groups = name_cgroups(config, words.plain.at(1));
+  container.make(config, bundle, groups);
+  bool is_made = false;
+  const sys::Defer undo{[&] {
+    if (is_made) return;
+    remove_with_members(groups);
+    container.remove();
+  }};
+  make_cgroups(groups);
+  limit_resources(at(config, "/linux/resources"), groups);
+  limit_devices(config, groups);
+  const sys::Fd v2_cgroup = sys::open_v2_cgroup(groups);
+  const auto v1_cgroups = sys::open_v1_cgroups(groups);
+  const auto console = console_for(process, words);
+  const auto path = container.start_fifo();
+  const sys::Fd fifo{
+      sys::check(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC),
+                 "open(2) {}", path)};
+
+  auto flags = new_namespaces(config);
+  if (v2_cgroup.get() != -1) flags |= CLONE_INTO_CGROUP;
+  sys::Gate gate;
+  std::optional<Visit> visit{std::in_place, config};
+  sys::Child child = sys::clone(flags, v2_cgroup, [&] {
+    ::umask(022);
+    join_v1_cgroups(v1_cgroups);
+    if (!words.has("--no-new-keyring")) leave_keys();
+    gate.wait();  // Until the maps of ids are written.
+    become_root(config);
+    set_up_namespaces(config);
+    enter_root(config, bundle);
+    auto mounts = make_mounts(config, bundle, groups);
+    pivot_root();
+    place_mounts(mounts);
+    make_devices(config);
+    hide_paths(texts(config, "/linux/maskedPaths"),
+               texts(config, "/linux/readonlyPaths"));
+    leave_session(process, console, true);
+    finish_root(config);
+    mounts.clear();
+    leave_descriptors(words, {fifo.get(), sys::failure_descriptor()});
+    const auto program = prepare(process, config);
+
+    sys::check(::prctl(PR_SET_PDEATHSIG, 0), "prctl(2) PR_SET_PDEATHSIG 0");
+    ::close(sys::failure_descriptor());  // This tells `create` to go.
+    pollfd start{fifo.get(), POLLIN, 0};
+    (void)::poll(&start, 1, -1);
+    try {
+      run_hooks(config, "startContainer", {{"status", "created"}}, true);
+      execute(process, config, program);
+    } catch (const std::exception& error) {
+      ::_exit(sys::report(error));
+    }
+  });
+  visit.reset();
+  map_ids(config, child.pid());
+  set_oom_score(process, child.pid());
+  container.save(child.pid());
+  for (const auto* const kind : {"prestart", "createRuntime"})
+    run_hooks(config, kind, container.state(), true);
+  gate.open();
+  child.let_go();
+  container.must_be({"created"});
+  write_pid(open_pid_file(words), container.pid());
+  is_made = true;
+}
+
+// Writes the byte for which the container waits.
+void start(const Container& container) {
+  container.must_be({"created"});
+  need<std::string>(container.config(), "/process/args/0");
+  const auto path = container.start_fifo();
+  const sys::Fd fifo{
+      sys::check(::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC),
+                 "open(2) {}", path)};
+  sys::check(::write(fifo.get(), "!", 1), "write(2) to {}", path);
+  sys::check(::unlink(path.c_str()), "unlink(2) {}", path);
+  pollfd end{fifo.get(), 0, 0};
+  (void)::poll(&end, 1, -1);  // Until execve(2) closes the other end.
+  run_hooks(container.config(), "poststart", container.state(), false);
+}
+
+void kill(const Container& container, int signal, bool to_all) {
+  if (to_all) return signal_all(container.cgroups(), signal);
+  const auto process = container.open_process();
+  if (process.get() == -1)
+    throw std::runtime_error{"container not running: no such process"};
+  sys::check(
+      ::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0),
+      "pidfd_send_signal(2) {}", signal);
+}
+
+void destroy(const Container& container, bool by_force) {
+  if (!by_force) container.must_be({"stopped"});
+  if (const auto process = container.open_process(); process.get() != -1) {
+    (void)::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+    if (is_frozen(container.cgroups())) freeze(container.cgroups(), false);
+    pollfd end{process.get(), POLLIN, 0};
+    (void)::poll(&end, 1, -1);
+  }
+  remove_with_members(container.cgroups());
+  container.remove();
+  run_hooks(container.config(), "poststop", container.state(), false);
+}
+
+// Does what build/enter does. Another file describes what runs.
+int exec(const Container& container, const Words& words) {
+  container.must_be({"created", "running"});
+  const Json& config = container.config();
+  const Json process = read_process(words.value("--process"));
+  const auto console = console_for(process, words);
+  const auto pid_file = open_pid_file(words);
+  std::vector<sys::Fd> cgroups;
+  for (auto group : container.cgroups()) {
+    group.version = 1;  // On v2, a process joins by the same file.
+    cgroups.push_back(std::move(sys::open_v1_cgroups({group}).front()));
+  }
+  leave_keys();
+  const sys::Signals signals;
+  sys::check(::setns(container.open_process().get(), all_namespaces(config)),
+             "setns(2) to the namespaces of process {}", container.pid());
+  sys::Child child = sys::clone(0, [&] {
+    ::umask(022);
+    join_v1_cgroups(cgroups);
+    become_root(config);
+    leave_session(process, console, false);
+    leave_descriptors(words, {sys::failure_descriptor()});
+    const auto program = prepare(process, config);
+    if (words.has("--detach"))
+      sys::check(::prctl(PR_SET_PDEATHSIG, 0), "prctl(2) PR_SET_PDEATHSIG 0");
+    execute(process, config, program);
+  });
+  write_pid(pid_file, child.pid());
+  if (!words.has("--detach")) return child.wait();
+  child.let_go();
+  return 0;
+}
+
+void pause(const Container& container, bool is_paused) {
+  container.must_be({is_paused ? "running" : "paused"});
+  freeze(container.cgroups(), is_paused);
+}
+
+// ---- The program
+// --------------------------------------------------------------
+
+// A process of the container can execute /proc/self/exe while that is us, and
+// then write to our file: see CVE-2019-5736. So we run from a copy that nobody
+// can change, and no process of the container can trace us or open what we have
+// open: see CVE-2016-9962.
+void run_from_a_copy(char** argv) {
+  const sys::Fd own{::open("/proc/self/exe", O_RDONLY | O_CLOEXEC)};
+  if (::fcntl(own.get(), F_GET_SEALS) > 0) {
+    sys::check(::prctl(PR_SET_DUMPABLE, 0), "prctl(2) PR_SET_DUMPABLE 0");
+    return;
+  }
+  const sys::Fd copy{
+      sys::check(::memfd_create("oci", MFD_CLOEXEC | MFD_ALLOW_SEALING),
+                 "memfd_create(2)")};
+  while (::sendfile(copy.get(), own.get(), nullptr, 1 << 30) > 0) continue;
+  sys::check(::fcntl(copy.get(), F_ADD_SEALS,
+                     F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL),
+             "fcntl(2) F_ADD_SEALS");
+  ::fexecve(copy.get(), argv, environ);
+  throw sys::Error{errno, "fexecve(3) a copy of us"};
+}
+
+int obey(const Words& words, char** argv) {
+  if (words.has("--version")) {
+    std::cout << "oci version 1\nspec: " << kSpecification << '\n';
+    return 0;
+  }
+  if (words.plain.size() < 2)
+    throw std::invalid_argument{
+        "usage: oci create|start|state|kill|delete|exec|pause|resume ID ..."};
+  const auto& command = words.plain[0];
+  Container container{words.value("--root", "/run/oci"), words.plain[1]};
+  if (command == "create" || command == "exec") run_from_a_copy(argv);
+  if (command == "create") return create(container, words), 0;
+  if (command == "delete" && words.has("--force") && !container.exists())
+    return 0;
+  container.load();
+  if (command == "exec") return exec(container, words);
+  if (command == "start")
+    start(container);
+  else if (command == "state")
+    std::cout << container.state().dump(2) << '\n';
+  else if (command == "kill")
+    kill(container,
+         signal_number(words.plain.size() > 2 ? words.plain[2] : "TERM"),
+         words.has("--all"));
+  else if (command == "delete")
+    destroy(container, words.has("--force"));
+  else if (command == "pause" || command == "resume")
+    pause(container, command == "pause");
+  else
+    throw std::invalid_argument{"there is no command " + command};
+  return 0;
+}
+
+int main(int argc, char** argv) {
+  Words words;
+  try {
+    read_words(argc, argv, words);
+    return obey(words, argv);
+  } catch (const std::exception& error) {
+    log_error(words, error);
+    return sys::report(error);
+  }
+}

@@ -1,0 +1,28 @@
+# build/oci: see README.md. It needs nlohmann-json, and nothing else here does.
+
+OCI      := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard steps/oci/*.cpp))
+OCI_LISTS := $(addprefix build/oci-,calls.inc capabilities.inc resources.inc refused.inc)
+
+oci: setup-oci
+	@$(MAKE) $(PARALLEL) $(BUILD)/oci rootfs
+
+$(BUILD)/oci: $(OCI) $(addprefix $(BUILD)/steps/08-all/,capabilities.o hidden_paths.o keys.o) \
+              $(BUILD)/common.a
+	$(CXX) $(INSTRUMENT) $(LINK) -s -o $@ $^
+$(OCI): | $(OCI_LISTS)
+
+# The names that config.json uses, out of the headers of this machine: {"openat", 257}.
+names     = @mkdir -p $(@D); echo '\#include <$(1)>' | $(CXX) -E -dM -x c++ - | \
+            sed -nE 's/^\#define $(2)$$/{"$(3)\1", $(4)\1},/p' | sort >$@
+build/oci-calls.inc:
+	$(call names,sys/syscall.h,__NR_([a-z0-9_]+) .*,,__NR_)
+build/oci-capabilities.inc:
+	$(call names,linux/capability.h,CAP_([A-Z_]+) +[0-9]+,CAP_,CAP_)
+build/oci-resources.inc:
+	$(call names,asm-generic/resource.h,RLIMIT_([A-Z]+) +[0-9]+,RLIMIT_,RLIMIT_)
+build/oci-refused.inc: steps/oci/keys.txt
+	@mkdir -p $(@D)
+	@sed -nE 's/^refused +([^ :]+)$$/"\1",/p' $< >$@
+
+test-oci: setup-oci oci
+	@$(SUDO) scripts/test steps/oci/tests/*_test.py
