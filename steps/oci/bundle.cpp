@@ -10,25 +10,19 @@ constexpr const char* kRefused[] = {
 #include "build/oci-refused.inc"
 };
 
-// false, "" and the empty list ask for nothing.
-bool asks_for_nothing(const Json& value) {
-  return value.is_null() || value == false || value == "" ||
-         (value.is_structured() && value.empty());
-}
-
-// Throws if `json` asks for something at `path`, which begins with a slash.
+// Throws if `json` asks for something at `path`. false, "" and an empty list
+// ask for nothing.
 void refuse(const Json& json, const std::string& path,
-            const std::string& above) {
+            const std::string& above = "") {
   const auto end = std::min(path.find('/', 1), path.size());
   const auto name = path.substr(1, end - 1);
   if (!json.is_structured()) return;
   for (const auto& [key, value] : json.items()) {
     if (name != key && name != "*") continue;
-    const auto place = above + "/" + key;
     if (end != path.size())
-      refuse(value, path.substr(end), place);
-    else if (!asks_for_nothing(value))
-      refuse_config("{} is not supported", place);
+      refuse(value, path.substr(end), above + "/" + key);
+    else if (value != false && value != "" && !value.empty())
+      refuse_config("{}/{} is not supported", above, key);
   }
 }
 
@@ -70,7 +64,7 @@ Json read_config(const std::string& bundle) {
   auto config = parse(bundle + "/config.json");
   if (!need<std::string>(config, "/ociVersion").starts_with("1."))
     refuse_config("ociVersion is not 1");
-  for (const char* const path : kRefused) refuse(config, path, "");
+  for (const char* const path : kRefused) refuse(config, path);
   if (!makes_namespace(config, "mount"))
     refuse_config("/linux/namespaces lists no new mount namespace");
   for (const Json& one : at(config, "/linux/namespaces"))
@@ -81,6 +75,6 @@ Json read_config(const std::string& bundle) {
 
 Json read_process(const std::string& path) {
   const Json config{{"process", parse(path)}};
-  for (const char* const refused : kRefused) refuse(config, refused, "");
+  for (const char* const refused : kRefused) refuse(config, refused);
   return config.at("process");
 }

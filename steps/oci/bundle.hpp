@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/text.hpp"
 
@@ -24,31 +25,25 @@ template <typename... Args>
   throw std::runtime_error{"config.json: " + sys::format(text, args...)};
 }
 
-/// Whether a T can hold the number. The library would cut it, and 2^32 is root.
+/// What `json` holds at a path, which must be there. A number must fit: the
+/// library would cut user 2^32 to user 0.
 template <typename T>
-bool fits(const Json& number) {
-  if (number.is_number_unsigned())
-    return std::in_range<T>(number.get<std::uint64_t>());
-  return number.is_number_integer() &&
-         std::in_range<T>(number.get<std::int64_t>());
-}
-
-/// What `json` holds at a path, as a T, or `otherwise` if it holds nothing.
-/// Throws if it holds something else than a T.
-template <typename T>
-T get(const Json& json, const std::string& path, T otherwise) {
+T need(const Json& json, const std::string& path) {
   const Json& found = at(json, path);
-  if (found.is_null()) return otherwise;
+  bool fits = !found.is_null();
   if constexpr (std::integral<T> && !std::same_as<T, bool>)
-    if (!fits<T>(found)) refuse_config("{} is {}", path, found.dump());
+    fits = found.is_number_unsigned()
+               ? std::in_range<T>(found.get<std::uint64_t>())
+               : found.is_number_integer() &&
+                     std::in_range<T>(found.get<std::int64_t>());
+  if (!fits) refuse_config("{} is {}", path, found.dump());
   return found.get<T>();
 }
 
-/// The same for what must be there.
+/// The same, but `otherwise` if it is not there.
 template <typename T>
-T need(const Json& json, const std::string& path) {
-  if (at(json, path).is_null()) refuse_config("there is no {}", path);
-  return get<T>(json, path, {});
+T get(const Json& json, const std::string& path, T otherwise) {
+  return at(json, path).is_null() ? otherwise : need<T>(json, path);
 }
 
 /// A list of texts, such as /process/env. An empty one if there is none.
@@ -60,9 +55,8 @@ bool has_namespace(const Json& config, const std::string& type);
 /// Whether it lists one that is new, and not one that is joined by its path.
 bool makes_namespace(const Json& config, const std::string& type);
 
-/// Reads BUNDLE/config.json. Throws if config.json asks for what we do not do:
-/// see keys.txt.
+/// Reads BUNDLE/config.json. Throws if it asks for what we do not do.
 Json read_config(const std::string& bundle);
 
-/// Reads the description of a process for exec, and checks it likewise.
+/// The same for the description of a process, which exec is given.
 Json read_process(const std::string& path);

@@ -14,6 +14,8 @@
 #include "common/signals.hpp"
 #include "steps/oci/layers.hpp"
 
+namespace fs = std::filesystem;
+
 namespace {
 
 struct Stat {
@@ -31,16 +33,12 @@ Stat stat_of(pid_t pid) {
   return found;
 }
 
-// Whole or not at all, because the next command may come at any time.
-void write_whole(const std::string& path, const std::string& text) {
+// All of it or nothing, because the next command can come at any time.
+void write(const std::string& path, const Json& json) {
   const auto next = path + ".new";
-  {
-    const sys::Fd file{sys::check(
-        ::open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600),
-        "open(2) O_CREAT {}", next)};
-    sys::write_file(next, text);
-  }
-  sys::check(::rename(next.c_str(), path.c_str()), "rename(2) to {}", path);
+  (void)sys::open_file(next, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  sys::write_file(next, json.dump());
+  fs::rename(next, path);
 }
 
 }  // namespace
@@ -51,27 +49,19 @@ Container::Container(const std::string& root, const std::string& id)
     return std::isalnum(c) != 0 || c == '_' || c == '+' || c == '-' || c == '.';
   });
   if (id.empty() || id == "." || id == ".." || !is_plain)
-    throw std::runtime_error{
-        "the id of a container has only A-Z a-z 0-9 _ + - ."};
+    throw std::invalid_argument{"an id has only A-Z a-z 0-9 _ + - ."};
 }
 
 bool Container::exists() const {
-  return std::filesystem::exists(directory_);
+  return fs::exists(directory_);
 }
 
-void Container::make(const Json& config, const std::string& bundle,
-                     const std::vector<sys::Cgroup>& cgroups) {
-  std::filesystem::create_directories(
-      std::filesystem::path{directory_}.parent_path());
+void Container::make(const Json& config, const std::string& bundle) {
+  fs::create_directories(fs::path{directory_}.parent_path());
   sys::check(::mkdir(directory_.c_str(), 0700), "mkdir(2) {}", directory_);
   config_ = config;
-  saved_ = {{"bundle", bundle}, {"pid", 0}, {"cgroups", Json::array()}};
-  for (const auto& group : cgroups)
-    saved_["cgroups"].push_back({{"version", group.version},
-                                 {"directory", group.directory},
-                                 {"controllers", group.controllers}});
-  write_whole(directory_ + "/config.json", config_.dump());
-  write_whole(directory_ + "/state.json", saved_.dump());
+  saved_ = {{"bundle", bundle}};
+  write(directory_ + "/config.json", config_);
   sys::check(::mkfifo(start_fifo().c_str(), 0600), "mkfifo(3) {}",
              start_fifo());
 }
@@ -79,31 +69,32 @@ void Container::make(const Json& config, const std::string& bundle,
 void Container::save(pid_t pid) {
   saved_["pid"] = pid;
   saved_["started"] = stat_of(pid).started;
-  write_whole(directory_ + "/state.json", saved_.dump());
+  write(directory_ + "/state.json", saved_);
 }
 
+// A create that was killed might have left a part.
 void Container::load() {
   if (!exists())
-    throw std::runtime_error{sys::format("container {} does not exist", id_)};
-  // A create that was killed might have left none.
-  saved_ = {{"bundle", ""}, {"pid", 0}};
-  const auto saved = directory_ + "/state.json";
-  if (!std::filesystem::exists(saved)) return;
-  config_ = Json::parse(sys::read_file(directory_ + "/config.json"));
-  saved_ = Json::parse(sys::read_file(saved));
+    throw std::runtime_error{"container " + id_ + " does not exist"};
+  saved_ = {{"bundle", ""}};
+  for (auto* const json : {&config_, &saved_}) {
+    const auto* const name = json == &config_ ? "/config.json" : "/state.json";
+    if (fs::exists(directory_ + name))
+      *json = Json::parse(sys::read_file(directory_ + name));
+  }
 }
 
 void Container::remove() const {
-  std::filesystem::remove_all(directory_);
+  fs::remove_all(directory_);
 }
 
 std::string Container::status() const {
   if (pid() == 0) return "creating";
   const auto now = stat_of(pid());
-  if (now.started != get<std::string>(saved_, "/started", "") ||
+  if (now.started != need<std::string>(saved_, "/started") ||
       now.run_state == 'Z' || now.run_state == 'X')
     return "stopped";
-  if (std::filesystem::exists(start_fifo())) return "created";
+  if (fs::exists(start_fifo())) return "created";
   return is_frozen(cgroups()) ? "paused" : "running";
 }
 
@@ -119,9 +110,8 @@ Json Container::state() const {
              {"status", status()},
              {"bundle", saved_.at("bundle")}};
   if (state["status"] != "stopped") state["pid"] = pid();
-  if (const Json& annotations = at(config_, "/annotations");
-      !annotations.is_null())
-    state["annotations"] = annotations;
+  if (config_.contains("annotations"))
+    state["annotations"] = config_.at("annotations");
   return state;
 }
 
@@ -130,14 +120,7 @@ pid_t Container::pid() const {
 }
 
 std::vector<sys::Cgroup> Container::cgroups() const {
-  std::vector<sys::Cgroup> groups;
-  for (const Json& one : at(saved_, "/cgroups"))
-    groups.push_back({one.at("version"),
-                      one.at("directory"),
-                      one.at("controllers"),
-                      {},
-                      {}});
-  return groups;
+  return name_cgroups(config_, id_);
 }
 
 sys::Fd Container::open_process() const {

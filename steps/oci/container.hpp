@@ -1,5 +1,6 @@
 // What we remember of a container between two commands: a directory below
-// --root.
+// --root, with its config.json, its first process, and the FIFO at which it
+// waits.
 
 #pragma once
 
@@ -9,18 +10,19 @@
 #include <vector>
 
 #include "common/cgroup.hpp"
-#include "common/fd.hpp"
 #include "steps/oci/bundle.hpp"
 
-/// A container that `create` has made.
+/// The version of the specification that keys.txt is about.
+inline constexpr const char* kSpecification = "1.3.0";
+
+/// A container of `create`.
 class Container {
  public:
   /// The id can be any text of a caller. It becomes the name of a directory.
   Container(const std::string& root, const std::string& id);
 
   /// Makes the directory. Throws if the id is taken.
-  void make(const Json& config, const std::string& bundle,
-            const std::vector<sys::Cgroup>& cgroups);
+  void make(const Json& config, const std::string& bundle);
   /// Remembers the first process.
   void save(pid_t pid);
   /// Reads what an earlier command has saved. Throws if there is nothing.
@@ -30,21 +32,21 @@ class Container {
 
   /// Whether the id is taken.
   [[nodiscard]] bool exists() const;
-  /// Where the container waits until `start` writes a byte.
+  /// Where the container waits for the byte that `start` writes.
   [[nodiscard]] std::string start_fifo() const { return directory_ + "/start"; }
   /// "creating", "created", "running", "paused" or "stopped".
   [[nodiscard]] std::string status() const;
-  /// Throws if the status is none of these.
+  /// Throws if the status is not one of these.
   void must_be(const std::vector<std::string>& wanted) const;
-  /// What `state` prints and hooks read.
+  /// What `state` prints, and hooks read.
   [[nodiscard]] Json state() const;
-  /// The first process; 0 until it is saved.
+  /// The first process, or 0.
   [[nodiscard]] pid_t pid() const;
-  /// The config.json that it was made of.
+  /// The config.json of which it was made.
   [[nodiscard]] const Json& config() const { return config_; }
-  /// Its cgroups, of which each is used by this container only.
+  /// Its cgroups, which only this container uses.
   [[nodiscard]] std::vector<sys::Cgroup> cgroups() const;
-  /// A descriptor for the first process, and for no later process with its PID;
+  /// A descriptor for the first process, and for no later one with its PID;
   /// none if it has ended.
   [[nodiscard]] sys::Fd open_process() const;
 

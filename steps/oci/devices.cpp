@@ -1,7 +1,6 @@
 // Devices. Their nodes are files. Which devices a process may open is a matter
-// of its cgroup. v1 has files for the rules. On v2, a program of ours answers,
-// and the kernel asks it at every mknod(2) and open(2): see bpf(2),
-// BPF_PROG_TYPE_CGROUP_DEVICE.
+// of its cgroup. On v2, the kernel asks a program of ours at every mknod(2) and
+// open(2): see bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE. v1 has files for the rules.
 
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -10,6 +9,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <map>
 
@@ -94,13 +94,12 @@ void set_v1(const std::string& directory, const std::vector<Rule>& rules) {
   const auto number = [](int n) {
     return n == -1 ? std::string{"*"} : sys::format("{}", n);
   };
-  for (const auto& rule : rules)
-    sys::write_file(
-        directory + (rule.allow ? "/devices.allow" : "/devices.deny"),
-        rule.type == 'a'
-            ? "a"
-            : sys::format("{} {}:{} {}", rule.type, number(rule.major),
-                          number(rule.minor), rule.access));
+  for (const auto& [allow, type, major, minor, access] : rules)
+    sys::write_file(directory + (allow ? "/devices.allow" : "/devices.deny"),
+                    type == 'a'
+                        ? "a"
+                        : sys::format("{} {}:{} {}", type, number(major),
+                                      number(minor), access));
 }
 
 using Instructions = std::vector<bpf_insn>;
@@ -115,46 +114,47 @@ bpf_insn step(int code, unsigned to, unsigned from, int value, int offset = 0) {
   return made;
 }
 
-// Register 2 has the kind of device, 3 the access, 4 and 5 the numbers. A
-// comparison that fails jumps over the answer to the next rule.
+// Register 2 has the kind of device, 3 the access, 4 and 5 the numbers. Where a
+// rule does not fit, a comparison jumps over its answer to the next rule.
 void append(Instructions& program, const Rule& rule) {
   int named = 0;
   for (const char c : rule.access)
     named |= c == 'm'   ? BPF_DEVCG_ACC_MKNOD
              : c == 'r' ? BPF_DEVCG_ACC_READ
                         : BPF_DEVCG_ACC_WRITE;
-  Instructions body;
+  const int kind = rule.type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR;
+  struct Part {
+    unsigned from;
+    int mask, jump, value;
+  };
   // A rule allows an access that wants nothing else, and denies one that wants
-  // any of it.
-  body.push_back(step(BPF_ALU | BPF_MOV | BPF_X, BPF_REG_1, BPF_REG_3, 0));
-  body.push_back(step(BPF_ALU | BPF_AND | BPF_K, BPF_REG_1, 0,
-                      rule.allow ? 7 & ~named : named));
-  body.push_back(
-      step(BPF_JMP | (rule.allow ? BPF_JNE : BPF_JEQ), BPF_REG_1, 0, 0));
-  if (rule.type != 'a')
-    body.push_back(
-        step(BPF_JMP | BPF_JNE, BPF_REG_2, 0,
-             rule.type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR));
-  if (rule.major != -1)
-    body.push_back(step(BPF_JMP | BPF_JNE, BPF_REG_4, 0, rule.major));
-  if (rule.minor != -1)
-    body.push_back(step(BPF_JMP | BPF_JNE, BPF_REG_5, 0, rule.minor));
-  for (std::size_t i = 2; i < body.size(); ++i)
-    body[i].off = static_cast<__s16>(body.size() - i + 1);
-  body.push_back(step(BPF_ALU64 | BPF_MOV, BPF_REG_0, 0, rule.allow));
-  body.push_back(step(BPF_JMP | BPF_EXIT, 0, 0, 0));
-  program.insert(program.end(), body.begin(), body.end());
+  // any of it. A mask of 0 stands for all numbers.
+  const Part parts[] = {
+      {BPF_REG_3, rule.allow ? 7 & ~named : named,
+       rule.allow ? BPF_JNE : BPF_JEQ, 0},
+      {BPF_REG_2, rule.type == 'a' ? 0 : 7, BPF_JNE,
+       rule.type == 'a' ? 0 : kind},
+      {BPF_REG_4, rule.major == -1 ? 0 : -1, BPF_JNE, std::max(rule.major, 0)},
+      {BPF_REG_5, rule.minor == -1 ? 0 : -1, BPF_JNE, std::max(rule.minor, 0)}};
+  int left = 3 * 4 + 2;
+  for (const auto& [from, mask, jump, value] : parts) {
+    program.push_back(step(BPF_ALU | BPF_MOV | BPF_X, BPF_REG_1, from, 0));
+    program.push_back(step(BPF_ALU | BPF_AND, BPF_REG_1, 0, mask));
+    left -= 3;
+    program.push_back(step(BPF_JMP | jump, BPF_REG_1, 0, value, left));
+  }
+  program.push_back(step(BPF_ALU64 | BPF_MOV, BPF_REG_0, 0, rule.allow));
+  program.push_back(step(BPF_JMP | BPF_EXIT, 0, 0, 0));
 }
 
 // The last rule that fits decides, so it is asked first.
-Instructions make_program(std::vector<Rule> rules) {
+Instructions make_program(const std::vector<Rule>& rules) {
   constexpr int kLoad = BPF_LDX | BPF_MEM | BPF_W;
   Instructions program{
       step(kLoad, BPF_REG_2, BPF_REG_1, 0,
            offsetof(bpf_cgroup_dev_ctx, access_type)),
       step(BPF_ALU | BPF_MOV | BPF_X, BPF_REG_3, BPF_REG_2, 0),
       step(BPF_ALU | BPF_RSH, BPF_REG_3, 0, 16),
-      step(BPF_ALU | BPF_AND, BPF_REG_2, 0, 0xffff),
       step(kLoad, BPF_REG_4, BPF_REG_1, 0, offsetof(bpf_cgroup_dev_ctx, major)),
       step(kLoad, BPF_REG_5, BPF_REG_1, 0,
            offsetof(bpf_cgroup_dev_ctx, minor))};
@@ -163,28 +163,6 @@ Instructions make_program(std::vector<Rule> rules) {
   program.push_back(step(BPF_ALU64 | BPF_MOV, BPF_REG_0, 0, 0));
   program.push_back(step(BPF_JMP | BPF_EXIT, 0, 0, 0));
   return program;
-}
-
-void set_v2(const std::string& directory, const std::vector<Rule>& rules) {
-  const auto program = make_program(rules);
-  bpf_attr load{};
-  load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
-  load.insns = reinterpret_cast<__u64>(program.data());
-  load.insn_cnt = static_cast<__u32>(program.size());
-  load.license = reinterpret_cast<__u64>("MIT");
-  const sys::Fd loaded{static_cast<int>(
-      sys::check(::syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load),
-                 "bpf(2) BPF_PROG_LOAD: rules for devices"))};
-  const sys::Fd group{
-      sys::check(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-                 "open(2) {}", directory)};
-  bpf_attr attach{};
-  attach.target_fd = static_cast<__u32>(group.get());
-  attach.attach_bpf_fd = static_cast<__u32>(loaded.get());
-  attach.attach_type = BPF_CGROUP_DEVICE;
-  attach.attach_flags = BPF_F_ALLOW_MULTI;
-  sys::check(::syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach),
-             "bpf(2) BPF_PROG_ATTACH to {}", directory);
 }
 
 }  // namespace
@@ -223,11 +201,26 @@ void make_devices(const Json& config) {
 
 void limit_devices(const Json& config, const std::vector<sys::Cgroup>& groups) {
   if (at(config, "/linux/resources/devices").empty()) return;
-  const auto rules = rules_of(config);
   if (const auto* const v1 = sys::find_cgroup(groups, "devices"))
-    set_v1(v1->directory, rules);
-  else if (const auto* const v2 = sys::find_cgroup(groups, "unified"))
-    set_v2(v2->directory, rules);
-  else
+    return set_v1(v1->directory, rules_of(config));
+  const auto* const v2 = sys::find_cgroup(groups, "unified");
+  if (v2 == nullptr)
     throw std::runtime_error{"cgroups(7): no cgroup here limits devices"};
+  const auto program = make_program(rules_of(config));
+  bpf_attr load{};
+  load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+  load.insns = reinterpret_cast<__u64>(program.data());
+  load.insn_cnt = static_cast<__u32>(program.size());
+  load.license = reinterpret_cast<__u64>("MIT");
+  const sys::Fd loaded{static_cast<int>(
+      sys::check(::syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load),
+                 "bpf(2) BPF_PROG_LOAD: rules for devices"))};
+  const sys::Fd group = sys::open_file(v2->directory, O_RDONLY | O_DIRECTORY);
+  bpf_attr attach{};
+  attach.target_fd = static_cast<__u32>(group.get());
+  attach.attach_bpf_fd = static_cast<__u32>(loaded.get());
+  attach.attach_type = BPF_CGROUP_DEVICE;
+  attach.attach_flags = BPF_F_ALLOW_MULTI;
+  sys::check(::syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach),
+             "bpf(2) BPF_PROG_ATTACH to {}", v2->directory);
 }

@@ -18,20 +18,18 @@ void run_hook(const Json& hook, const std::string& state) {
   sys::Child child = sys::clone(0, [&] {
     sys::check(::dup2(input.read_end.get(), STDIN_FILENO), "dup2(2)");
     auto words = texts(hook, "/args");
-    auto variables = texts(hook, "/env");
-    if (words.empty()) words = {path};
-    ::execve(path.c_str(), pointers_to(words).data(),
-             pointers_to(variables).data());
-    sys::exec_failed(path.c_str());
+    exec_with(path, words.empty() ? std::vector{path} : words,
+              texts(hook, "/env"));
   });
   input.read_end.reset();
+  std::signal(SIGPIPE, SIG_IGN);  // A hook need not read its state.
   (void)!::write(input.write_end.get(), state.data(), state.size());
   input.write_end.reset();
-  const auto timeout = get<int>(hook, "/timeout", 0);
+  const auto seconds = get<int>(hook, "/timeout", 0);
   const sys::Fd process{
       static_cast<int>(::syscall(SYS_pidfd_open, child.pid(), 0))};
   pollfd end{process.get(), POLLIN, 0};
-  if (timeout > 0 && ::poll(&end, 1, timeout * 1000) == 0)
+  if (seconds > 0 && ::poll(&end, 1, seconds * 1000) == 0)
     throw std::runtime_error{"the hook " + path + " took too long"};
   if (const int status = child.wait(); status != 0)
     throw std::runtime_error{
@@ -42,7 +40,6 @@ void run_hook(const Json& hook, const std::string& state) {
 
 void run_hooks(const Json& config, const std::string& kind, const Json& state,
                bool must_succeed) {
-  std::signal(SIGPIPE, SIG_IGN);  // A hook need not read its state.
   for (const Json& hook : at(config, "/hooks/" + kind)) try {
       run_hook(hook, state.dump());
     } catch (const std::exception& error) {

@@ -30,48 +30,54 @@ const std::map<std::string, std::pair<std::uint64_t, std::uint64_t>>
                 {"noatime", {MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME}},
                 {"strictatime", {MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME}},
                 {"nodiratime", {MOUNT_ATTR_NODIRATIME, 0}},
-                {"diratime", {0, MOUNT_ATTR_NODIRATIME}},
-                {"nosymfollow", {MOUNT_ATTR_NOSYMFOLLOW, 0}},
-                {"symfollow", {0, MOUNT_ATTR_NOSYMFOLLOW}},
                 {"defaults", {0, 0}}};
+
+// "rslave" and its like, as mount(2) has them; 0 for other words.
+unsigned long propagation_flag(const std::string& word) {
+  const std::map<std::string, unsigned long> flags{
+      {"private", MS_PRIVATE},
+      {"shared", MS_SHARED},
+      {"slave", MS_SLAVE},
+      {"unbindable", MS_UNBINDABLE}};
+  const bool is_deep = word.starts_with('r');
+  const auto found = flags.find(is_deep ? word.substr(1) : word);
+  if (found == flags.end()) return 0;
+  return found->second | (is_deep ? 1UL * MS_REC : 0);
+}
 
 // What the options of one mount say.
 struct Options {
-  bool is_bind = false;
+  bool is_bind = false, is_copied_up = false;
   unsigned recursive = 0;
-  bool is_copied_up = false;
-  mount_attr attributes{}, deep_attributes{};
-  unsigned long propagation = 0;
+  mount_attr attributes{}, propagation{};
+  unsigned deep_propagation = 0;
   std::vector<std::string> data;  // For the file system.
 };
-
-void add(mount_attr& attributes, const std::string& option) {
-  const auto [set, clear] = kAttributes.at(option);
-  attributes.attr_set = (attributes.attr_set & ~clear) | set;
-  attributes.attr_clr |= clear;
-}
 
 Options parse(const Json& mount) {
   Options result;
   for (const std::string& option : texts(mount, "/options")) {
-    const bool is_deep = option.starts_with('r');
     if (option == "bind" || option == "rbind") {
       result.is_bind = true;
-      result.recursive = is_deep ? AT_RECURSIVE : 0;
-    } else if (kAttributes.contains(option)) {
-      add(result.attributes, option);
-    } else if (is_deep && kAttributes.contains(option.substr(1))) {
-      add(result.deep_attributes, option.substr(1));
-    } else if (propagation_flag(option) != 0) {
-      result.propagation = propagation_flag(option);
+      result.recursive = option == "rbind" ? AT_RECURSIVE : 0;
+    } else if (const auto found = kAttributes.find(option);
+               found != kAttributes.end()) {
+      const auto [set, clear] = found->second;
+      auto& attributes = result.attributes;
+      attributes.attr_set = (attributes.attr_set & ~clear) | set;
+      attributes.attr_clr |= clear;
+    } else if (const auto flag = propagation_flag(option); flag != 0) {
+      result.propagation.propagation = flag & ~(1UL * MS_REC);
+      result.deep_propagation = (flag & MS_REC) != 0 ? AT_RECURSIVE : 0;
     } else if (option == "tmpcopyup") {
       result.is_copied_up = true;
-    } else if (option == "remount" || option.ends_with("idmap")) {
-      refuse_config("the mount option {} is not supported", option);
     } else {
       result.data.push_back(option);
     }
   }
+  // What the file systems do not know, they refuse. A bind has none to ask.
+  if (result.is_bind && !result.data.empty())
+    refuse_config("the mount option {} is not supported", result.data[0]);
   return result;
 }
 
@@ -127,20 +133,6 @@ void make_cgroup_mounts(const std::string& target, const Options& options,
   }
 }
 
-sys::Fd make_mount(const Json& mount, const std::string& bundle,
-                   const Options& options) {
-  const auto type = get<std::string>(mount, "/type", "none");
-  auto source = get<std::string>(mount, "/source", type);
-  if (!options.is_bind) return make_file_system(type, source, options);
-  if (!source.starts_with('/')) source = bundle + "/" + source;
-  if (!options.data.empty())
-    refuse_config("the mount option {} is not supported for a bind",
-                  options.data[0]);
-  auto tree = copy_tree(source, options.recursive);
-  change(tree, options.attributes);
-  return tree;
-}
-
 // No link of the kernel's, such as /proc/self/fd/3, and what it leads to.
 sys::Fd open_inside(const std::string& path) {
   open_how how{};
@@ -177,34 +169,24 @@ sys::Fd open_place(const std::string& path, bool is_directory) {
   return opened;
 }
 
-unsigned long propagation_flag(const std::string& word) {
-  const std::map<std::string, unsigned long> flags{
-      {"private", MS_PRIVATE},
-      {"shared", MS_SHARED},
-      {"slave", MS_SLAVE},
-      {"unbindable", MS_UNBINDABLE}};
-  const bool is_deep = word.starts_with('r');
-  const auto found = flags.find(is_deep ? word.substr(1) : word);
-  if (found == flags.end()) return 0;
-  return found->second | (is_deep ? 1UL * MS_REC : 0);
-}
-
 std::vector<Mount> make_mounts(const Json& config, const std::string& bundle,
                                const std::vector<sys::Cgroup>& groups) {
   std::vector<Mount> mounts;
   for (const Json& mount : at(config, "/mounts")) {
     const auto target = "/" + need<std::string>(mount, "/destination");
+    const auto type = get<std::string>(mount, "/type", "none");
     const auto options = parse(mount);
-    if (at(mount, "/type") == "cgroup" && !options.is_bind) {
+    if (type == "cgroup" && !options.is_bind) {
       make_cgroup_mounts(target, options, groups, mounts);
       continue;
     }
-    auto tree = make_mount(mount, bundle, options);
-    change(tree, options.deep_attributes, AT_RECURSIVE);
-    mount_attr propagation{};
-    propagation.propagation = options.propagation & ~(1UL * MS_REC);
-    const bool is_deep = (options.propagation & MS_REC) != 0;
-    change(tree, propagation, is_deep ? AT_RECURSIVE : 0);
+    auto source = get<std::string>(mount, "/source", type);
+    if (options.is_bind && !source.starts_with('/'))
+      source = bundle + "/" + source;
+    auto tree = options.is_bind ? copy_tree(source, options.recursive)
+                                : make_file_system(type, source, options);
+    if (options.is_bind) change(tree, options.attributes);
+    change(tree, options.propagation, options.deep_propagation);
     mounts.push_back({target, std::move(tree), options.is_copied_up});
   }
   // mknod(2) refuses devices in a user namespace, so it gets those of the host.
@@ -217,7 +199,7 @@ std::vector<Mount> make_mounts(const Json& config, const std::string& bundle,
 void place_mounts(const std::vector<Mount>& mounts) {
   for (const auto& mount : mounts) {
     std::error_code missing;
-    if (mount.only_on_nothing &&
+    if (mount.is_copied_up &&
         !std::filesystem::is_empty(mount.target, missing) && !missing)
       refuse_config("tmpcopyup is not supported, because {} has files",
                     mount.target);

@@ -38,11 +38,6 @@ Kind kind_of(const Json& name_space) {
   return found->second;
 }
 
-sys::Fd open_namespace(const std::string& path) {
-  return sys::Fd{sys::check(::open(path.c_str(), O_RDONLY | O_CLOEXEC),
-                            "open(2) {}", path)};
-}
-
 // Settings of the kernel that a new namespace has for itself. All others are
 // the host's.
 bool is_the_containers(const std::string& key, const Json& config) {
@@ -52,20 +47,6 @@ bool is_the_containers(const std::string& key, const Json& config) {
   return makes_namespace(config, "ipc") &&
          (begins("kernel.shm") || begins("kernel.msg") ||
           begins("fs.mqueue.") || key == "kernel.sem");
-}
-
-void set_names(const Json& config) {
-  const auto host = get<std::string>(config, "/hostname", "");
-  const auto domain = get<std::string>(config, "/domainname", "");
-  if (host.empty() && domain.empty()) return;
-  if (!makes_namespace(config, "uts"))
-    refuse_config("without a new UTS namespace, the names are the host's");
-  if (!host.empty())
-    sys::check(::sethostname(host.data(), host.size()), "sethostname(2) {}",
-               host);
-  if (!domain.empty())
-    sys::check(::setdomainname(domain.data(), domain.size()),
-               "setdomainname(2) {}", domain);
 }
 
 }  // namespace
@@ -92,10 +73,10 @@ Visit::Visit(const Json& config) {
     const auto [flag, file] = kind_of(one);
     if (flag == CLONE_NEWUSER || flag == CLONE_NEWNS)
       refuse_config("a path for a namespace of type {} is not supported", file);
-    back_.emplace_back(open_namespace(sys::format("/proc/self/ns/{}", file)),
-                       flag);
-    sys::check(::setns(open_namespace(path).get(), flag), "setns(2) to {}",
-               path);
+    back_.emplace_back(
+        sys::open_file(sys::format("/proc/self/ns/{}", file), O_RDONLY), flag);
+    sys::check(::setns(sys::open_file(path, O_RDONLY).get(), flag),
+               "setns(2) to {}", path);
   }
 }
 
@@ -128,7 +109,12 @@ void become_root(const Json& config) {
 void set_up_namespaces(const Json& config) {
   if (makes_namespace(config, "cgroup"))
     sys::check(::unshare(CLONE_NEWCGROUP), "unshare(2) CLONE_NEWCGROUP");
-  set_names(config);
+  const auto name = get<std::string>(config, "/hostname", "");
+  if (!name.empty() && !makes_namespace(config, "uts"))
+    refuse_config("without a new UTS namespace, the host name is the host's");
+  if (!name.empty())
+    sys::check(::sethostname(name.data(), name.size()), "sethostname(2) {}",
+               name);
   if (makes_namespace(config, "network")) sys::Netlink{}.set_up("lo");
   for (const auto& [key, value] : at(config, "/linux/sysctl").items()) {
     if (!is_the_containers(key, config))

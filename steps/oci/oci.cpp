@@ -23,6 +23,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <optional>
@@ -64,16 +65,13 @@ void leave_session(const Json& process, const sys::Fd& console, bool is_first) {
   }
 }
 
-// Closes all descriptors but the standard streams, those that the caller hands
-// over, and ours in `kept`, which execve(2) closes.
-void leave_descriptors(const Words& words, std::vector<int> kept) {
-  for (int i = std::stoi(words.value("--preserve-fds", "0")); i > 0; --i)
-    kept.push_back(STDERR_FILENO + i);
-  std::sort(kept.begin(), kept.end());
+// Closes all descriptors but the standard streams, and two of ours that
+// execve(2) closes.
+void leave_descriptors(int one, int other) {
   int first = STDERR_FILENO + 1;
-  for (const int file : kept) {
-    if (file > first) (void)::syscall(SYS_close_range, first, file - 1, 0);
-    first = std::max(first, file + 1);
+  for (const int kept : {std::min(one, other), std::max(one, other)}) {
+    if (kept > first) (void)::syscall(SYS_close_range, first, kept - 1, 0);
+    first = std::max(first, kept + 1);
   }
   sys::check(::syscall(SYS_close_range, first, ~0U, 0),
              "close_range(2) from {} on", first);
@@ -87,11 +85,10 @@ void set_oom_score(const Json& process, pid_t pid) {
 
 // Opened before setns(2), because it is a file of the host.
 sys::Fd open_pid_file(const Words& words) {
-  if (!words.has("--pid-file")) return sys::Fd{};
-  const auto path = words.value("--pid-file");
-  return sys::Fd{sys::check(
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644),
-      "open(2) {}", path)};
+  return words.has("--pid-file")
+             ? sys::open_file(words.value("--pid-file"),
+                              O_WRONLY | O_CREAT | O_TRUNC, 0644)
+             : sys::Fd{};
 }
 
 void write_pid(const sys::Fd& file, pid_t pid) {
@@ -109,24 +106,23 @@ void create(Container& container, const Words& words) {
       std::filesystem::canonical(words.value("--bundle", ".")).string();
   const Json config = read_config(bundle);
   const Json& process = at(config, "/process");
-  const auto groups = name_cgroups(config, words.plain.at(1));
-  container.make(config, bundle, groups);
+  container.make(config, bundle);
+  std::vector<sys::Cgroup> groups;
   bool is_made = false;
   const sys::Defer undo{[&] {
     if (is_made) return;
-    remove_with_members(groups);
+    remove_all(groups);
     container.remove();
   }};
+  groups = container.cgroups();
   make_cgroups(groups);
   limit_resources(at(config, "/linux/resources"), groups);
   limit_devices(config, groups);
   const sys::Fd v2_cgroup = sys::open_v2_cgroup(groups);
   const auto v1_cgroups = sys::open_v1_cgroups(groups);
   const auto console = console_for(process, words);
-  const auto path = container.start_fifo();
-  const sys::Fd fifo{
-      sys::check(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC),
-                 "open(2) {}", path)};
+  const sys::Fd fifo =
+      sys::open_file(container.start_fifo(), O_RDONLY | O_NONBLOCK);
 
   auto flags = new_namespaces(config);
   if (v2_cgroup.get() != -1) flags |= CLONE_INTO_CGROUP;
@@ -149,7 +145,7 @@ void create(Container& container, const Words& words) {
     leave_session(process, console, true);
     finish_root(config);
     mounts.clear();
-    leave_descriptors(words, {fifo.get(), sys::failure_descriptor()});
+    leave_descriptors(fifo.get(), sys::failure_descriptor());
     const auto program = prepare(process, config);
 
     sys::check(::prctl(PR_SET_PDEATHSIG, 0), "prctl(2) PR_SET_PDEATHSIG 0");
@@ -157,7 +153,6 @@ void create(Container& container, const Words& words) {
     pollfd start{fifo.get(), POLLIN, 0};
     (void)::poll(&start, 1, -1);
     try {
-      run_hooks(config, "startContainer", {{"status", "created"}}, true);
       execute(process, config, program);
     } catch (const std::exception& error) {
       ::_exit(sys::report(error));
@@ -181,9 +176,7 @@ void start(const Container& container) {
   container.must_be({"created"});
   need<std::string>(container.config(), "/process/args/0");
   const auto path = container.start_fifo();
-  const sys::Fd fifo{
-      sys::check(::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC),
-                 "open(2) {}", path)};
+  const sys::Fd fifo = sys::open_file(path, O_WRONLY | O_NONBLOCK);
   sys::check(::write(fifo.get(), "!", 1), "write(2) to {}", path);
   sys::check(::unlink(path.c_str()), "unlink(2) {}", path);
   pollfd end{fifo.get(), 0, 0};
@@ -191,8 +184,23 @@ void start(const Container& container) {
   run_hooks(container.config(), "poststart", container.state(), false);
 }
 
+// "9", "KILL" and "SIGKILL" are the same.
+int signal_number(const std::string& name) {
+  for (int signal = 1; signal < NSIG; ++signal) {
+    const char* const known = ::sigabbrev_np(signal);
+    if (name == sys::format("{}", signal) ||
+        (known != nullptr &&
+         (name == known || name == std::string{"SIG"} + known)))
+      return signal;
+  }
+  throw std::invalid_argument{"there is no signal " + name};
+}
+
 void kill(const Container& container, int signal, bool to_all) {
-  if (to_all) return signal_all(container.cgroups(), signal);
+  if (to_all) {
+    for (const pid_t pid : members(container.cgroups())) ::kill(pid, signal);
+    return;
+  }
   const auto process = container.open_process();
   if (process.get() == -1)
     throw std::runtime_error{"container not running: no such process"};
@@ -209,7 +217,7 @@ void destroy(const Container& container, bool by_force) {
     pollfd end{process.get(), POLLIN, 0};
     (void)::poll(&end, 1, -1);
   }
-  remove_with_members(container.cgroups());
+  remove_all(container.cgroups());
   container.remove();
   run_hooks(container.config(), "poststop", container.state(), false);
 }
@@ -222,10 +230,9 @@ int exec(const Container& container, const Words& words) {
   const auto console = console_for(process, words);
   const auto pid_file = open_pid_file(words);
   std::vector<sys::Fd> cgroups;
-  for (auto group : container.cgroups()) {
-    group.version = 1;  // On v2, a process joins by the same file.
-    cgroups.push_back(std::move(sys::open_v1_cgroups({group}).front()));
-  }
+  for (const auto& group : container.cgroups())
+    cgroups.push_back(
+        sys::open_file(group.directory + "/cgroup.procs", O_WRONLY));
   leave_keys();
   const sys::Signals signals;
   sys::check(::setns(container.open_process().get(), all_namespaces(config)),
@@ -235,7 +242,7 @@ int exec(const Container& container, const Words& words) {
     join_v1_cgroups(cgroups);
     become_root(config);
     leave_session(process, console, false);
-    leave_descriptors(words, {sys::failure_descriptor()});
+    leave_descriptors(-1, sys::failure_descriptor());
     const auto program = prepare(process, config);
     if (words.has("--detach"))
       sys::check(::prctl(PR_SET_PDEATHSIG, 0), "prctl(2) PR_SET_PDEATHSIG 0");
@@ -296,6 +303,8 @@ int obey(const Words& words, char** argv) {
     start(container);
   else if (command == "state")
     std::cout << container.state().dump(2) << '\n';
+  else if (command == "ps")
+    std::cout << Json(members(container.cgroups())) << '\n';
   else if (command == "kill")
     kill(container,
          signal_number(words.plain.size() > 2 ? words.plain[2] : "TERM"),
@@ -311,11 +320,13 @@ int obey(const Words& words, char** argv) {
 
 int main(int argc, char** argv) {
   Words words;
+  Log log;
   try {
     read_words(argc, argv, words);
+    log.open(words);
     return obey(words, argv);
   } catch (const std::exception& error) {
-    log_error(words, error);
+    log.tell(error);
     return sys::report(error);
   }
 }

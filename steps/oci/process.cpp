@@ -104,11 +104,17 @@ std::string find_program(const Json& process) {
 
 }  // namespace
 
-std::vector<char*> pointers_to(std::vector<std::string>& words) {
-  std::vector<char*> pointers;
-  for (auto& word : words) pointers.push_back(word.data());
-  pointers.push_back(nullptr);
-  return pointers;
+void exec_with(const std::string& program, std::vector<std::string> words,
+               std::vector<std::string> variables) {
+  const auto pointers_to = [](std::vector<std::string>& list) {
+    std::vector<char*> pointers;
+    for (auto& text : list) pointers.push_back(text.data());
+    pointers.push_back(nullptr);
+    return pointers;
+  };
+  ::execve(program.c_str(), pointers_to(words).data(),
+           pointers_to(variables).data());
+  sys::exec_failed(program.c_str());
 }
 
 std::string prepare(const Json& process, const Json& config) {
@@ -154,9 +160,5 @@ void execute(const Json& process, const Json& config,
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  auto words = texts(process, "/args");
-  auto variables = texts(process, "/env");
-  ::execve(program.c_str(), pointers_to(words).data(),
-           pointers_to(variables).data());
-  sys::exec_failed(program.c_str());
+  exec_with(program, texts(process, "/args"), texts(process, "/env"));
 }

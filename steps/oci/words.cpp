@@ -1,51 +1,58 @@
 #include "steps/oci/words.hpp"
 
-#include <cstring>
-#include <fstream>
+#include <fcntl.h>
+#include <unistd.h>
 
-#include "common/error.hpp"
+#include <cstring>
+#include <set>
+#include <stdexcept>
+
+#include "common/file.hpp"
 
 namespace {
 
-const std::map<std::string, bool> kTakesValue{
-    {"--root", true},           {"--log", true},
-    {"--log-format", true},     {"--bundle", true},
-    {"--pid-file", true},       {"--console-socket", true},
-    {"--process", true},        {"--preserve-fds", true},
-    {"--format", true},         {"--debug", false},
-    {"--detach", false},        {"--force", false},
-    {"--all", false},           {"--tty", false},
-    {"--version", false},       {"--help", false},
-    {"--no-new-keyring", false}};
+const std::set<std::string> kWithValue{
+    "--root",           "--log",    "--log-format", "--bundle", "--pid-file",
+    "--console-socket", "--process"};
+const std::set<std::string> kAlone{"--detach", "--force",   "--all",
+                                   "--tty",    "--version", "--no-new-keyring"};
 
 }  // namespace
+
+bool Words::has(const std::string& name) const {
+  return options.contains(name);
+}
+
+std::string Words::value(const std::string& name,
+                         const std::string& otherwise) const {
+  return has(name) ? options.at(name) : otherwise;
+}
 
 void read_words(int argc, char** argv, Words& words) {
   for (int i = 1; i < argc; ++i) {
     const std::string word{argv[i]};
-    const auto equals = std::min(word.find('='), word.size());
-    const auto name = word.substr(0, equals);
     if (!word.starts_with('-'))
       words.plain.push_back(word);
-    else if (!kTakesValue.contains(name))
-      throw std::invalid_argument{"there is no option " + name};
-    else if (equals != word.size())
-      words.options[name] = word.substr(equals + 1);
-    else if (!kTakesValue.at(name))
-      words.options[name] = "";
-    else if (i + 1 == argc)
-      throw std::invalid_argument{name + " needs a value"};
+    else if (kAlone.contains(word))
+      words.options[word] = "";
+    else if (kWithValue.contains(word) && i + 1 < argc)
+      words.options[word] = argv[++i];
     else
-      words.options[name] = argv[++i];
+      throw std::invalid_argument{"there is no option " + word};
   }
 }
 
-void log_error(const Words& words, const std::exception& error) {
-  if (!words.has("--log")) return;
+void Log::open(const Words& words) {
+  if (words.has("--log"))
+    file_ = sys::open_file(words.value("--log"), O_WRONLY | O_APPEND | O_CREAT,
+                           0644);
+}
+
+void Log::tell(const std::exception& error) const {
   std::string text = error.what();
   if (const auto* const call = dynamic_cast<const sys::Error*>(&error))
     text = sys::format("{}: {}", call->attempt().text,
                        std::strerror(call->code().value()));
-  std::ofstream{words.value("--log"), std::ios::app}
-      << "{\"level\": \"error\", \"msg\": " << sys::json_string(text) << "}\n";
+  text = R"({"level": "error", "msg": )" + sys::json_string(text) + "}\n";
+  (void)!::write(file_.get(), text.data(), text.size());
 }
