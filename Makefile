@@ -87,9 +87,7 @@ $(ROOTFS): $(LOST)
 $(ROOTFS) $(BUILD)/rootfs-new: rootfs/build
 	rootfs/build $@
 	@touch $@
-
 include steps/oci/oci.mk
-
 # ---- What people type -------------------------------------------------------
 # setup-WORD installs tools. ready-WORD then builds with them, in a second make, what is in NEEDS.
 NEEDS     = build rootfs
@@ -99,8 +97,8 @@ ready-%: setup-% ; @$(MAKE) $(PARALLEL) $(NEEDS)
 run: ready-run ; @scripts/run $(BUILD)/08-all $(ROOTFS)
 ## make test        set up, build, and run the tests
 ##                  (ALL=yes: also the tests that take long; ALL=ci: those that CI runs)
-test: NEEDS += test-programs
-test: ready-test$(if $(ALL),+docs+slides+lab+arm64)
+test: NEEDS += test-programs $(if $(ALL),$(BUILD)/oci)
+test: ready-test$(if $(ALL),+docs+slides+lab+arm64+oci)
 	@scripts/test $(BUILD)/step-tests $(BUILD)/tests
 ##
 ## make 03          open a shell in the container of step 03 (COMMAND="ps" runs ps instead)
@@ -131,6 +129,7 @@ inspect: $(BUILD)/inspect ; @$(SUDO) $(BUILD)/inspect $(PID)
 ##
 ## make build       build all programs, into build/
 ## make rootfs      make the root filesystem of the containers, build/rootfs
+## make oci         build the OCI runtime of steps/oci (make test-oci tests it with engines)
 ## make setup       install the tools that are missing, and list them
 setup: setup-test
 ## make doctor      find out which steps work on this machine, and why others do not

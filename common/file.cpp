@@ -9,11 +9,6 @@
 
 namespace sys {
 
-Fd open_file(const std::string& path, int flags, mode_t mode) {
-  return Fd{check(::open(path.c_str(), flags | O_CLOEXEC, mode), "open(2) {}",
-                  path)};
-}
-
 std::string read_file(const std::string& path) {
   const Fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.get() == -1) throw Error{errno, "open(2) " + path};

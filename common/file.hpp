@@ -4,12 +4,7 @@
 
 #include <string>
 
-#include "common/fd.hpp"
-
 namespace sys {
-
-/// open(2) with O_CLOEXEC, checked and narrated. Throws Error.
-Fd open_file(const std::string& path, int flags, mode_t mode = 0);
 
 /// All of a file, which may be one of those in /proc that say they have no
 /// size. Throws Error: see open(2), read(2).

@@ -47,6 +47,11 @@ const Json& at(const Json& json, const std::string& path) {
   return json.contains(pointer) ? json.at(pointer) : kNothing;
 }
 
+sys::Fd open_file(const std::string& path, int flags, mode_t mode) {
+  return sys::Fd{sys::check(::open(path.c_str(), flags | O_CLOEXEC, mode),
+                            "open(2) {}", path)};
+}
+
 std::vector<std::string> texts(const Json& json, const std::string& path) {
   return get<std::vector<std::string>>(json, path, {});
 }

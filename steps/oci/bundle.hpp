@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/text.hpp"
+#include "common/fd.hpp"
 
 using Json = nlohmann::json;
 
@@ -45,6 +45,9 @@ template <typename T>
 T get(const Json& json, const std::string& path, T otherwise) {
   return at(json, path).is_null() ? otherwise : need<T>(json, path);
 }
+
+/// open(2) with O_CLOEXEC, checked and narrated. Throws sys::Error.
+sys::Fd open_file(const std::string& path, int flags, mode_t mode = 0);
 
 /// A list of texts, such as /process/env. An empty one if there is none.
 std::vector<std::string> texts(const Json& json, const std::string& path);

@@ -68,7 +68,8 @@ std::vector<sys::Cgroup> name_cgroups(const Json& config,
   auto path = get<std::string>(config, "/linux/cgroupsPath", "");
   if (path.empty()) path = id;
   if (!path.starts_with('/')) path = "/" + path;
-  if (path.find("/..") != path.npos || path.find(':') != path.npos)
+  if (path == "/" || path.find("/..") != path.npos ||
+      path.find(':') != path.npos)
     refuse_config("the cgroupsPath {} is not supported", path);
   const auto mounts = sys::read_file("/proc/self/mountinfo");
   std::istringstream own{sys::read_file("/proc/self/cgroup")};

@@ -36,7 +36,7 @@ Stat stat_of(pid_t pid) {
 // All of it or nothing, because the next command can come at any time.
 void write(const std::string& path, const Json& json) {
   const auto next = path + ".new";
-  (void)sys::open_file(next, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  (void)open_file(next, O_WRONLY | O_CREAT | O_TRUNC, 0600);
   sys::write_file(next, json.dump());
   fs::rename(next, path);
 }

@@ -215,7 +215,7 @@ void limit_devices(const Json& config, const std::vector<sys::Cgroup>& groups) {
   const sys::Fd loaded{static_cast<int>(
       sys::check(::syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load),
                  "bpf(2) BPF_PROG_LOAD: rules for devices"))};
-  const sys::Fd group = sys::open_file(v2->directory, O_RDONLY | O_DIRECTORY);
+  const sys::Fd group = open_file(v2->directory, O_RDONLY | O_DIRECTORY);
   bpf_attr attach{};
   attach.target_fd = static_cast<__u32>(group.get());
   attach.attach_bpf_fd = static_cast<__u32>(loaded.get());

@@ -11,6 +11,7 @@
 
 #include "common/cgroup.hpp"
 #include "steps/08-all/bpf.hpp"
+#include "steps/08-all/layers.hpp"
 #include "steps/oci/bundle.hpp"
 
 // ---- namespaces.cpp --------------------------------------------------------
@@ -96,12 +97,26 @@ bool is_frozen(const std::vector<sys::Cgroup>& groups);
 
 // ---- process.cpp, filter.cpp, console.cpp, hooks.cpp -----------------------
 
-/// Becomes what `process` describes, as far as an error can still be told to
-/// the caller. Returns the path of its program.
-std::string prepare(const Json& process, const Json& config);
-/// Does the rest, and executes the program.
-[[noreturn]] void execute(const Json& process, const Json& config,
-                          const std::string& program);
+/// What is left to do when `start` has come. It was read before, so that all
+/// that config.json asks for in vain is told by `create`.
+struct Command {
+  std::string program;
+  std::vector<std::string> words, variables;
+  uid_t user = 0;
+  gid_t group = 0;
+  mode_t umask = 0;
+  std::uint64_t bounding = 0;
+  Capabilities kept;
+  std::vector<gid_t> groups;
+  std::uint64_t ambient = 0;
+  bool no_new_privileges = false;
+  Program filter;
+};
+/// Enters the directory of `process` in config.json, sets its limits, and finds
+/// its program.
+Command prepare(const Json& process, const Json& config);
+/// Becomes the user with these rights, and executes the program.
+[[noreturn]] void execute(const Command& command);
 /// execve(2). Throws, because it returns only if it fails.
 [[noreturn]] void exec_with(const std::string& program,
                             std::vector<std::string> words,

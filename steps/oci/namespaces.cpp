@@ -74,9 +74,9 @@ Visit::Visit(const Json& config) {
     if (flag == CLONE_NEWUSER || flag == CLONE_NEWNS)
       refuse_config("a path for a namespace of type {} is not supported", file);
     back_.emplace_back(
-        sys::open_file(sys::format("/proc/self/ns/{}", file), O_RDONLY), flag);
-    sys::check(::setns(sys::open_file(path, O_RDONLY).get(), flag),
-               "setns(2) to {}", path);
+        open_file(sys::format("/proc/self/ns/{}", file), O_RDONLY), flag);
+    sys::check(::setns(open_file(path, O_RDONLY).get(), flag), "setns(2) to {}",
+               path);
   }
 }
 

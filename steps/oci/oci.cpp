@@ -14,14 +14,11 @@
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -30,10 +27,9 @@
 
 #include "common/file.hpp"
 #include "common/process.hpp"
-#include "steps/08-all/layers.hpp"
+#include "steps/oci/caller.hpp"
 #include "steps/oci/container.hpp"
 #include "steps/oci/layers.hpp"
-#include "steps/oci/words.hpp"
 
 // v1 cannot create a process in a cgroup, so the child moves itself through
 // files that the parent has opened. The kernel reads 0 as the process that
@@ -44,58 +40,10 @@ void join_v1_cgroups(const std::vector<sys::Fd>& v1_cgroups) {
                "write(2) to cgroup.procs: join a v1 cgroup");
 }
 
-// The caller's terminal, or where it waits for one of the container.
-sys::Fd console_for(const Json& process, const Words& words) {
-  if (!get(process, "/terminal", false)) return sys::Fd{};
-  if (!words.has("--console-socket"))
-    throw std::runtime_error{"for a terminal, there must be --console-socket"};
-  return connect_console(words.value("--console-socket"));
-}
-
-// A new session, with a terminal of the container or with the caller's streams.
-// Only the owner of a pipe may reopen it by name, /dev/stdout say.
-void leave_session(const Json& process, const sys::Fd& console, bool is_first) {
-  sys::check(::setsid(), "setsid(2): leave the session of the caller");
-  if (console.get() != -1) take_terminal(process, console, is_first);
-  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    struct stat found {};
-    if (::fstat(stream, &found) == 0 && S_ISFIFO(found.st_mode))
-      (void)::fchown(stream, get<uid_t>(process, "/user/uid", 0),
-                     static_cast<gid_t>(-1));
-  }
-}
-
-// Closes all descriptors but the standard streams, and two of ours that
-// execve(2) closes.
-void leave_descriptors(int one, int other) {
-  int first = STDERR_FILENO + 1;
-  for (const int kept : {std::min(one, other), std::max(one, other)}) {
-    if (kept > first) (void)::syscall(SYS_close_range, first, kept - 1, 0);
-    first = std::max(first, kept + 1);
-  }
-  sys::check(::syscall(SYS_close_range, first, ~0U, 0),
-             "close_range(2) from {} on", first);
-}
-
 void set_oom_score(const Json& process, pid_t pid) {
   if (!at(process, "/oomScoreAdj").is_null())
     sys::write_file(sys::format("/proc/{}/oom_score_adj", pid),
                     sys::format("{}", need<int>(process, "/oomScoreAdj")));
-}
-
-// Opened before setns(2), because it is a file of the host.
-sys::Fd open_pid_file(const Words& words) {
-  return words.has("--pid-file")
-             ? sys::open_file(words.value("--pid-file"),
-                              O_WRONLY | O_CREAT | O_TRUNC, 0644)
-             : sys::Fd{};
-}
-
-void write_pid(const sys::Fd& file, pid_t pid) {
-  if (file.get() == -1) return;
-  const auto text = sys::format("{}", pid);
-  sys::check(::write(file.get(), text.data(), text.size()),
-             "write(2) {} to the file of --pid-file", pid);
 }
 
 // ---- The commands -----------------------------------------------------------
@@ -121,8 +69,7 @@ void create(Container& container, const Words& words) {
   const sys::Fd v2_cgroup = sys::open_v2_cgroup(groups);
   const auto v1_cgroups = sys::open_v1_cgroups(groups);
   const auto console = console_for(process, words);
-  const sys::Fd fifo =
-      sys::open_file(container.start_fifo(), O_RDONLY | O_NONBLOCK);
+  const sys::Fd fifo = open_file(container.start_fifo(), O_RDONLY | O_NONBLOCK);
 
   auto flags = new_namespaces(config);
   if (v2_cgroup.get() != -1) flags |= CLONE_INTO_CGROUP;
@@ -146,14 +93,14 @@ void create(Container& container, const Words& words) {
     finish_root(config);
     mounts.clear();
     leave_descriptors(fifo.get(), sys::failure_descriptor());
-    const auto program = prepare(process, config);
+    const auto command = prepare(process, config);
 
     sys::check(::prctl(PR_SET_PDEATHSIG, 0), "prctl(2) PR_SET_PDEATHSIG 0");
     ::close(sys::failure_descriptor());  // This tells `create` to go.
     pollfd start{fifo.get(), POLLIN, 0};
     (void)::poll(&start, 1, -1);
     try {
-      execute(process, config, program);
+      execute(command);
     } catch (const std::exception& error) {
       ::_exit(sys::report(error));
     }
@@ -176,7 +123,7 @@ void start(const Container& container) {
   container.must_be({"created"});
   need<std::string>(container.config(), "/process/args/0");
   const auto path = container.start_fifo();
-  const sys::Fd fifo = sys::open_file(path, O_WRONLY | O_NONBLOCK);
+  const sys::Fd fifo = open_file(path, O_WRONLY | O_NONBLOCK);
   sys::check(::write(fifo.get(), "!", 1), "write(2) to {}", path);
   sys::check(::unlink(path.c_str()), "unlink(2) {}", path);
   pollfd end{fifo.get(), 0, 0};
@@ -231,8 +178,7 @@ int exec(const Container& container, const Words& words) {
   const auto pid_file = open_pid_file(words);
   std::vector<sys::Fd> cgroups;
   for (const auto& group : container.cgroups())
-    cgroups.push_back(
-        sys::open_file(group.directory + "/cgroup.procs", O_WRONLY));
+    cgroups.push_back(open_file(group.directory + "/cgroup.procs", O_WRONLY));
   leave_keys();
   const sys::Signals signals;
   sys::check(::setns(container.open_process().get(), all_namespaces(config)),
@@ -243,10 +189,10 @@ int exec(const Container& container, const Words& words) {
     become_root(config);
     leave_session(process, console, false);
     leave_descriptors(-1, sys::failure_descriptor());
-    const auto program = prepare(process, config);
+    const auto command = prepare(process, config);
     if (words.has("--detach"))
       sys::check(::prctl(PR_SET_PDEATHSIG, 0), "prctl(2) PR_SET_PDEATHSIG 0");
-    execute(process, config, program);
+    execute(command);
   });
   write_pid(pid_file, child.pid());
   if (!words.has("--detach")) return child.wait();
@@ -261,27 +207,6 @@ void pause(const Container& container, bool is_paused) {
 
 // ---- The program
 // --------------------------------------------------------------
-
-// A process of the container can execute /proc/self/exe while that is us, and
-// then write to our file: see CVE-2019-5736. So we run from a copy that nobody
-// can change, and no process of the container can trace us or open what we have
-// open: see CVE-2016-9962.
-void run_from_a_copy(char** argv) {
-  const sys::Fd own{::open("/proc/self/exe", O_RDONLY | O_CLOEXEC)};
-  if (::fcntl(own.get(), F_GET_SEALS) > 0) {
-    sys::check(::prctl(PR_SET_DUMPABLE, 0), "prctl(2) PR_SET_DUMPABLE 0");
-    return;
-  }
-  const sys::Fd copy{
-      sys::check(::memfd_create("oci", MFD_CLOEXEC | MFD_ALLOW_SEALING),
-                 "memfd_create(2)")};
-  while (::sendfile(copy.get(), own.get(), nullptr, 1 << 30) > 0) continue;
-  sys::check(::fcntl(copy.get(), F_ADD_SEALS,
-                     F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL),
-             "fcntl(2) F_ADD_SEALS");
-  ::fexecve(copy.get(), argv, environ);
-  throw sys::Error{errno, "fexecve(3) a copy of us"};
-}
 
 int obey(const Words& words, char** argv) {
   if (words.has("--version")) {

@@ -16,7 +16,6 @@
 #include <map>
 
 #include "common/process.hpp"
-#include "steps/08-all/layers.hpp"
 #include "steps/oci/layers.hpp"
 
 namespace {
@@ -72,18 +71,6 @@ void set_limits(const Json& process) {
   }
 }
 
-void become_user(const Json& process) {
-  std::vector<gid_t> groups;
-  for (const Json& one : at(process, "/user/additionalGids"))
-    groups.push_back(need<gid_t>(one, ""));
-  const auto uid = get<uid_t>(process, "/user/uid", 0);
-  const auto gid = get<gid_t>(process, "/user/gid", 0);
-  sys::check(::setgroups(groups.size(), groups.data()), "setgroups(2)");
-  sys::check(::setresgid(gid, gid, gid), "setresgid(2) {}", gid);
-  sys::check(::setresuid(uid, uid, uid), "setresuid(2) {}", uid);
-  ::umask(get<mode_t>(process, "/user/umask", 022));
-}
-
 std::string find_program(const Json& process) {
   const auto name = need<std::string>(process, "/args/0");
   if (name.find('/') != name.npos) return name;
@@ -117,11 +104,9 @@ void exec_with(const std::string& program, std::vector<std::string> words,
   sys::exec_failed(program.c_str());
 }
 
-std::string prepare(const Json& process, const Json& config) {
+Command prepare(const Json& process, const Json& config) {
   if (process.is_null())
     return {};  // `start` needs one, and `create` does not.
-  if (const Json& seccomp = at(config, "/linux/seccomp"); !seccomp.is_null())
-    (void)make_filter(seccomp);  // What it cannot do, it says now.
   const auto directory = need<std::string>(process, "/cwd");
   sys::check(::chdir(directory.c_str()), "chdir(2) to {}", directory);
   // A directory of the host has no path in here: see CVE-2024-21626.
@@ -130,35 +115,53 @@ std::string prepare(const Json& process, const Json& config) {
   if (length == -1 || path[0] != '/')
     throw std::runtime_error{"chdir(2): " + directory + " is outside"};
   set_limits(process);
-  return find_program(process);
+
+  const auto ours = our_capabilities();
+  Command command{.program = find_program(process),
+                  .words = texts(process, "/args"),
+                  .variables = texts(process, "/env"),
+                  .user = get<uid_t>(process, "/user/uid", 0),
+                  .group = get<gid_t>(process, "/user/gid", 0),
+                  .umask = get<mode_t>(process, "/user/umask", 022),
+                  .bounding = set_of(process, "bounding", ours),
+                  .kept = {set_of(process, "permitted", ours),
+                           set_of(process, "effective", ours),
+                           set_of(process, "inheritable", ours)}};
+  if ((command.kept.effective & ~command.kept.permitted) != 0)
+    refuse_config("an effective capability is not permitted");
+  for (const Json& one : at(process, "/user/additionalGids"))
+    command.groups.push_back(need<gid_t>(one, ""));
+  command.ambient = set_of(process, "ambient",
+                           command.kept.permitted & command.kept.inheritable);
+  command.no_new_privileges = get(process, "/noNewPrivileges", false);
+  if (const Json& seccomp = at(config, "/linux/seccomp"); !seccomp.is_null())
+    command.filter = make_filter(seccomp);
+  return command;
 }
 
-void execute(const Json& process, const Json& config,
-             const std::string& program) {
-  const Json& seccomp = at(config, "/linux/seccomp");
-  const bool no_new_privileges = get(process, "/noNewPrivileges", false);
-  const auto ours = our_capabilities();
-  bound_capabilities(set_of(process, "bounding", ours));
-  const Capabilities kept{set_of(process, "permitted", ours),
-                          set_of(process, "effective", ours),
-                          set_of(process, "inheritable", ours)};
+void execute(const Command& command) {
+  bound_capabilities(command.bounding);
   // Without no_new_privs, a filter needs CAP_SYS_ADMIN, so it comes first.
-  if (!seccomp.is_null() && !no_new_privileges)
-    install_filter(make_filter(seccomp));
+  if (!command.no_new_privileges && !command.filter.empty())
+    install_filter(command.filter);
   sys::check(::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "prctl(2) PR_SET_KEEPCAPS");
-  become_user(process);
-  keep_capabilities(kept);
-  raise_ambient(set_of(process, "ambient", kept.permitted & kept.inheritable));
-  if (no_new_privileges)
+  sys::check(::setgroups(command.groups.size(), command.groups.data()),
+             "setgroups(2)");
+  const auto [user, group] = std::pair{command.user, command.group};
+  sys::check(::setresgid(group, group, group), "setresgid(2) {}", group);
+  sys::check(::setresuid(user, user, user), "setresuid(2) {}", user);
+  ::umask(command.umask);
+  keep_capabilities(command.kept);
+  raise_ambient(command.ambient);
+  if (command.no_new_privileges) {
     sys::check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
                "prctl(2) PR_SET_NO_NEW_PRIVS 1");
-  if (!seccomp.is_null() && no_new_privileges)
-    install_filter(make_filter(seccomp));
-
+    if (!command.filter.empty()) install_filter(command.filter);
+  }
   // execve(2) resets handlers, but what the caller ignores or blocks stays so.
   for (int signal = 1; signal < NSIG; ++signal) std::signal(signal, SIG_DFL);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  exec_with(program, texts(process, "/args"), texts(process, "/env"));
+  exec_with(command.program, command.words, command.variables);
 }

@@ -7,13 +7,13 @@
 #include <set>
 #include <stdexcept>
 
-#include "common/file.hpp"
+#include "steps/oci/bundle.hpp"
 
 namespace {
 
 const std::set<std::string> kWithValue{
-    "--root",           "--log",    "--log-format", "--bundle", "--pid-file",
-    "--console-socket", "--process"};
+    "--root",           "--log",     "--log-format", "--bundle", "--pid-file",
+    "--console-socket", "--process", "--format"};
 const std::set<std::string> kAlone{"--detach", "--force",   "--all",
                                    "--tty",    "--version", "--no-new-keyring"};
 
@@ -44,8 +44,8 @@ void read_words(int argc, char** argv, Words& words) {
 
 void Log::open(const Words& words) {
   if (words.has("--log"))
-    file_ = sys::open_file(words.value("--log"), O_WRONLY | O_APPEND | O_CREAT,
-                           0644);
+    file_ =
+        open_file(words.value("--log"), O_WRONLY | O_APPEND | O_CREAT, 0644);
 }
 
 void Log::tell(const std::exception& error) const {

@@ -2,7 +2,6 @@
 one directory, and its containers have no network. Each class of tests has a host of its own, as
 root: see scripts/host/host."""
 
-import contextlib
 import glob
 import json
 import os
@@ -17,6 +16,8 @@ sys.path.insert(0, os.path.abspath(__file__ + '/../../../../scripts'))
 
 from host import testing
 
+from bundles import remove_cgroups
+
 OCI = testing.TOP + '/build/oci'
 IMAGE = 'localhost/box:1'
 # Podman's own are more than root has where CAP_SYS_RESOURCE is missing.
@@ -28,19 +29,6 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
 [grpc]
   address = "{0}/socket"
 '''
-
-
-def remove_cgroups(name):
-    """Engines leave the cgroups above those of containers. Some are directories in memory: where
-    a hierarchy is not mounted, Podman makes them all the same."""
-    def remove(top):
-        for path, _, _ in os.walk(top, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
-        shutil.rmtree(top, ignore_errors=True)
-        return not os.path.exists(top)
-    for top in glob.glob(f'/sys/fs/cgroup/*/{name}') + glob.glob(f'/sys/fs/cgroup/{name}'):
-        testing.eventually(lambda: remove(top))  # conmon may be about to end.
 
 
 class Engine(unittest.TestCase):
@@ -61,7 +49,7 @@ class Engine(unittest.TestCase):
             'POD': f'podman --runtime {OCI} --root {cls.place}/root --runroot {cls.place}/run '
                    f'--tmpdir {cls.place}/tmp --storage-driver overlay --cgroup-manager cgroupfs '
                    f'--events-backend file --network-config-dir {cls.place}/net'}
-        cls.must(f'tar -C build/rootfs -c . | $POD import - {IMAGE}')
+        cls.must(f'tar -C {testing.TOP}/build/rootfs -c . | $POD import - {IMAGE}')
 
     @classmethod
     def cover(cls, *places):
@@ -74,7 +62,7 @@ class Engine(unittest.TestCase):
     def clean(cls):
         """Ends all containers and, when conmon has cleaned up, removes what it leaves."""
         cls.run_shell('$POD pod rm --all --force -t 0; $POD rm --all --force -t 0')
-        testing.eventually(lambda: testing.shell('pgrep -x conmon\\|podman').status)
+        testing.eventually(lambda: testing.shell('pgrep -x "conmon|podman"').status)
         remove_cgroups('libpod_parent')
         for line in reversed(testing.contents('/proc/mounts').splitlines()):
             if line.split()[1].startswith(cls.place + '/'):
@@ -85,12 +73,14 @@ class Engine(unittest.TestCase):
 
     @classmethod
     def run_shell(cls, line):
-        """Runs a line under sh(1), and returns its status and all that it prints."""
+        """Runs a line under sh(1), and returns its status and all that it prints. (Where it runs,
+        conmon leaves a file `oom`.)"""
         names = ''.join(f'{name}="{value}"\n' for name, value in cls.variables.items())
         ended = subprocess.run(
             ['timeout', str(testing.TIMEOUT_SECONDS), 'sh', '-c',
              f'export CONTAINERS_CONF\n{names}RUN="$POD run --rm --network none"\n{line}'],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            cwd=cls.place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
             errors='replace', check=False)
         return testing.status(ended.returncode), ended.stdout.replace('\r', '').replace('\0', '')
 
