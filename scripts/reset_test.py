@@ -123,6 +123,21 @@ $reset >/dev/null
 mounts
 ''')
 
+    def test_reset_leaves_a_proc_in_which_a_process_works(self):
+        self.prints('''\
+there
+reset: umount -l build/rootfs/proc
+''', r'''
+mount -t proc proc build/rootfs/proc
+(cd build/rootfs/proc/sys/kernel && exec sleep 1000) & sleep=$!
+until_it_sleeps $sleep
+$reset
+[ ! -e build/rootfs/proc/version ] || echo there
+kill $sleep
+wait $sleep || :
+$reset | sed 's,/[^ ]*/build/,build/,'
+''')
+
     def test_reset_removes_the_empty_cgroups_of_dead_programs(self):
         self.prints('''\
 reset: rmdir /sys/fs/cgroup/m/box-500
