@@ -104,7 +104,9 @@ TEST_AS_BOTH("TERM ends a container whose PID 1 was stopped from outside") {
       {"07-cgroup-memory",
        "sh -c 'trap \"exit 143\" TERM; echo up; read wait'"},
       {"08-all", "sh -c 'echo up; read wait'"}};
-  for (const auto& [name, command] : commands) {
+  for (const auto& one : commands) {
+    const auto& name = one.first;
+    const auto& command = one.second;
     CAPTURE(name);
     host::Running running{step(caller, name, "--net none --memory none") +
                           command};
