@@ -116,7 +116,7 @@ TEST_AS_ROOT("08 shares nothing, and it says how much 08 may have") {
     CHECK(layers.at(limit.first).ends_with(limit.second));
   }
   CHECK(layers.at("mounts").find("/ is overlay") != std::string::npos);
-  CHECK(layers.at("capabilities").find(" 14: chown, ") != std::string::npos);
+  CHECK(layers.at("capabilities").find(" 13: chown, ") != std::string::npos);
   box.finish();
 }
 
