@@ -697,7 +697,8 @@ PROMISE_AS_ROOT(
 
 PROMISE_IF(::geteuid() == 0 && fs::exists("/usr/bin/script"),
            "its terminal is a new one, which its user can open (root)",
-           Kept{"08"}, Pieces{"Nothing inherited from the caller"},
+           Kept{"08"},
+           Pieces{"Nothing inherited from the caller", "Limits and an init"},
            Fails{"We run the step in a terminal and expect the command in "
                  "another one, /dev/console, that its user can open, because "
                  "a process that has the caller's terminal can type there."}) {

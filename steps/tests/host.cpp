@@ -264,8 +264,9 @@ void Running::say(const std::string& line) const {
 std::string Running::hear() const {
   std::string line;
   pollfd end{.fd = from_, .events = POLLIN, .revents = 0};
-  for (char c = 0;
-       ::poll(&end, 1, 60'000) == 1 && ::read(from_, &c, 1) == 1 && c != '\n';)
+  const int patience = has_failed() ? 1000 : 60'000;
+  for (char c = 0; ::poll(&end, 1, patience) == 1 &&
+                   ::read(from_, &c, 1) == 1 && c != '\n';)
     line += c;
   note_output(ran().at(ran_).out, line + "\n");
   return line;
