@@ -59,6 +59,9 @@ def what_ran(ran, step):
                    'It printed no text, and ended with ') + how_it_ended(one['status']) + '.'
 
 
+NOT_FOUND = '18446744073709551615'  # What std::string has for the place of a text it does not hold.
+
+
 def compared(values, ran):
     """Two values that a test compared. Of the first we know what it is if the last program that ran
     ended with it, or printed it."""
@@ -67,13 +70,19 @@ def compared(values, ran):
         if not between or sign in wanted:
             continue
         found, wanted = found.strip(), wanted.strip()
+        if found == NOT_FOUND:
+            return ['The text that was expected was not there.']
+        if wanted == NOT_FOUND:
+            return ['A text was found that must not be there.']
         if found == wanted or {found, wanted} & {'true', 'false'}:
             break
         last = ran[-1] if ran else {'status': '', 'out': '', 'err': ''}
         ought = ought.format(plain(wanted) or 'no text')
         if found == str(last['status']):
             return [f'Expected: status {ought}']
-        if ran and found == last['out'].strip() != last['err'].strip():
+        if ran and found == last['out'].strip() == last['err'].strip():
+            return [f'Expected text: {ought}']
+        if ran and found == last['out'].strip():
             return [f'Expected output: {ought}']
         if ran and found == last['err'].strip():
             return [f'Expected on standard error: {ought}']

@@ -7,13 +7,15 @@ and the host, and have no C++ or Python in them. Ends with a line that sums all.
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
+import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-os.environ['MY'] = f'build/words-{os.getpid()}'
+os.environ['MY'] = 'build/words-' + secrets.token_hex(4)  # PIDs of two hosts may be equal.
 
 from host import testing
 from learn import checker, words
@@ -36,7 +38,10 @@ class Words(testing.OnAHost):
                 '139 == 0': 'Expected: status 0', 'one == 1': 'Expected output: 1',
                 'two ==  ': 'Expected on standard error: no text',
                 '7 > 8': 'Found: 7\nExpected: more than 8', ' == x': 'Found: no text\nExpected: x',
-                'false': '', 'true == false': ''}.items():
+                'false': '', 'true == false': '',
+                '37 == 18446744073709551615': 'A text was found that must not be there.',
+                '18446744073709551615 != 18446744073709551615':
+                    'The text that was expected was not there.'}.items():
             self.assertEqual('\n'.join(words.compared(values, ran)), expected, values)
         self.assertEqual(words.how_it_ended(139), 'status 139 (SIGSEGV)')
 
@@ -71,7 +76,8 @@ class Promises(testing.OnAHost):
         for words_, source in WRONG.items():
             with self.subTest(words_):
                 for text in self.tell(step, source):
-                    self.assertNotRegex(text.partition('\n')[2], CODE, text)
+                    told = re.sub(r'^(Then we|We) ran.*$', '', text.partition('\n')[2], flags=re.M)
+                    self.assertNotRegex(told, CODE, text)  # What ran may be a line for a shell.
                     self.assertIn('\n', text)
 
 
@@ -79,6 +85,8 @@ for name in STEPS:
     def method(self, step=name):
         """A step's."""
         self.have_words(step)
+    if name in ('01', '08'):  # Some of their promises wait a minute for a wrong program.
+        method = unittest.skipUnless('ALL' in os.environ, 'it takes minutes')(method)
     setattr(Promises, f'test_those_of_{name}_have_no_code_in_them', method)
 
 
