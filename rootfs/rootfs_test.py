@@ -46,7 +46,7 @@ class Build(Rootfs):
         self.assertEqual(first, fingerprint(self.tree))
 
     def test_make_rootfs_repairs_a_rootfs_that_has_lost_a_part(self):
-        self.must(f'cp -r Makefile rootfs {self.place}; cd {self.place}; make rootfs')
+        self.must(f'cp -r --parents Makefile rootfs steps/oci/oci.mk {self.place}; cd {self.place}; make rootfs')
         for part in ('proc', 'bin'):
             self.must(f'cd {self.place}/build/rootfs; rm -r {part}; cd ../..; make rootfs; '
                       f'[ -e build/rootfs/{part} ]')
