@@ -11,6 +11,7 @@ Compare only numbers of one run, because other programs slow the machine down.
 """
 
 import argparse
+import contextlib
 import datetime
 import glob
 import json
@@ -164,6 +165,36 @@ def compare(rounds, scratch, say):
     return [(row[0], value) for row, value in zip(here, medians)]
 
 
+def under_podman(rounds, scratch, say):
+    """The same with Podman, which calls a runtime to create, to start and to delete."""
+    say('## As runtimes of Podman\n')
+    if not shutil.which('podman') or not os.path.exists(program('oci')):
+        say('Not measured: it needs Podman, and make oci.\n')
+        return
+    limits = os.path.join(scratch, 'containers.conf')
+    with open(limits, 'w', encoding='utf-8') as file:  # Podman's are more than some roots have.
+        file.write('[containers]\ndefault_ulimits = ["nofile=1024:4096", "nproc=1024:4096"]\n')
+    os.environ['CONTAINERS_CONF'] = limits
+    podman = ['podman', '--cgroup-manager', 'cgroupfs', '--events-backend', 'file'] + [
+        word for name in ('root', 'runroot', 'tmpdir') for word in (f'--{name}', f'{scratch}/{name}')]
+    image = subprocess.run(['tar', '-C', ROOTFS, '-c', '.'], stdout=subprocess.PIPE, check=True)
+    subprocess.run([*podman, 'import', '-', 'localhost/bench'], input=image.stdout, check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    rows = [(name, [*podman, '--runtime', path, 'run', '--rm', '--network', 'none',
+                    'localhost/bench', '/bin/true'])
+            for name, path in (('oci', program('oci')), ('runc', shutil.which('runc')),
+                               ('crun', shutil.which('crun'))) if path]
+    rows = [row for row in rows if subprocess.run(row[1], **QUIET, check=False).returncode == 0]
+    medians = take_turns([command for _, command in rows], rounds)
+    say(table(['', 'ms'], [[name, f'{value:.0f}'] for (name, _), value in zip(rows, medians)]))
+    subprocess.run(['umount', '-R', f'{scratch}/root/overlay'], check=False,
+                   stderr=subprocess.DEVNULL)
+    for top in glob.glob('/sys/fs/cgroup/*/libpod_parent'):  # Those that nobody uses.
+        for path, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+
+
 GOALS = [('08-all', 'runc', 0.25), ('08-all, no cable', 'crun', 0.5),
          ('08-all, lean', 'bwrap', 1.0)]
 
@@ -222,6 +253,7 @@ def main():
     say(f'# How fast\n\n{machine()}; the median of {rounds} rounds.\n')
     with tempfile.TemporaryDirectory() as scratch:
         chart = compare(rounds, scratch, say)
+        under_podman(rounds, scratch, say)
     goals(chart, say)
     layers(rounds, say)
     with open(os.path.join(options.out, 'bench.md'), 'w', encoding='utf-8') as file:

@@ -92,13 +92,13 @@ std::vector<sys::Cgroup> name_cgroups(const Json& config,
 }
 
 void make_cgroups(const std::vector<sys::Cgroup>& groups) {
-  for (const auto& group : groups) {
-    make_cgroup(group.directory, group.version == 2);
+  for (const auto& group : groups)
     if (with_those_below(group.directory).size() > 1 ||
         !members({group}).empty())
       throw std::runtime_error{
           sys::format("the cgroup {} is used by others", group.directory)};
-  }
+  for (const auto& group : groups)
+    make_cgroup(group.directory, group.version == 2);
 }
 
 std::vector<pid_t> members(const std::vector<sys::Cgroup>& groups) {

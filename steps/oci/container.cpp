@@ -120,6 +120,7 @@ pid_t Container::pid() const {
 }
 
 std::vector<sys::Cgroup> Container::cgroups() const {
+  if (!saved_.contains("pid")) return {};
   return name_cgroups(config_, id_);
 }
 

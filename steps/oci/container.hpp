@@ -23,7 +23,8 @@ class Container {
 
   /// Makes the directory. Throws if the id is taken.
   void make(const Json& config, const std::string& bundle);
-  /// Remembers the first process.
+  /// Remembers the first process, or 0 before there is one. From then on the
+  /// cgroups are the container's.
   void save(pid_t pid);
   /// Reads what an earlier command has saved. Throws if there is nothing.
   void load();
@@ -44,7 +45,7 @@ class Container {
   [[nodiscard]] pid_t pid() const;
   /// The config.json of which it was made.
   [[nodiscard]] const Json& config() const { return config_; }
-  /// Its cgroups, which only this container uses.
+  /// Its cgroups, which only this container uses; none until they are made.
   [[nodiscard]] std::vector<sys::Cgroup> cgroups() const;
   /// A descriptor for the first process, and for no later one with its PID;
   /// none if it has ended.

@@ -17,6 +17,7 @@ void run_hook(const Json& hook, const std::string& state) {
   sys::Pipe input;
   sys::Child child = sys::clone(0, [&] {
     sys::check(::dup2(input.read_end.get(), STDIN_FILENO), "dup2(2)");
+    std::signal(SIGPIPE, SIG_DFL);
     auto words = texts(hook, "/args");
     exec_with(path, words.empty() ? std::vector{path} : words,
               texts(hook, "/env"));

@@ -55,20 +55,21 @@ void create(Container& container, const Words& words) {
   const Json config = read_config(bundle);
   const Json& process = at(config, "/process");
   container.make(config, bundle);
-  std::vector<sys::Cgroup> groups;
   bool is_made = false;
   const sys::Defer undo{[&] {
     if (is_made) return;
-    remove_all(groups);
+    remove_all(container.cgroups());
     container.remove();
   }};
-  groups = container.cgroups();
+  const auto groups = name_cgroups(config, words.plain.at(1));
   make_cgroups(groups);
+  container.save(0);
   limit_resources(at(config, "/linux/resources"), groups);
   limit_devices(config, groups);
   const sys::Fd v2_cgroup = sys::open_v2_cgroup(groups);
   const auto v1_cgroups = sys::open_v1_cgroups(groups);
   const auto console = console_for(process, words);
+  const auto pid_file = open_pid_file(words);
   const sys::Fd fifo = open_file(container.start_fifo(), O_RDONLY | O_NONBLOCK);
 
   auto flags = new_namespaces(config);
@@ -114,7 +115,7 @@ void create(Container& container, const Words& words) {
   gate.open();
   child.let_go();
   container.must_be({"created"});
-  write_pid(open_pid_file(words), container.pid());
+  write_pid(pid_file, container.pid());
   is_made = true;
 }
 
@@ -180,6 +181,7 @@ int exec(const Container& container, const Words& words) {
   for (const auto& group : container.cgroups())
     cgroups.push_back(open_file(group.directory + "/cgroup.procs", O_WRONLY));
   leave_keys();
+  set_oom_score(process, ::getpid());  // The child inherits it.
   const sys::Signals signals;
   sys::check(::setns(container.open_process().get(), all_namespaces(config)),
              "setns(2) to the namespaces of process {}", container.pid());
@@ -206,7 +208,7 @@ void pause(const Container& container, bool is_paused) {
 }
 
 // ---- The program
-// --------------------------------------------------------------
+// -------------------------------------------------------------
 
 int obey(const Words& words, char** argv) {
   if (words.has("--version")) {

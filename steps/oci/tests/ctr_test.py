@@ -2,12 +2,13 @@
 """Tests of build/oci under containerd, called by ctr, with an image of build/rootfs. Ends with a
 line that sums all."""
 
+import glob
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from engines import Containerd, testing
+from engines import Containerd, config, testing
 
 
 class Ctr(Containerd):
@@ -26,6 +27,33 @@ class Ctr(Containerd):
         self.says(f'{run} --env FOO=bar $IMAGE it sh -c \'echo $FOO\'', '^bar$')
         self.says(f'script -qec "{run} -t $IMAGE it sh -c \'tty; sleep 0.3\'" /dev/null',
                   '/dev/pts/0')
+
+    def test_config_json_asks_for_what_the_page_says(self):
+        """Of the table in README.md, the numbers and what is missing."""
+        self.must('$POD run -d --name it --network none $IMAGE sleep 1000')
+        self.must('$CTR_RUN -d $IMAGE it sleep 1000')
+        podman, = map(config, glob.glob('/run/oci/*/config.json'))
+        ctr, = map(config, glob.glob('/run/containerd/runc/default/it/config.json'))
+        for asked, masked, read_only in ((podman, 11, 6), (ctr, 10, 5)):
+            self.assertEqual({one['type'] for one in asked['linux']['namespaces']},
+                             {'pid', 'network', 'ipc', 'uts', 'mount'})
+            self.assertEqual(len(asked['process']['capabilities']['bounding']), 14)
+            self.assertEqual(len(asked['linux']['maskedPaths']), masked)
+            self.assertEqual(len(asked['linux']['readonlyPaths']), read_only)
+            self.assertNotIn('hooks', asked)
+        calls = {name for rule in podman['linux']['seccomp']['syscalls'] for name in rule['names']
+                 if rule['action'] == 'SCMP_ACT_ALLOW'}
+        self.assertGreater(len(calls), 350)
+        self.assertLess(len(calls), 400)
+        self.assertNotIn('seccomp', ctr['linux'])
+        self.assertEqual((podman['process'].get('noNewPrivileges'),
+                          ctr['process'].get('noNewPrivileges')), (None, True))
+        self.assertEqual(podman['linux']['resources'], {
+            'devices': [{'allow': False, 'access': 'rwm'}], 'pids': {'limit': 2048}})
+        self.assertEqual(len(ctr['linux']['resources']['devices']), 10)
+        self.assertEqual(ctr['linux']['cgroupsPath'], '/default/it')
+        self.assertTrue(podman['linux']['cgroupsPath'].startswith('/libpod_parent/libpod-'))
+        self.must('$CTR task rm -f it; $CTR containers rm it; $POD rm -f -t 0 it')
 
     def test_options(self):
         run = '$CTR_RUN --rm'

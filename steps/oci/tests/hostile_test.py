@@ -165,6 +165,18 @@ class Hostile(OnABundle):
             status, text = self.create({'/linux/cgroupsPath': path})
             self.assertEqual(status, 125)
             self.assertRegex(text, 'is used by others|is not supported')
+            self.must('ls -d /sys/fs/cgroup/*/mine/theirs')
+
+    def test_a_process_in_a_cgroup_of_others_lives_on(self):
+        """A create that fails undoes what it has done, and nothing else."""
+        self.must('for d in /sys/fs/cgroup/*/; do mkdir $d/mine; done')
+        process = self.running('sleep 1000')
+        self.must(f'for f in /sys/fs/cgroup/*/mine/cgroup.procs; do echo {process.pid} >$f; done')
+        for command in (lambda: self.create({'/linux/cgroupsPath': '/mine'}),
+                        lambda: self.oci('delete --force it')):
+            command()
+            self.assertIsNone(process.poll())
+        testing.end(process)
 
     def test_settings_of_the_host_are_not_written(self):
         """CVE-2022-0811 (cr8escape): kernel.core_pattern was set through a sysctl."""

@@ -70,6 +70,20 @@ class Life(OnABundle):
             found = self.must('find /sys/fs/cgroup -path "*mine/it"')
             self.assertEqual(found, '')
 
+    def test_exec_obeys_its_own_description(self):
+        self.create({'/process/args': ['sleep', '1000']})
+        self.oci('start it')
+        testing.write(self.place + '/process.json', json.dumps({
+            'cwd': '/tmp', 'args': ['sh', '-c', 'pwd; id -u; cat /proc/self/oom_score_adj; exit 9'],
+            'env': ['PATH=/bin'], 'user': {'uid': 7}, 'oomScoreAdj': 77}))
+        self.assertEqual(self.oci(f'exec --process {self.place}/process.json it'),
+                         (9, '/tmp\n7\n77\n'))
+        testing.write(self.place + '/process.json', json.dumps({
+            'cwd': '/', 'args': ['true'], 'selinuxLabel': 'x'}))
+        status, text = self.oci(f'exec --process {self.place}/process.json it')
+        self.assertEqual((status, text), (
+            125, 'oci: config.json: /process/selinuxLabel is not supported\n'))
+
     def test_a_create_that_is_killed_can_be_deleted(self):
         testing.write(self.place + '/state/it/config.json', '{}')
         self.assertEqual(self.status(), 'creating')
