@@ -21,16 +21,16 @@ void refuse(const Json& json, const std::string& path,
     if (name != key && name != "*") continue;
     if (end != path.size())
       refuse(value, path.substr(end), above + "/" + key);
-    else if (value != false && value != "" && !value.empty())
+    else if (value != false && value != Json("") && !value.empty())
       refuse_config("{}/{} is not supported", above, key);
   }
 }
 
 const Json& find_namespace(const Json& config, const std::string& type) {
-  static const Json kNothing;
+  static const Json nothing;
   for (const Json& one : at(config, "/linux/namespaces"))
     if (need<std::string>(one, "/type") == type) return one;
-  return kNothing;
+  return nothing;
 }
 
 Json parse(const std::string& path) try {
@@ -42,9 +42,9 @@ Json parse(const std::string& path) try {
 }  // namespace
 
 const Json& at(const Json& json, const std::string& path) {
-  static const Json kNothing;
+  static const Json nothing;
   const Json::json_pointer pointer{path};
-  return json.contains(pointer) ? json.at(pointer) : kNothing;
+  return json.contains(pointer) ? json.at(pointer) : nothing;
 }
 
 sys::Fd open_file(const std::string& path, int flags, mode_t mode) {

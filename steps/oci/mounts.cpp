@@ -75,9 +75,11 @@ Options parse(const Json& mount) {
       result.data.push_back(option);
     }
   }
-  // What the file systems do not know, they refuse. A bind has none to ask.
-  if (result.is_bind && !result.data.empty())
-    refuse_config("the mount option {} is not supported", result.data[0]);
+  // A file system refuses what it does not know. A bind has one already, and so
+  // ignores what was for a new one, such as mode=755; but not other words.
+  for (const auto& option : result.data)
+    if (result.is_bind && option.find('=') == option.npos)
+      refuse_config("the mount option {} is not supported", option);
   return result;
 }
 

@@ -29,14 +29,16 @@ const std::map<std::string, unsigned> kResources{
 #include "build/oci-resources.inc"
 };
 
-// One that we lack, or that this kernel does not know, is given to nobody.
+// One that we lack ourselves is not given.
 std::uint64_t set_of(const Json& process, const std::string& set,
                      std::uint64_t ours) {
   std::uint64_t bits = 0;
-  for (const auto& name : texts(process, "/capabilities/" + set))
-    if (const auto found = kCapabilities.find(name);
-        found != kCapabilities.end())
-      bits |= 1ULL << found->second;
+  for (const auto& name : texts(process, "/capabilities/" + set)) {
+    const auto found = kCapabilities.find(name);
+    if (found == kCapabilities.end())
+      refuse_config("the capability {} is not supported", name);
+    bits |= 1ULL << found->second;
+  }
   return bits & ours;
 }
 

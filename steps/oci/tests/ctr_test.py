@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from engines import Containerd, config, testing
+from engines import OCI, Containerd, config, testing
 
 
 class Ctr(Containerd):
@@ -17,7 +17,7 @@ class Ctr(Containerd):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.variables['CTR_RUN'] = f'{cls.variables["CTR"]} run --runc-binary {cls.variables["OCI"]}'
+        cls.variables['CTR_RUN'] = cls.variables['CTR'] + ' run --runc-binary ' + OCI
 
     def test_run(self):
         run = '$CTR_RUN --rm'

@@ -149,7 +149,8 @@ class Hostile(OnABundle):
         self.oci('start it')
         testing.write(self.place + '/process.json', json.dumps({
             'cwd': '/', 'args': ['grep', '-E', '^Cap', '/proc/self/status'], 'env': ['PATH=/bin'],
-            'capabilities': {name: ['CAP_KILL'] for name in ('bounding', 'permitted', 'effective')}}))
+            'capabilities': {name: ['CAP_KILL']
+                             for name in ('bounding', 'permitted', 'effective')}}))
         _, text = self.oci(f'exec --process {self.place}/process.json it')
         self.assertEqual(re.findall(r'\t0*([0-9a-f]+)$', text, re.M), ['0', '20', '20', '20', '0'])
 
@@ -160,18 +161,19 @@ class Hostile(OnABundle):
 
     def test_a_cgroup_of_others_is_not_taken(self):
         """The limits would hold for them, and delete would kill them."""
-        self.must('for d in /sys/fs/cgroup/*/; do mkdir -p $d/mine/theirs; done')
+        self.must('for d in /sys/fs/cgroup /sys/fs/cgroup/*/; do mkdir -p $d/mine/theirs; done')
         for path in ('/', '/mine', '/../x', '/mine/../..'):
             status, text = self.create({'/linux/cgroupsPath': path})
             self.assertEqual(status, 125)
             self.assertRegex(text, 'is used by others|is not supported')
-            self.must('ls -d /sys/fs/cgroup/*/mine/theirs')
+            self.must('ls -d /sys/fs/cgroup/mine/theirs')
 
     def test_a_process_in_a_cgroup_of_others_lives_on(self):
         """A create that fails undoes what it has done, and nothing else."""
-        self.must('for d in /sys/fs/cgroup/*/; do mkdir $d/mine; done')
+        self.must('for d in /sys/fs/cgroup /sys/fs/cgroup/*/; do mkdir -p $d/mine; done')
         process = self.running('sleep 1000')
-        self.must(f'for f in /sys/fs/cgroup/*/mine/cgroup.procs; do echo {process.pid} >$f; done')
+        self.must(f'for f in $(ls -d /sys/fs/cgroup/mine/* /sys/fs/cgroup/*/mine/* | '
+                  f'grep procs$); do echo {process.pid} >$f; done')
         for command in (lambda: self.create({'/linux/cgroupsPath': '/mine'}),
                         lambda: self.oci('delete --force it')):
             command()

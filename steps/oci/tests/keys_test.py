@@ -113,8 +113,8 @@ EXAMPLES = [
             r'^cat: .*(bad state|No such).*\n.*not permitted',
             ['/linux/resources/devices/*/' + name for name in
              ('allow', 'type', 'major', 'minor', 'access')]),
-    *(Example({'/linux/rootfsPropagation': word}, 'grep -E "^([^ ]+ ){4}/ " /proc/self/mountinfo', wanted,
-              ['/linux/rootfsPropagation: ' + word]) for word, wanted in [
+    *(Example({'/linux/rootfsPropagation': word}, 'grep -E "^([^ ]+ ){4}/ " /proc/self/mountinfo',
+              wanted, ['/linux/rootfsPropagation: ' + word]) for word, wanted in [
                   ('shared', 'shared:'), ('private', ' / rw[^:]* - '), ('slave', ' / rw'),
                   ('unbindable', 'unbindable')]),
     # ---- limits
@@ -134,7 +134,8 @@ EXAMPLES = [
     seccomp({'defaultAction': 'SCMP_ACT_LOG'}, 'echo ok', '^ok$', 'defaultAction: SCMP_ACT_LOG',
             'syscalls/*/action: SCMP_ACT_LOG'),
     seccomp({'defaultAction': 'SCMP_ACT_ERRNO', 'defaultErrnoRet': 28, 'syscalls': [
-        {'names': ['execve', 'writev', 'exit_group', 'brk', 'mmap', 'arch_prctl', 'set_tid_address'],
+        {'names': ['execve', 'writev', 'exit_group', 'brk', 'mmap', 'arch_prctl',
+                   'set_tid_address'],
          'action': 'SCMP_ACT_ALLOW'}]}, 'mkdir /x', 'No space left',
             'defaultAction: SCMP_ACT_ERRNO', 'defaultErrnoRet'),
     *(seccomp({'defaultAction': action}, None, KILLED, 'defaultAction: ' + action) for action in
@@ -189,6 +190,20 @@ class Keys(OnABundle):
                     self.assertEqual(os.listdir(self.place + '/state') if
                                      os.path.exists(self.place + '/state') else [], [])
         self.assertGreater(number, 40)
+
+    def test_a_word_that_we_do_not_know_is_refused(self):
+        for changes in ({'/process/capabilities/bounding+': 'CAP_TEST'},
+                        {'/process/rlimits': [{'type': 'RLIMIT_TEST', 'soft': 1, 'hard': 1}]},
+                        {'/linux/rootfsPropagation': 'test'},
+                        {'/linux/devices': [{'path': '/dev/x', 'type': 'test', 'major': 1,
+                                             'minor': 3}]},
+                        {'/linux/resources/devices+': {'allow': True, 'type': 'test'}},
+                        *({'/mounts+': {'destination': '/x', 'source': '/bin',
+                                        'options': ['rbind', option]}}
+                          for option in ('rro', 'idmap', 'remount', 'test'))):
+            status, text = self.create(changes)
+            self.assertEqual(status, 125, text)
+            self.assertRegex(text, r'^oci: config\.json: .*(not supported|there is no limit)')
 
     def test_what_the_specification_does_not_know_is_passed_over(self):
         self.assertEqual(self.ran({'/unheardOf': {'a': 1}}, 'echo hi'), 'hi\n')

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Tests of build/oci under Podman, with an image of build/rootfs. Ends with a line that sums all."""
+"""Tests of build/oci under Podman, with an image of build/rootfs. Ends with a line that sums
+all."""
 
 import os
 import sys
