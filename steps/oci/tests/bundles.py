@@ -6,7 +6,6 @@ import copy
 import glob
 import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -34,17 +33,23 @@ SMALLEST = {
         'resources': {'devices': [{'allow': False, 'access': 'rwm'}]}}}
 
 
+def hierarchies():
+    """Where cgroups are, and directories that stand for hierarchies which are not mounted."""
+    places = ['/sys/fs/cgroup', *glob.glob('/sys/fs/cgroup/*')]
+    mounted = [place for place in places if os.path.exists(place + '/cgroup.procs')]
+    return mounted, [place for place in places[1:] if os.path.isdir(place) and
+                     '/sys/fs/cgroup' not in mounted + [place] and place not in mounted]
+
+
 def remove_cgroups(name):
-    """Engines leave the cgroups above those of containers. Some are directories in memory: where
-    a hierarchy is not mounted, Podman makes them all the same."""
+    """Runtimes and engines leave the cgroups above those of containers."""
     def remove(top):
         for path, _, _ in os.walk(top, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(path)
-        shutil.rmtree(top, ignore_errors=True)
         return not os.path.exists(top)
-    for top in glob.glob(f'/sys/fs/cgroup/*/{name}') + glob.glob(f'/sys/fs/cgroup/{name}'):
-        testing.eventually(lambda: remove(top))  # conmon may be about to end.
+    for place in hierarchies()[0]:
+        testing.eventually(lambda: remove(f'{place}/{name}'))  # conmon may be about to end.
 
 
 def changed(changes):

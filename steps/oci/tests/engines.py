@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.abspath(__file__ + '/../../../../scripts'))
 
 from host import testing
 
-from bundles import remove_cgroups
+from bundles import hierarchies, remove_cgroups
 
 OCI = testing.TOP + '/build/oci'
 IMAGE = 'localhost/box:1'
@@ -38,7 +38,7 @@ class Engine(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.cover('/run', '/var/lib', '/dev/shm')
+        cls.cover('/run', '/var/lib', '/dev/shm', *hierarchies()[1])
         cls.place = tempfile.mkdtemp(prefix='engine.', dir='/tmp')
         cls.addClassCleanup(cls.clean)
         testing.write(cls.place + '/containers.conf', LIMITS)

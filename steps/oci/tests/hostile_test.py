@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from bundles import OCI, OnABundle, testing
+from bundles import OCI, OnABundle, hierarchies, testing
 
 SECRET = 'a secret of the host'
 
@@ -161,19 +161,21 @@ class Hostile(OnABundle):
 
     def test_a_cgroup_of_others_is_not_taken(self):
         """The limits would hold for them, and delete would kill them."""
-        self.must('for d in /sys/fs/cgroup /sys/fs/cgroup/*/; do mkdir -p $d/mine/theirs; done')
+        for place in hierarchies()[0]:
+            os.makedirs(place + '/mine/theirs')
         for path in ('/', '/mine', '/../x', '/mine/../..'):
             status, text = self.create({'/linux/cgroupsPath': path})
             self.assertEqual(status, 125)
             self.assertRegex(text, 'is used by others|is not supported')
-            self.must('ls -d /sys/fs/cgroup/mine/theirs')
+            for place in hierarchies()[0]:
+                self.assertTrue(os.path.isdir(place + '/mine/theirs'))
 
     def test_a_process_in_a_cgroup_of_others_lives_on(self):
         """A create that fails undoes what it has done, and nothing else."""
-        self.must('for d in /sys/fs/cgroup /sys/fs/cgroup/*/; do mkdir -p $d/mine; done')
         process = self.running('sleep 1000')
-        self.must(f'for f in $(ls -d /sys/fs/cgroup/mine/* /sys/fs/cgroup/*/mine/* | '
-                  f'grep procs$); do echo {process.pid} >$f; done')
+        for place in hierarchies()[0]:
+            os.mkdir(place + '/mine')
+            testing.write(place + '/mine/cgroup.procs', str(process.pid))
         for command in (lambda: self.create({'/linux/cgroupsPath': '/mine'}),
                         lambda: self.oci('delete --force it')):
             command()
