@@ -48,7 +48,7 @@ void keep_capabilities(const Capabilities& kept) {
 
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, 2> sets{};  // Low and high 32 bits.
-  for (unsigned half = 0; half < sets.size(); ++half) {
+  for (const unsigned half : {0U, 1U}) {
     const auto bits = [half](std::uint64_t set) {
       return static_cast<__u32>(set >> (32 * half));
     };

@@ -21,7 +21,7 @@ void refuse(const Json& json, const std::string& path,
     if (name != key && name != "*") continue;
     if (end != path.size())
       refuse(value, path.substr(end), above + "/" + key);
-    else if (value != false && value != Json("") && !value.empty())
+    else if (value != false && value.dump() != R"("")" && !value.empty())
       refuse_config("{}/{} is not supported", above, key);
   }
 }

@@ -22,6 +22,7 @@ sys::Fd connect_console(const std::string& path) {
   if (path.size() >= sizeof address.sun_path)
     throw sys::Error{ENAMETOOLONG, "connect(2) to " + path};
   path.copy(address.sun_path, path.size());
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): see unix(7).
   sys::check(::connect(socket.get(), reinterpret_cast<sockaddr*>(&address),
                        sizeof address),
              "connect(2) to {}", path);

@@ -143,7 +143,8 @@ void append(Instructions& program, const Rule& rule) {
     left -= 3;
     program.push_back(step(BPF_JMP | jump, BPF_REG_1, 0, value, left));
   }
-  program.push_back(step(BPF_ALU64 | BPF_MOV, BPF_REG_0, 0, rule.allow));
+  program.push_back(
+      step(BPF_ALU64 | BPF_MOV, BPF_REG_0, 0, rule.allow ? 1 : 0));
   program.push_back(step(BPF_JMP | BPF_EXIT, 0, 0, 0));
 }
 
@@ -158,8 +159,8 @@ Instructions make_program(const std::vector<Rule>& rules) {
       step(kLoad, BPF_REG_4, BPF_REG_1, 0, offsetof(bpf_cgroup_dev_ctx, major)),
       step(kLoad, BPF_REG_5, BPF_REG_1, 0,
            offsetof(bpf_cgroup_dev_ctx, minor))};
-  for (auto rule = rules.rbegin(); rule != rules.rend(); ++rule)
-    append(program, *rule);
+  for (const auto& rule : std::vector<Rule>{rules.rbegin(), rules.rend()})
+    append(program, rule);
   program.push_back(step(BPF_ALU64 | BPF_MOV, BPF_REG_0, 0, 0));
   program.push_back(step(BPF_JMP | BPF_EXIT, 0, 0, 0));
   return program;
@@ -207,6 +208,7 @@ void limit_devices(const Json& config, const std::vector<sys::Cgroup>& groups) {
   if (v2 == nullptr)
     throw std::runtime_error{"cgroups(7): no cgroup here limits devices"};
   const auto program = make_program(rules_of(config));
+  // NOLINTBEGIN(*-union-access, *-reinterpret-cast): bpf(2) wants them.
   bpf_attr load{};
   load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
   load.insns = reinterpret_cast<__u64>(program.data());
@@ -221,6 +223,7 @@ void limit_devices(const Json& config, const std::vector<sys::Cgroup>& groups) {
   attach.attach_bpf_fd = static_cast<__u32>(loaded.get());
   attach.attach_type = BPF_CGROUP_DEVICE;
   attach.attach_flags = BPF_F_ALLOW_MULTI;
+  // NOLINTEND(*-union-access, *-reinterpret-cast)
   sys::check(::syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach),
              "bpf(2) BPF_PROG_ATTACH to {}", v2->directory);
 }

@@ -24,7 +24,8 @@ void run_hook(const Json& hook, const std::string& state) {
   });
   input.read_end.reset();
   std::signal(SIGPIPE, SIG_IGN);  // A hook need not read its state.
-  (void)!::write(input.write_end.get(), state.data(), state.size());
+  [[maybe_unused]] const auto n =
+      ::write(input.write_end.get(), state.data(), state.size());
   input.write_end.reset();
   const auto seconds = get<int>(hook, "/timeout", 0);
   const sys::Fd process{

@@ -74,14 +74,14 @@ void set_limits(const Json& process) {
 }
 
 std::string find_program(const Json& process) {
-  const auto name = need<std::string>(process, "/args/0");
+  auto name = need<std::string>(process, "/args/0");
   if (name.find('/') != name.npos) return name;
   std::string path = "/bin:/usr/bin";
   for (const auto& variable : texts(process, "/env"))
     if (variable.starts_with("PATH=")) path = variable.substr(5);
   for (std::size_t begin = 0; begin <= path.size();) {
     const auto end = std::min(path.find(':', begin), path.size());
-    const auto file = path.substr(begin, end - begin) + "/" + name;
+    auto file = path.substr(begin, end - begin) + "/" + name;
     if (std::filesystem::is_regular_file(file) &&
         ::access(file.c_str(), X_OK) == 0)
       return file;

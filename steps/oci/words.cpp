@@ -54,5 +54,6 @@ void Log::tell(const std::exception& error) const {
     text = sys::format("{}: {}", call->attempt().text,
                        std::strerror(call->code().value()));
   text = R"({"level": "error", "msg": )" + sys::json_string(text) + "}\n";
-  (void)!::write(file_.get(), text.data(), text.size());
+  [[maybe_unused]] const auto n =
+      ::write(file_.get(), text.data(), text.size());
 }

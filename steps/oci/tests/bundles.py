@@ -35,10 +35,11 @@ SMALLEST = {
 
 def hierarchies():
     """Where cgroups are, and directories that stand for hierarchies which are not mounted."""
-    places = ['/sys/fs/cgroup', *glob.glob('/sys/fs/cgroup/*')]
+    if os.path.exists('/sys/fs/cgroup/cgroup.procs'):
+        return ['/sys/fs/cgroup'], []
+    places = [place for place in glob.glob('/sys/fs/cgroup/*') if os.path.isdir(place)]
     mounted = [place for place in places if os.path.exists(place + '/cgroup.procs')]
-    return mounted, [place for place in places[1:] if os.path.isdir(place) and
-                     '/sys/fs/cgroup' not in mounted + [place] and place not in mounted]
+    return mounted, sorted(set(places) - set(mounted))
 
 
 def remove_cgroups(name):
