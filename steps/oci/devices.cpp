@@ -44,13 +44,21 @@ void make_link(const char* target, const char* path) {
     throw sys::Error{errno, sys::format("symlink(2) {}", path)};
 }
 
-// /dev of the host, bound as it is: nothing is ours to make or to remove there.
-bool binds_dev(const Json& config) {
-  for (const Json& mount : at(config, "/mounts"))
-    if (mount.at("destination") == "/dev" &&
-        get<std::string>(mount, "/type", "none") != "tmpfs")
-      return true;
-  return false;
+std::uint64_t mount_of(int directory, const char* path) {
+  struct statx found {};
+  sys::check(::statx(directory, path, AT_EMPTY_PATH, STATX_MNT_ID, &found),
+             "statx(2) {}", path);
+  return found.stx_mnt_id;
+}
+
+// Whether /dev is a part of the image or a new file system. Anything else is a
+// bind, of the host's /dev perhaps, and nothing is ours to change there.
+bool is_ours(const std::vector<Mount>& mounts) {
+  const auto dev = mount_of(AT_FDCWD, "/dev");
+  return dev == mount_of(AT_FDCWD, "/") ||
+         std::any_of(mounts.begin(), mounts.end(), [&](const Mount& mount) {
+           return !mount.is_bind && mount_of(mount.tree.get(), "") == dev;
+         });
 }
 
 // Of the rule for a device: -1 stands for all numbers, 'a' for both kinds.
@@ -174,8 +182,10 @@ std::vector<std::string> default_devices() {
   return names;
 }
 
-void make_devices(const Json& config) {
-  if (!binds_dev(config) && !has_namespace(config, "user"))
+void make_devices(const Json& config, const std::vector<Mount>& mounts) {
+  sys::Fd{open_place("/dev", true)};
+  const bool has_links = is_ours(mounts);
+  if (has_links && !has_namespace(config, "user"))
     for (const auto& [name, major, minor] : kNodes)
       make_node(sys::format("/dev/{}", name), S_IFCHR | 0666,
                 makedev(major, minor));
@@ -191,7 +201,7 @@ void make_devices(const Json& config) {
                         get<gid_t>(device, "/gid", 0)),
                "lchown(2) {}", path);
   }
-  if (binds_dev(config)) return;
+  if (!has_links) return;
   make_link("/proc/self/fd", "/dev/fd");
   make_link("/proc/self/fd/0", "/dev/stdin");
   make_link("/proc/self/fd/1", "/dev/stdout");

@@ -53,6 +53,7 @@ void pivot_root();
 struct Mount {
   std::string target;
   sys::Fd tree;
+  bool is_bind = false;
   bool is_copied_up = false;  ///< Only where there is nothing to copy.
 };
 
@@ -73,7 +74,7 @@ void finish_root(const Json& config);
 /// The names of the devices that every container has: null, zero and so on.
 std::vector<std::string> default_devices();
 /// After pivot_root: makes the nodes and the links in /dev.
-void make_devices(const Json& config);
+void make_devices(const Json& config, const std::vector<Mount>& mounts);
 /// Parent: says which devices a cgroup may use.
 void limit_devices(const Json& config, const std::vector<sys::Cgroup>& groups);
 

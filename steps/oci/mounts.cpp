@@ -189,12 +189,13 @@ std::vector<Mount> make_mounts(const Json& config, const std::string& bundle,
                                 : make_file_system(type, source, options);
     if (options.is_bind) change(tree, options.attributes);
     change(tree, options.propagation, options.deep_propagation);
-    mounts.push_back({target, std::move(tree), options.is_copied_up});
+    mounts.push_back(
+        {target, std::move(tree), options.is_bind, options.is_copied_up});
   }
   // mknod(2) refuses devices in a user namespace, so it gets those of the host.
   if (has_namespace(config, "user"))
     for (const auto& name : default_devices())
-      mounts.push_back({"/dev/" + name, copy_tree("/dev/" + name)});
+      mounts.push_back({"/dev/" + name, copy_tree("/dev/" + name), true});
   return mounts;
 }
 

@@ -87,7 +87,7 @@ void create(Container& container, const Words& words) {
     auto mounts = make_mounts(config, bundle, groups);
     pivot_root();
     place_mounts(mounts);
-    make_devices(config);
+    make_devices(config, mounts);
     hide_paths(texts(config, "/linux/maskedPaths"),
                texts(config, "/linux/readonlyPaths"));
     leave_session(process, console, true);

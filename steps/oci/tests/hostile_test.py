@@ -102,6 +102,23 @@ class Hostile(OnABundle):
         self.assertRegex(text, r'^oci: (open\(2\)|/dev/null)')
         self.is_untouched(text)
 
+    def test_devices_of_the_host_that_are_bound_stay_as_they_are(self):
+        """With -v /dev:/dev, the links that belong to a container would be made on the host."""
+        dev = self.place + '/dev'
+        self.must(f'mkdir {dev} {dev}/pts && mknod {dev}/null c 1 3 && echo mine >{dev}/ptmx')
+        for place in ('/dev', '/dev/', '//dev', '/./dev', '/proc/../dev'):
+            self.ran({'/mounts/1': {'destination': place, 'source': dev, 'options': ['rbind']}},
+                     'true')
+            self.assertEqual(sorted(os.listdir(dev)), ['null', 'ptmx', 'pts'])
+            self.assertEqual(testing.contents(dev + '/ptmx'), 'mine\n')
+        self.link('/there', 'dev')
+        self.ran({'/mounts+': {'destination': '/there', 'source': dev, 'options': ['rbind']}}, 'true')
+        self.link('/dev', 'there/dev')
+        self.link('/there', 'tmp')
+        self.ran({'/mounts/1': {'destination': '/there', 'source': self.place,
+                                'options': ['rbind']}}, 'true')
+        self.assertEqual(sorted(os.listdir(dev)), ['null', 'ptmx', 'pts'])
+
     def test_the_console_is_a_link(self):
         """CVE-2025-52565: the terminal was bound to where /dev/console led, before the masks."""
         self.link('/dev', self.way_out)
