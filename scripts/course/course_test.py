@@ -437,6 +437,29 @@ class Ends(unittest.TestCase):
     def test_a_server_that_is_killed_leaves_nothing(self):
         self.assertEqual(self.ended(signal.SIGKILL)[0], -signal.SIGKILL)
 
+    def test_a_user_with_sudo_has_terminals_and_the_files(self):
+        scratch = tempfile.TemporaryDirectory(prefix='course_test.')
+        self.addCleanup(scratch.cleanup)
+        # Only these processes see this /etc.
+        server = Server('unshare', '--mount', 'sh', '-c', f'''cp -a /etc {scratch.name} &&
+            cd {scratch.name}/etc && echo reader:x:54321:54321::/:/bin/sh >>passwd &&
+            echo reader:x:54321: >>group && echo 'reader:*:19000:0:99999:7:::' >>shadow &&
+            echo 'reader ALL=(ALL) NOPASSWD: ALL' >sudoers.d/reader &&
+            chmod 440 sudoers.d/reader && mount --bind . /etc && cd - >/dev/null &&
+            chown 54321 "$MY" &&
+            exec setpriv --reuid 54321 --regid 54321 --clear-groups "$@"''', 'sh')
+        with browser.Page(server.url + '02-pidns.html') as page:
+            page.until('document.body.dataset.connected')
+            page.js('one("button.all", all(".console")[4]).click()')
+            page.until('all("[data-state=same]").length === 6 && !busy')
+            page.js('one("[data-do=begin]").click()')
+            self.assertTrue(until(lambda: os.path.exists(server.my + '/02.cpp')))
+            for name in ('02.cpp', '.read.json'):
+                self.assertEqual(os.stat(f'{server.my}/{name}').st_uid, 54321)
+            pids = below(server.process.pid)
+            self.assertEqual(server.end(), (0, ''))
+        self.assertTrue(until(lambda: not any(os.path.exists(f'/proc/{pid}') for pid in pids)))
+
     def test_without_root_the_pages_say_what_helps(self):
         user = ['setpriv', '--reuid', '54321', '--regid', '54321', '--clear-groups', 'env',
                 'PATH=/usr/bin:/bin']
