@@ -87,16 +87,9 @@ for (const button of all('button.copy'))
     setTimeout(() => { button.textContent = 'Copy'; }, 1500);
   };
 
-// ---- Answers: on paper, and where a link leads into one, they are open
+// ---- On paper, all answers can be read
 
 addEventListener('beforeprint', () => all('details').forEach(answer => { answer.open = true; }));
-function unfold() {
-  const place = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  const answer = place && place.closest('details');
-  if (answer) { answer.open = true; place.scrollIntoView(); }
-}
-addEventListener('hashchange', unfold);
-unfold();
 
 // ---- Where one is on the page
 

@@ -3,7 +3,7 @@
 const COLUMNS = 84, ROWS = 20;  // As in scripts/course/lesson.
 const stack = one('#terminals'), drawer = one('#drawer'), empty = one('.empty');
 const terminals = [], commands = new Map(all('.command').map(node => [+node.dataset.line, node]));
-let socket = null, wait = 250, busy = false;
+let socket = null, wait = 250, busy = false, recent = [];
 const say = (what, more = {}) => socket?.readyState === 1 && socket.send(JSON.stringify({ do: what, ...more }));
 const status = text => { one('.status').textContent = text; };
 
@@ -22,7 +22,7 @@ function theme() {
 // The letters are as large as the place allows, so that two terminals can be seen.
 function fit() {
   const wide = (stack.clientWidth - 54) / COLUMNS / 0.6, high = (stack.clientHeight / 2 - 62) / ROWS / 1.3;
-  const size = Math.floor(4 * Math.min(15, wide, Math.max(9, high))) / 4;
+  const size = Math.floor(4 * Math.max(9, Math.min(15, wide, high))) / 4;
   for (const { view } of terminals) {
     view.options.theme = theme();
     view.options.fontSize = size;
@@ -56,10 +56,11 @@ function unfold(number, on) {
   terminals[number].head.ariaExpanded = on;
 }
 
-// Two have room: the one that is used, and the container.
+// Two have room: the one that is used, and with it the container, or the one that was used before.
 function show(number) {
-  for (const other of terminals)
-    unfold(other.number, other.number === number || terminals.length < 3 || other.box.classList.contains('box'));
+  recent = [number, ...recent.filter(other => other !== number)];
+  const second = recent.slice(1).find(other => terminals[other].box.classList.contains('box')) ?? recent[1];
+  for (const other of terminals) unfold(other.number, other.number === number || other.number === second);
 }
 
 function about({ terminal, sign, inside, ended }) {
@@ -192,6 +193,7 @@ function mark(name, state) {
 
 const TOLD = {
   clear() {
+    recent = [];
     for (const { view, box } of terminals.splice(0)) { view.dispose(); box.remove(); }
     empty.hidden = false;
     for (const node of commands.values()) { delete node.dataset.state; one('.verdict', node)?.remove(); }

@@ -18,8 +18,9 @@ TOP = deck.TOP
 HERE = os.path.dirname(os.path.abspath(__file__))
 LESSONS = [f'steps/{name}/README.md' for name in deck.STEPS.values()]
 # In this order one reads; the others are found by links.
-COURSE = ['README.md', 'steps/README.md', *LESSONS, 'steps/docker.md']
-LABELS = {'README.md': 'Start', 'steps/README.md': 'Intro', 'steps/docker.md': 'Docker'}
+COURSE = ['README.md', 'steps/README.md', *LESSONS, 'steps/docker.md', 'steps/oci/README.md']
+LABELS = {'README.md': 'Start', 'steps/README.md': 'Intro', 'steps/docker.md': 'Docker',
+          'steps/oci/README.md': 'OCI'}
 WHERE = {'host#': 'host, root', 'host$': 'host, you', 'box#': 'container', '$': 'your terminal'}
 DARK = re.compile(r'@media *\(prefers-color-scheme: *dark\) *\{(?:[^{}]*\{[^{}]*\})*\s*\}')
 COMMENT = re.compile(r'<!--.*?-->\n?', re.S)

@@ -11,15 +11,13 @@ import os
 import re
 import textwrap
 
-from texts import palette, sources, transcript
+from texts import palette, reading, sources, transcript
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COLUMNS, ROWS = 84, {'box': 13, 'host': 7}
 TITLES = {'box': 'container', 'host': 'host'}
 HEADINGS = ('The hole in step', 'Run it', 'Look from outside', 'The escape')  # The last is 01's.
 KEY, PAUSE, READ = 0.05, 0.5, 1.2  # Seconds: a key, before a line, for a line of output.
-# A program that is given no command opens a shell: 02-pidns, 07 --memory 7M, 04 2>/dev/null.
-OPENS = re.compile(r'build/\d\d-\S+( --\S+ \S+)*( 2>\S+)?$')
 
 
 def text_of(step):
@@ -46,7 +44,7 @@ def told_here(command):
 
 def pane_of(command):
     """The container's shell is opened in its own pane, and lives there."""
-    return 'box' if command.place == 'box' or OPENS.match(command.typed[0]) else 'host'
+    return 'box' if command.place == 'box' or reading.OPENS.match(command.typed[0]) else 'host'
 
 
 class Pane:

@@ -2,7 +2,12 @@
 of the texts, the recordings and the demo use this, each with its terminals.
 """
 
+import re
+
 from texts import shells, transcript
+
+# A program that is given no command opens a shell: 02-pidns, 07 --memory 7M, 04 2>/dev/null.
+OPENS = re.compile(r'build/\d\d-\S+( --\S+ \S+)*( 2>\S+)?$')
 
 
 class Terminals:
@@ -52,6 +57,11 @@ class Reading:
     def __init__(self, script, terminals):
         self.terminals, self.same = terminals, transcript.Comparison(script.vary)
         self.taught = {}  # For the line of a command, the words that its output defined.
+        self.commands = {command.line: command for command in script.commands}
+        self.shown = {}   # For each word that varies, the line of the command that shows it first.
+        for command in script.commands:
+            for word in self.same.words.findall('\n'.join(command.expected)):
+                self.shown.setdefault(word, command.line)
 
     def typed_today(self, command):
         """The lines of a command, with the values that the words have today."""
@@ -67,3 +77,31 @@ class Reading:
         why = self.same.lines(expected, printed)
         self.taught[command.line] = set(self.same.today) - known
         return printed, why
+
+    def unknown(self, command):
+        """The varying words of a command that only an earlier command can show, each with the line
+        of that."""
+        words = set(self.same.words.findall('\n'.join(command.typed))) - self.same.today.keys()
+        return {word: self.shown[word] for word in sorted(words)
+                if self.shown.get(word, command.line) < command.line}
+
+    def begin(self, line):
+        """The line to begin with, so that the command of this line has all that it needs: the
+        first of a block."""
+        block = [one for one in self.commands.values()
+                 if one.block == self.commands[line].block and one.line <= line]
+        first = block[0].line
+        return min([first] + [self.begin(shown) for one in block
+                              for shown in self.unknown(one).values() if shown < first])
+
+    def needs(self, command):
+        """What a command needs that is not there, in words, and the line to begin with; or None."""
+        for word, shown in self.unknown(command).items():
+            return (f'{word} is a number of another machine. An earlier command shows yours.',
+                    self.begin(shown))
+        if command.place == 'box' and not self.terminals.entered:
+            openers = [line for line, one in self.commands.items()
+                       if line < command.line and (OPENS.match(one.typed[0]) or
+                                                   'PS1="box# ' in one.typed[0])]
+            return 'No container is open.', self.begin((openers or [command.line])[-1])
+        return None

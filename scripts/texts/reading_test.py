@@ -94,6 +94,43 @@ class Reading(unittest.TestCase):
         self.assertIn('missing: 4101', self.read('host# pgrep a\n4101', [], [])[1][0])
 
 
+class Needs(unittest.TestCase):
+    def setUp(self):
+        self.script = transcript.parse('''<!-- vary: 4101 4102 -->
+```console
+host# sleep 9 &
+[1] 4101
+host# build/02-pidns
+box# pgrep a
+4102
+```
+```console
+box# kill 4101 4102
+host# true
+```
+''')
+        self.today = reading.Reading(self.script, reading.Terminals(Shell))
+
+    def needs(self, number):
+        return self.today.needs(self.script.commands[number])
+
+    def test_a_command_that_needs_nothing(self):
+        for number in (0, 1, 4):
+            self.assertIsNone(self.needs(number))
+
+    def test_a_container_has_to_be_open(self):
+        self.assertEqual(self.needs(2), ('No container is open.', 3))
+
+    def test_a_number_has_to_be_shown_by_the_block_that_shows_it(self):
+        why, first = self.needs(3)
+        self.assertIn('4101 is a number of another machine', why)
+        self.assertEqual(first, 3)
+        self.today.same.today = {'4101': '7', '4102': '8'}
+        self.assertEqual(self.needs(3), ('No container is open.', 3))
+        self.today.terminals.entered = [Shell('#')]
+        self.assertIsNone(self.needs(3))
+
+
 if __name__ == '__main__':
     os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     summed.main()

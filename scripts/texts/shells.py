@@ -40,6 +40,17 @@ def spawn(words, environment, rows=50, columns=200):
     return process
 
 
+def behind_echo(text, typed):
+    """What a command has printed. Before that, the terminal shows what was typed, and folds a line
+    that is wider: so letter by letter."""
+    at = 0
+    for letter in ''.join(typed.split()):
+        at = text.find(letter, at) + 1
+        if at == 0:
+            break
+    return text[at:].partition('\n')[2]
+
+
 class Shell:
     """A bash on a terminal, started by a command line such as setpriv ... bash."""
     inside = False  # Whether it is in a container.
@@ -89,12 +100,8 @@ class Shell:
             text = self.wait()
         if typed[-1].endswith('&'):
             time.sleep(1)  # As a person does before the next line.
-        return [line.rstrip() for line in self.behind_echo(text, typed[-1]).split('\n')
-                if line.strip()]
+        return [line.rstrip() for line in behind_echo(text, typed[-1]).split('\n') if line.strip()]
 
-    def behind_echo(self, text, _):
-        """What a command has printed: the terminal shows what was typed, too."""
-        return text.partition('\n')[2]
 
     def close(self):
         self.process.ptyproc.fileobj.close()  # The kernel sends SIGHUP to its processes.

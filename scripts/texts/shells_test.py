@@ -57,6 +57,13 @@ class Shells(unittest.TestCase):
             self.shell.run(['exit'])
 
 
+class Echo(unittest.TestCase):
+    def test_what_is_printed_stands_behind_what_was_typed(self):
+        for text, typed in (('ls -l\na\nb\n', 'ls -l'), ('ls \n-l\na\nb\n', 'ls -l'),
+                            ('\na\nb\n', ''), ('l\na\nb\n', 'lz')):
+            self.assertEqual(shells.behind_echo(text, typed), 'a\nb\n', typed)
+
+
 if __name__ == '__main__':
     os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     summed.main()
