@@ -1,8 +1,5 @@
-"""Makes the course as files: no server, no network, a recording in place of the terminals.
-
-  usage   scripts/book [FOLDER]    build/book if none is named
-  needs   scripts/setup book
-"""
+"""Makes the course as files, in build/book: no server, no network, a recording in place of the
+terminals. It needs scripts/setup book."""
 
 import os
 import shutil
@@ -11,13 +8,11 @@ import sys
 from course import pages
 from talk import deck, npm
 
-LIMIT = 4 << 20  # Bytes.
+BOOK = pages.TOP + '/build/book'
 
 
-def make(folder):
-    """Writes all files of the book. A folder that is no book is left alone."""
-    if os.path.isdir(folder) and os.listdir(folder) and not os.path.exists(folder + '/course.css'):
-        raise deck.Wrong(f'{folder} has other files in it')
+def make(folder=BOOK):
+    """Writes all files of the book, and returns their size in bytes."""
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     texts = {name: pages.whole(path) for name, path in pages.all_pages().items()}
@@ -25,21 +20,12 @@ def make(folder):
     for name, text in texts.items():
         with open(f'{folder}/{name}', 'w', encoding='utf-8') as file:
             file.write(text)
-    size = sum(len(text.encode()) for text in texts.values())
-    if size > LIMIT:
-        raise deck.Wrong(f'{size} bytes are too much')
-    return len(texts), size
+    return sum(len(text.encode()) for text in texts.values())
 
 
 def main():
-    if len(sys.argv) > 2 or sys.argv[1:2] in (['-h'], ['--help']):
-        sys.exit(__doc__)
-    folder = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else pages.TOP + '/build/book')
-    os.chdir(pages.TOP)
     try:
         npm.fetch()
-        number, size = make(folder)
+        print(f'made build/book: {make() >> 10} KiB; open it: file://{BOOK}/index.html')
     except (deck.Wrong, npm.Missing, OSError) as error:
         sys.exit(f'book: {error}')
-    print(f'made {os.path.relpath(folder)}: {number} files, {size >> 10} KiB\n'
-          f'open it: file://{folder}/index.html')

@@ -50,7 +50,7 @@ class Book(unittest.TestCase):
         npm.fetch()
         cls.folder = tempfile.TemporaryDirectory(prefix='book.')
         cls.addClassCleanup(cls.folder.cleanup)
-        book.make(cls.folder.name + '/book')
+        cls.size = book.make(cls.folder.name + '/book')
         cls.page = browser.Page(cls.address('index.html'))
         cls.addClassCleanup(cls.page.close)
 
@@ -85,6 +85,9 @@ class Book(unittest.TestCase):
                 self.go(f'{name}?look={"dark" if width == 1024 else "light"}')
                 self.assertLessEqual(self.js(SIDEWAYS), 0, f'{name} at {width}')
                 self.assertEqual(self.js(UNREADABLE), [], f'{name} at {width}')
+
+    def test_it_is_small(self):
+        self.assertLess(self.size, 4 << 20)
 
     def test_unreadable_text_is_found(self):
         self.js('one("h1").style.color = "rgb(170, 170, 170)"')

@@ -180,6 +180,10 @@ class Reading(Read):
         self.go()
         self.afresh()
 
+    def tearDown(self):
+        self.assertEqual(self.js('one(".status").textContent'), '')  # No host has ended by itself.
+        super().tearDown()
+
     def test_the_readers_numbers_take_the_place_of_the_texts(self):
         self.assertEqual(self.run_block(4), ['same'] * 6)
         yours = self.js('all(".vary.yours").map(node => [node.dataset.name, node.textContent])')
@@ -273,7 +277,8 @@ class Reading(Read):
 
     def test_a_long_paste_comes_whole(self):
         self.open()
-        self.type(0, 'cat >/tmp/pasted\n')
+        self.type(0, 'echo now; cat >/tmp/pasted\n')
+        self.assertTrue(until(lambda: '\nnow' in self.screen(0)))
         lines = '\n'.join(f'{number:04} ' + 'x' * 54 for number in range(100))
         self.js(f'terminals[0].view.paste({json.dumps(lines)})')
         self.type(0, '\n')

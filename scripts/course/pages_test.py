@@ -7,13 +7,12 @@ import json
 import os
 import re
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ci import summed
-from course import book, pages
+from course import pages
 from talk import deck
 from texts import palette, sources, transcript
 
@@ -204,14 +203,6 @@ class Pages(unittest.TestCase):
         style = sources.read(pages.HERE + '/course.css')
         made = set(re.findall(r'--([\w-]+):', pages.theme() + style))
         self.assertEqual(set(re.findall(r'var\(--([\w-]+)\)', style)) - made, set())
-
-    def test_a_folder_that_is_no_book_is_left_alone(self):
-        with tempfile.TemporaryDirectory() as folder:
-            with open(folder + '/mine', 'w', encoding='utf-8'):
-                pass
-            with self.assertRaises(deck.Wrong):
-                book.make(folder)
-            self.assertEqual(os.listdir(folder), ['mine'])
 
 
 if __name__ == '__main__':

@@ -170,7 +170,7 @@ class Course(live.Guarded):
         return response
 
     async def talk(self, request, session):
-        socket = web.WebSocketResponse(heartbeat=20, max_msg_size=live.MESSAGE, compress=False)
+        socket = web.WebSocketResponse(heartbeat=60, max_msg_size=live.MESSAGE, compress=False)
         with contextlib.suppress(ConnectionResetError):  # It has gone already.
             await socket.prepare(request)
         if not socket.prepared:
