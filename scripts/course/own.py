@@ -32,14 +32,19 @@ class Own:
     async def watch(self):
         while True:
             for session in self.sessions.values():
-                now = session.step and session.pages and saved(session.step)
-                if session.pages and session.step and self.seen.get(session, '') != now:
-                    is_first, self.seen[session] = session not in self.seen, now
-                    if is_first or now is None:
-                        session.tell('own', state='there' if now else 'missing')
-                    else:
-                        self.obey('check', session)
+                if session.step and session.pages:
+                    self.look(session)
             await asyncio.sleep(GLANCE)
+
+    def look(self, session):
+        """What is there at the first look is not checked, because its reader might only read."""
+        before, now = self.seen.get(session, 0), saved(session.step)
+        self.seen[session] = now
+        if now and before not in (0, now):
+            self.obey('check', session)
+        elif now != before:
+            session.forget('own')
+            session.tell('own', state='there' if now else 'missing')
 
     def obey(self, do, session):
         if session.step and (do == 'begin' or saved(session.step)):

@@ -29,7 +29,7 @@ LESSON = pages.HERE + '/lesson'
 PROGRESS = f'{pages.TOP}/{MY}/.read.json'
 PATIENCE = 20    # Seconds for a host to end.
 KEEP = 64 << 10  # Characters of a terminal that a page is shown which comes later.
-MOST = 1 << 20   # Bytes of one message of a lesson.
+MOST = 1 << 24   # Bytes of one message of a lesson.
 # Of what kind of message a page is told the last one for each of what.
 KEYS = {'command': ['line'], 'terminal': ['terminal'], 'out': ['terminal'],
         'own': ['state', 'piece']}
@@ -212,15 +212,15 @@ async def serve(command, is_lab):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     listening = await course.listen()
+    # Told here and not to a browser: other users can read what one is started with.
+    print(f'\n  http://{course.address}/{course.token}/\n\nOpen this in a browser on this machine; '
+          '^C here ends it.', flush=True)
     pages.Served.address = f'ws://{course.address}'
     for name, path in pages.all_pages().items():
         if pages.read(path).blocks:
             course.sessions[name] = Session(course, path)
     for session in course.sessions.values():
         session.tell('progress', done=course.done())
-    # Told here and not to a browser: other users can read what one is started with.
-    print(f'\n  http://{course.address}/{course.token}/\n\nOpen this in a browser on this machine; '
-          '^C here ends it.', flush=True)
     keeping = asyncio.create_task(keep_sudo())
     await stop.wait()
     listening.close()
