@@ -148,6 +148,9 @@ for (const tab of tabs)
       one('#' + other.dataset.tab).hidden = other !== tab;
     }
   };
+// The text says which attacks change with this step.
+const turns = one('#what-changed-in-the-matrix'), rows = turns?.parentElement.querySelector('#what-changed-in-the-matrix ~ ul');
+if (rows) one('.turns').append(make('h3', { textContent: turns.textContent }), rows.cloneNode(true));
 const paragraphs = lines => lines.filter(Boolean).map(line => make('p', { textContent: line }));
 const OWN = {
   missing: () => there(false),

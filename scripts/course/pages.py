@@ -22,13 +22,8 @@ COURSE = ['README.md', 'steps/README.md', *LESSONS, 'steps/docker.md', 'steps/oc
 LABELS = {'README.md': 'Start', 'steps/README.md': 'Intro', 'steps/docker.md': 'Docker',
           'steps/oci/README.md': 'OCI'}
 WHERE = {'host#': 'host, root', 'host$': 'host, you', 'box#': 'container', '$': 'your terminal'}
-DARK = re.compile(r'@media *\(prefers-color-scheme: *dark\) *\{(?:[^{}]*\{[^{}]*\})*\s*\}')
 COMMENT = re.compile(r'<!--.*?-->\n?', re.S)
 PROMPT = re.compile(r'((?:host|box)[#$]|\$) (.*)')
-# What the drawings that programs make have instead of the palette's colours.
-OTHERS = {'white': 'page', 'black': 'text', '#1f2328': 'text', '#cf222e': 'hits', '#b42318': 'hits',
-          '#fff1f0': 'hits-soft', '#1a7f37': 'own', '#dafbe1': 'own-soft', '#eaeef2': 'no-soft',
-          '#6b7280': 'no', '#8c959f': 'quiet', '#0969da': 'layer-01', '#fff': 'page'}
 
 
 class Served:
@@ -54,27 +49,6 @@ def step_of(path):
     """'03' for what is below steps/03-userns; '' for what is of no step."""
     found = re.match(r'steps/(\d\d)-', path)
     return found[1] if found else ''
-
-
-def drawing(path, alt, vary):
-    """A drawing as a part of the page: its colours are the page's, in the light and in the dark,
-    and numbers that vary can be replaced."""
-    svg = sources.read(f'{TOP}/{path}')
-    svg = DARK.sub('', COMMENT.sub('', svg[svg.index('<svg'):]))
-    names = {**{colour: name for name, colour in palette.colours().items()}, **OTHERS}
-    svg = re.sub(r'(?<=["\':])(#[0-9a-f]{3,6}|white|black)\b',
-                 lambda found: f'var(--{names.get(found[1], found[1])})', svg)
-    if 'aria-labelledby' not in svg:  # A program made it: its style is not only for itself.
-        mark = 'd-' + os.path.basename(path)[:-4]
-        svg = re.sub(r'<title>.*?</title>', '', svg, flags=re.S)
-        head, rest = svg.split('>', 1)
-        head = re.sub(r' (width|height|role|aria-label)="[^"]*"', '', head)
-        svg = f'{head} class="{mark}" role="img" aria-label="{html.escape(alt)}">{rest}'
-        svg = re.sub(r'<style>(.*?)</style>', lambda found: '<style>' + re.sub(
-            r'([^{}]+)\{', rf'.{mark} \1{{', found[1]) + '</style>', svg, flags=re.S)
-    svg = re.sub(r'(<(?:text|tspan)\b[^>]*>)([^<]+)',
-                 lambda found: found[1] + vary(found[2], 'tspan'), svg)
-    return f'<div class="drawing">{svg}</div>'
 
 
 class Text:
@@ -184,7 +158,11 @@ class Text:
         path = path_of(self.path, token.attrs['src'])
         if path.endswith('recording.svg'):
             return self.player()
-        return drawing(path, token.content, self.vary)
+        svg = palette.inlined(path, token.content)
+        # Numbers that vary can be replaced here, too.
+        return '<div class="drawing">' + re.sub(
+            r'(<(?:text|tspan)\b[^>]*>)([^<]+)',
+            lambda found: found[1] + self.vary(found[2], 'tspan'), svg) + '</div>'
 
     def player(self):
         self.has_player = True
@@ -312,18 +290,6 @@ POLICY = ("default-src 'none'; script-src 'self' file: 'wasm-unsafe-eval' blob: 
           "connect-src data:; worker-src blob: data:; base-uri 'none'; form-action 'none'")
 
 
-def turning(step):
-    """The attacks whose verdict this step changes."""
-    made = ''
-    for name, verdicts in deck.matrix_rows():
-        old, new = ['hits the host', *verdicts][int(step) - 1:int(step) + 1]
-        if old != new:
-            (before, sign), (after, other) = deck.SIGNS[old], deck.SIGNS[new]
-            made += (f'<li><b class="{before}">{sign}</b> → <b class="{after}">{other}</b> '
-                     f'{html.escape(name)}: {new}</li>')
-    return made
-
-
 def filled(name, **what):
     """A template beside this file, with its words filled in."""
     return string.Template(sources.read(f'{HERE}/{name}')).substitute(what)
@@ -333,8 +299,7 @@ def beside(step):
     """What stands beside a lesson that is served."""
     pieces = ''.join(f'<li data-piece="{html.escape(piece)}">{html.escape(piece)}</li>'
                      for piece in (task.pieces(step) if step else ()))
-    return filled('beside.html', step=step, pieces=pieces, hidden='' if step else 'hidden',
-                  turning=turning(step) if step else '')
+    return filled('beside.html', step=step, pieces=pieces, hidden='' if step else 'hidden')
 
 
 def whole(path):
