@@ -42,10 +42,11 @@ def spawn(words, environment, rows=50, columns=200):
 
 def behind_echo(text, typed):
     """What a command has printed. Before that, the terminal shows what was typed, and folds a line
-    that is wider: so letter by letter."""
+    that is wider, so there might be something between two letters. A terminal whose shell was
+    killed shows only the end of the line."""
     at = 0
     for letter in ''.join(typed.split()):
-        at = text.find(letter, at) + 1
+        at = text.find(letter, at, at + 4) + 1
         if at == 0:
             break
     return text[at:].partition('\n')[2]

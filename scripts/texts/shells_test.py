@@ -63,6 +63,10 @@ class Echo(unittest.TestCase):
                             ('\na\nb\n', ''), ('l\na\nb\n', 'lz')):
             self.assertEqual(shells.behind_echo(text, typed), 'a\nb\n', typed)
 
+    def test_what_is_not_shown_is_not_looked_for_in_what_is_printed(self):
+        said = "rmdir: failed to remove '/sys/mine': busy\n"
+        self.assertEqual(shells.behind_echo('\n' + said, 'rmdir /sys/mine'), said)
+
 
 if __name__ == '__main__':
     os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
