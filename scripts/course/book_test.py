@@ -165,7 +165,10 @@ class Book(unittest.TestCase):
         self.assertEqual(self.js('all("details:not([open])").length'), 0)
 
     def test_on_paper_there_is_the_text_alone(self):
+        self.js('look("dark")')
         self.page.run('await page.emulateMediaType("print")')
+        self.assertEqual(self.js('getComputedStyle(document.body).backgroundColor'),
+                         'rgb(255, 255, 255)')
         for hidden in ('header', '.toc', '.around', '.copy'):
             self.assertEqual(self.js(f'getComputedStyle(one("{hidden}")).display'), 'none', hidden)
         self.page.run('await page.emulateMediaType("screen")')

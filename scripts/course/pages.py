@@ -336,10 +336,9 @@ def index():
 
 def theme():
     """The colours of the slides, and of the layers."""
-    looks = {':root': palette.colours(), ':root[data-look=dark]': palette.colours(dark=True)}
-    made = ''
-    for look, colours in looks.items():
-        made += f'{look} {{' + ';'.join(f'--{name}:{one}' for name, one in colours.items()) + '}\n'
+    light, dark = (';'.join(f'--{name}:{colour}' for name, colour in palette.colours(dark).items())
+                   for dark in (False, True))
+    made = f':root {{{light}}}\n@media screen {{ :root[data-look=dark] {{{dark}}} }}\n'
     return made + ''.join(f'.layer-{step} {{--accent:var(--layer-{step})}}\n'
                           for step in deck.STEPS)
 
