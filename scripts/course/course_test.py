@@ -159,7 +159,7 @@ def every_block(path):
     def test(self):
         self.go(pages.page_of(path))
         commands = transcript.parse(sources.read(path)).commands
-        wrong = []
+        self.assertEqual(self.js('all("aside .console").length'), 0)
         for number in range(self.js('all(".console").length')):
             self.run_block(number)
         states = self.states()

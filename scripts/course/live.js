@@ -149,8 +149,12 @@ for (const tab of tabs)
     }
   };
 // The text says which attacks change with this step.
-const turns = one('#what-changed-in-the-matrix'), rows = turns?.parentElement.querySelector('#what-changed-in-the-matrix ~ ul');
-if (rows) one('.turns').append(make('h3', { textContent: turns.textContent }), rows.cloneNode(true));
+const turns = one('#what-changed-in-the-matrix');
+if (turns) one('.turns').append(make('h3', { textContent: turns.textContent }));
+for (let node = turns?.nextElementSibling; node && node.tagName !== 'H2'; node = node.nextElementSibling) {
+  const rows = node.tagName === 'UL' ? node : one('ul', node);
+  if (rows) one('.turns').append(rows.cloneNode(true));
+}
 const paragraphs = lines => lines.filter(Boolean).map(line => make('p', { textContent: line }));
 const OWN = {
   missing: () => there(false),
