@@ -233,8 +233,9 @@ class Source:
 
 @functools.lru_cache(maxsize=None)
 def read(path):
-    """The page of a file."""
-    return (Text if path.endswith('.md') else Source)(path)
+    """The page of a file. Slides are Markdown, too, but have no title, and are shown as they are."""
+    is_text = path.endswith('.md') and re.search(r'^# ', sources.read(f'{TOP}/{path}'), re.M)
+    return (Text if is_text else Source)(path)
 
 
 @functools.lru_cache(maxsize=None)

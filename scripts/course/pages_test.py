@@ -134,7 +134,7 @@ class Pages(unittest.TestCase):
     def test_no_comment_and_no_mark_of_markdown_is_left(self):
         for name, page in self.pages.items():
             self.assertNotIn('<!--', pages.read(self.files[name]).html)
-            if self.files[name].endswith('.md'):
+            if isinstance(pages.read(self.files[name]), pages.Text):
                 self.assertEqual(page.number('details'),
                                  sources.read(self.files[name]).count('<details>'))
                 self.assertNotRegex('\n'.join(page.texts.get('p', [])), r'\*\*|\]\(|```')
