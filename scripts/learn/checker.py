@@ -94,7 +94,10 @@ def crashed(step, who, options, command, number):
     lines = run_step(step, who, ['-v', *options], command).err.splitlines()
     process = 'program itself' if any(line.startswith(signal.strsignal(number)) for line in lines) \
         else 'child'
+    # The other process goes on meanwhile, and prints, too.
     actions = [line for line in lines if line.startswith('[pid ')]
+    actions = [line for line in actions
+               if line.startswith('[pid 1]') == (process == 'child')] or actions
     return [f'It crashed: {number.name} in the {process}. ' +
             (f'The last action that -v tells: {plain(actions[-1])}' if actions else
              'With -v, it tells no action before.')]
