@@ -472,12 +472,11 @@ PROMISE_AS_BOTH("PID 1 is a closed book", Kept{"08"},
 // The filter forbids to use the caller's. But who has it, has rights over it.
 // In a container, /proc/keys may be covered. It shows a user the keyrings of
 // that user, so this is one of whom no other process runs.
-PROMISE_IF(
-    ::geteuid() == 0 && !host::contents("/proc/keys").empty(),
-    "its session keyring is its own (root)", Kept{"08"},
-    Pieces{"Nothing inherited from the caller"},
-    Fails{"We count the session keyrings of a user who starts a container and "
-          "expect one more, because the keys of the caller are secrets."}) {
+namespace {
+
+// How many session keyrings more a user has while a container of this user
+// runs. Nobody else has the user's id.
+long new_session_keyrings(const std::string& options) {
   const auto id = std::to_string(1'000'000 + ::getpid());
   const auto as_that_user =
       "setpriv --reuid " + id + " --regid " + id + " --clear-groups ";
@@ -490,11 +489,23 @@ PROMISE_IF(
   const auto program = words.substr(words.rfind(' ') + 1);
   const auto before = keyrings();  // sudo(8) gives its command one.
   host::Running box{as_that_user + program + " --net none --memory none " +
-                    host::rootfs(Caller::kUser) +
+                    options + " " + host::rootfs(Caller::kUser) +
                     " sh -c 'echo ready; read wait' 2>/dev/null"};
   CHECK(box.hear() == "ready");
-  CHECK(keyrings() == before + 1);
+  const auto now = keyrings();
   box.finish();
+  return now - before;
+}
+
+}  // namespace
+
+PROMISE_IF(
+    ::geteuid() == 0 && !host::contents("/proc/keys").empty(),
+    "its session keyring is its own (root)", Kept{"08"},
+    Pieces{"Nothing inherited from the caller"},
+    Fails{"We count the session keyrings of a user who starts a container and "
+          "expect one more, because the keys of the caller are secrets."}) {
+  CHECK(new_session_keyrings("") == 1);
 }
 
 PROMISE_AS_BOTH(
@@ -979,22 +990,7 @@ PROMISE_IF(
     Fails{"We count the session keyrings of a user who starts a container "
           "with --without keys and expect no new one, so that it can be seen "
           "what the wall stops."}) {
-  const auto id = std::to_string(2'000'000 + ::getpid());
-  const auto as_that_user =
-      "setpriv --reuid " + id + " --regid " + id + " --clear-groups ";
-  const auto keyrings = [&] {
-    return testing::number(
-        shell(as_that_user + "grep -c 'keyring *_ses' /proc/keys").out);
-  };
-  const auto words = host::as(Caller::kUser, "08-all");
-  const auto before = keyrings();
-  host::Running box{as_that_user + words.substr(words.rfind(' ') + 1) +
-                    " --net none --memory none --without keys " +
-                    host::rootfs(Caller::kUser) +
-                    " sh -c 'echo ready; read wait' 2>/dev/null"};
-  CHECK(box.hear() == "ready");
-  CHECK(keyrings() == before);
-  box.finish();
+  CHECK(new_session_keyrings("--without keys") == 0);
 }
 
 PROMISE_AS_BOTH("--without init makes the command PID 1", Kept{"08"},
