@@ -31,6 +31,9 @@ class Shells(unittest.TestCase):
             ["printf 'out\\nbox# \\rbox# '; read line"]), ['out'])
         self.assertTrue(self.shell.inside)
 
+    def test_a_compiler_keeps_no_cache(self):
+        self.assertEqual(self.shell.run(['echo $CCACHE_DISABLE']), ['1'])
+
     def test_a_letter_of_several_bytes_comes_whole(self):
         self.assertEqual(self.shell.run(["yes € | head -n 50000 | tr -d '\\n'"]), ['€' * 50000])
 
