@@ -123,11 +123,11 @@ def chroot2(host):
     return host.tells(SECRET)
 
 
-@row('05', 'unmounts its root, and looks below it',
-     'In 01 and 02, the root of the mount table is the host\'s, and root in the container can go '
-     'there with setns(2). In 03 and 04, it has no right to. From 05 on, its root directory is the '
-     'root of the mount table, because of pivot_root(2), so nothing lies below it. If a program '
-     'moves its root over the old one (MS_MOVE) and calls chroot(2), this attack finds the host.')
+@row('05', 'unmounts its root to reach the host\'s files',
+     'When a process joins a mount namespace with setns(2), the kernel sets the root directory of '
+     'the process to the root of the mount table. In 01 and 02, this is the / of the host. In 03 '
+     'and 04, root in the container has no right to join the host\'s mount namespace. From 05 on, '
+     'the root of the mount table is the rootfs, because of pivot_root(2).')
 def unmount(host):
     return host.tells(SECRET)
 
@@ -155,11 +155,11 @@ def image(host):
     return host.run(host.name, look)
 
 
-@row('05', 'changes a file that is its stdin or stdout',
+@row('05', 'changes a host file given as stdin or stdout',
      'A process needs no path for an open file. In 01 to 04, a process can empty a file that was '
-     'opened for appending. The owner of the file can also make the file set-user-ID. In a /proc, '
-     'a process can open a file again for writing that was opened only for reading. From 05 on, '
-     'the container gets pipes, and the parent copies the bytes.')
+     'opened for appending. The owner of the file can also make the file set-user-ID. If the '
+     'caller opened the file only for reading, a process can open /proc/self/fd/0 for writing. '
+     'From 05 on, the container gets pipes, and the parent copies the bytes.')
 def stream(host):
     kept, files = 'kept\n', [f'{host.place}/{host.name}.{name}' for name in ('in', 'log')]
     for file in files:

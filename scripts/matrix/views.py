@@ -161,12 +161,12 @@ def stopped_by(row, step, who):
 
 def still_open(rows, step):
     """The table of a step's README.md with the attacks that hit the host there. It names the step
-    that stops each attack, and the user, if it depends on the user. An ordinary user begins with
-    03, so before 03 the results of 03 count."""
+    that stops each attack, and the user, if it depends on the user. Only root can start 01 and
+    02."""
     lines = []
     for row in rows:
         by = {who: stopped_by(row, step, who) for who in WHO
-              if row[who].get(step, row[who]['03']) == HITS}
+              if row[who].get(step) == HITS}
         if not by:
             continue
         who, stops = next(iter(by.items()))

@@ -78,9 +78,7 @@ class Views(unittest.TestCase):
                 ('01-chroot', 'leaves by a second chroot (`chroot2`) | '
                               '[05](../05-mountns/README.md)'),
                 ('01-chroot', "signals the caller's process group (`group`) | "
-                              '[03](../03-userns/README.md), if root starts the container, '
-                              '[08](../08-all/README.md), if an ordinary user starts the '
-                              'container'),
+                              '[03](../03-userns/README.md)'),
                 ('03-userns', "signals the caller's process group (`group`), if an ordinary user "
                               'starts the container | [08](../08-all/README.md)'),
                 ('06-netns-veth', 'eats 256 MiB of memory (`memory`) | '

@@ -32,11 +32,11 @@ void mount_proc() {
              "mount(2) proc on /proc");
 }
 
-// Writes the maps, which say which host id each id of the child is. The parent
-// writes them, because a child that root started is not permitted to. The
-// kernel accepts each map only once. Root gives 65536 ids that no account uses.
-// An ordinary user can give only one id, and must first give up setgroups(2),
-// because a file can be closed to a group, and open to those who leave it.
+// Writes the id maps of the child. The parent writes them, because a child that
+// root started is not permitted to. The kernel accepts each map only once. Root
+// gives 65536 ids that no account uses. An ordinary user can give only one id,
+// and must first forbid setgroups(2). Otherwise the child could leave a group,
+// and then open a file that is closed only to the members of this group.
 void map_ids(pid_t child) {
   const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {
