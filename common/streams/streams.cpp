@@ -7,13 +7,16 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <climits>
 #include <csignal>
 #include <stdexcept>
@@ -44,6 +47,20 @@ const char* common_device(const struct stat& status) {
     default:
       return nullptr;
   }
+}
+
+// Whether it is of a kind that is never read or written: opened the other way,
+// an epoll(7), a socket that listens. A read of no bytes does not wait.
+bool is_useless(int stream, const struct stat& status) {
+  const bool is_input = stream == STDIN_FILENO;
+  if (S_ISSOCK(status.st_mode)) {
+    char byte = 0;
+    return is_input &&
+           ::recv(stream, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1 &&
+           (errno == ENOTCONN || errno == EINVAL);
+  }
+  const auto use = is_input ? &::readv : &::writev;
+  return use(stream, nullptr, 0) == -1;
 }
 
 // Whether a signal waits to be heard that commonly ends a program.
@@ -204,13 +221,11 @@ Streams::Streams(const std::set<int>& replaced) {
     if (S_ISDIR(status.st_mode))
       throw std::runtime_error{
           "a standard stream is a directory: that would be a way out"};
-    const int flags = ::fcntl(stream, F_GETFL);
-    const int access = flags & O_ACCMODE;
-    const int useless = stream == STDIN_FILENO ? O_WRONLY : O_RDONLY;
-    if ((flags & O_PATH) != 0 || access == useless)
-      use_device(stream, "/dev/null", useless);
+    if (is_useless(stream, status))
+      use_device(stream, "/dev/null",
+                 stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
     else if (const char* const device = common_device(status))
-      use_device(stream, device, access);
+      use_device(stream, device, ::fcntl(stream, F_GETFL) & O_ACCMODE);
     else if (stream == STDERR_FILENO && !is_terminal(STDOUT_FILENO) &&
              are_one(STDOUT_FILENO, STDERR_FILENO))
       its_[STDERR_FILENO] = its_[STDOUT_FILENO];

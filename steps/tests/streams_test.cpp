@@ -2,8 +2,10 @@
 // that goes through them arrives. From step 05 on, and in enter.
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pty.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -268,6 +270,24 @@ TEST_AS_BOTH("input that cannot be read is at its end") {
     CHECK(result.out.empty());
     CHECK(result.err.find("read(2) standard input") != result.err.npos);
   });
+}
+
+TEST_AS_BOTH("nobody waits for input of a kind that is never read") {
+  const sys::Fd epoll{::epoll_create1(0)};
+  const sys::Fd listening{::socket(AF_INET, SOCK_STREAM, 0)};
+  const sys::Fd local{::socket(AF_UNIX, SOCK_STREAM, 0)};
+  REQUIRE(::listen(listening.get(), 1) == 0);
+  const sys::Fd path{::open("/etc/passwd", O_PATH)};
+  for (const auto* const fd : {&epoll, &listening, &local, &path}) {
+    const auto input = lend(*fd);
+    for_each(caller, [&](const std::string& run) {
+      const auto result =
+          shell("timeout 60 " + run + "sh -c 'cat 2>&1; exit 4' <&" +
+                std::to_string(input.get()));
+      CHECK(result.status == 4);
+      CHECK(result.out.find("read error") != result.out.npos);
+    });
+  }
 }
 
 TEST_AS_BOTH("a stream that the command closes is closed for the caller, too") {
