@@ -147,8 +147,8 @@ class Lessons(unittest.TestCase):
         self.assertIn(f'Allow {hours[whole // 60]} to {hours[whole // 60 + 1]} hours',
                       sources.read('README.md'))
         told = ' '.join(sources.read('steps/README.md').split())
-        self.assertIn(f'{minutes.WORDS} words a minute for reading, and {minutes.CHARACTERS} '
-                      f'characters a minute plus {minutes.COMMAND} seconds for each command', told)
+        self.assertIn(f'you read {minutes.WORDS} words or type {minutes.CHARACTERS} characters in a '
+                      f'minute, and look at each output for {minutes.COMMAND} seconds', told)
 
     def test_an_error_that_is_quoted_in_a_sentence_is_shown_by_a_block(self):
         """One of the same text, or a program of ours says it."""

@@ -2,7 +2,7 @@
 // interfaces, and a cable to the host.
 //
 //   usage   sudo build/06-netns-veth [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
-//   who     root; anyone, but then without the cable
+//   who     anyone; the cable needs root
 //   new     CLONE_NEWNET; a veth pair, addresses, a route; NAT if asked for
 //   try     ip addr; ip route; ping -c1 the gateway. On the host: ip addr
 //           --net nat       connects it to the internet, too

@@ -1,15 +1,13 @@
 // Step 07: control groups. The container gets a memory limit.
 //
 //   usage   sudo build/07-cgroup-memory [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
-//   who     root; a user with a delegated cgroup, but without the cable;
-//           anyone, but then without cable and limit
+//   who     anyone; the cable needs root; the limit needs root, or a cgroup
+//           that root has given to the user
 //   new     a cgroup directory, memory.max, CLONE_INTO_CGROUP
 //   try     tail /dev/zero      reads a line without end until it is killed
-//   open    it can read shared memory of the host and secrets in its caller's
-//           keyring; it can start any number of processes; it can use the open
-//           descriptors and the terminal of its caller; if an ordinary user
-//           started it, it can signal the caller's process group; in a new user
-//           namespace, it can reach more kernel code
+//   open    it can read shared memory of the host; it can start any number of
+//           processes; it can use the keyring, the open descriptors and the
+//           terminal of its caller
 
 #include <grp.h>          // setgroups
 #include <linux/sched.h>  // CLONE_NEW*, CLONE_INTO_CGROUP

@@ -2,8 +2,8 @@
 // init and a terminal.
 //
 //   usage   build/08-all [OPTIONS] [ROOTFS [COMMAND [ARG...]]]
-//   who     root; anyone, but then without the cable, and without limits that
-//           the host refuses
+//   who     anyone; the cable needs root; some limits need root, or a cgroup
+//           that root has given to the user
 //   new     IPC and cgroup namespaces, an image mapped to the container's root,
 //           hidden paths, capabilities, no_new_privs, seccomp, an init, limits
 //           on processes and CPU time, a new terminal; nothing inherited from
@@ -11,8 +11,8 @@
 //   try     cat /proc/self/status; unshare -U; cat /proc/sysvipc/shm; tty
 //           on the host: build/enter $(pgrep -n 08-all) ps
 //           with --without seccomp: unshare -U
-//   open    the kernel itself, which all containers share; without a delegated
-//           cgroup, all memory of the machine
+//   open    all containers share the kernel; without a memory limit, it can use
+//           all memory of the machine
 
 #include <grp.h>          // setgroups
 #include <linux/sched.h>  // CLONE_NEW*, CLONE_INTO_CGROUP
