@@ -65,8 +65,8 @@ $(PROBES) $(BUILD)/hog:
 $(BUILD)/common.a: $(call objects,$(COMMON)) ; rm -f $@ && $(AR) rcs $@ $^
 # Compiling a test takes longer than running it.
 $(call objects,$(PROMISES) $(TESTS) steps/tests/host.cpp): CXXFLAGS := -O0
-# The tests of the checker build only the programs of a learner with other flags.
-$(BUILD)/$(MY)/%.o: CXXFLAGS := $(or $(MY_FLAGS),$(CXXFLAGS))
+# A learner waits at each save. The tests of the checker choose other flags.
+$(BUILD)/$(MY)/%.o: CXXFLAGS := $(or $(MY_FLAGS),-O0)
 # The file holds the command of the existing objects. If it has changed, they are made again.
 COMPILE  := $(strip $(CXX) $(BASE) $(WARNINGS) $(CXXFLAGS) $(INSTRUMENT))
 ifneq ($(COMPILE),$(file <$(BUILD)/compile))

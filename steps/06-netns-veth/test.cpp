@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -376,7 +377,8 @@ PROMISE_AS_ROOT(
   };
   const auto routes = host::scratch("routes-of-neighbours") + "/batch";
   // Routes to the first or to the second of the two addresses of each subnet.
-  // The kernel takes a moment to remove the route of a container that has ended.
+  // The kernel takes a moment to remove the route of a container that has
+  // ended.
   const auto all = [&](const std::string& verb, int first, int which) {
     std::ofstream file{routes};
     for (int i = 0; i < kTaken; ++i) {
@@ -443,49 +445,62 @@ PROMISE_AS_ROOT(
   const sys::Defer restore{[&, before = host::contents(rp_filter)] {
     std::ofstream{rp_filter} << before;
   }};
-  for (const std::string net : {"veth", "nat"}) {
-    CAPTURE(net);
-    host::Running box{step(Caller::kRoot, kStep, "--net " + net) + "sh -c '" +
-                      kAddress + "; read wait'"};
-    const auto address = box.hear();
-    REQUIRE(address != "none");
-    const auto beside = [&](int distance) {
+  struct Box {
+    explicit Box(const std::string& net)
+        : program{step(Caller::kRoot, kStep, "--net " + net) + "sh -c '" +
+                  kAddress + "; read wait'"} {
+      REQUIRE(address != "none");
+    }
+    // An address so far from its own one.
+    [[nodiscard]] std::string beside(int distance) const {
       const auto last = address.rfind('.') + 1;
       return address.substr(0, last) +
              std::to_string(testing::number(testing::behind(address, last)) +
                             distance);
-    };
-    const auto end = beside(-1);
-    const auto pid = box.child();
-    const auto nothing_came_in = [&] {
-      const auto counts = arrived(pid);
+    }
+    host::Running program;
+    std::string address = program.hear();
+  };
+  std::map<std::string, Box> boxes;
+  for (const std::string net : {"veth", "nat"}) boxes.try_emplace(net, net);
+  const auto nothing_came_in = [&] {
+    for (const auto& [net, box] : boxes) {
+      const auto counts = arrived(box.program.child());
       CHECK_MESSAGE(counts == "0 0 0",
                     "so many echo requests, TCP segments and UDP datagrams "
                     "came in: "
-                        << counts);
-    };
-    nothing_came_in();
-    // Under its own address and as others: another one of its, those of the
-    // cable's ends, and the two beside them. With rp_filter 1 the host would
-    // drop the last four.
-    for (const std::string value : {"0", "2"}) {
-      CAPTURE(value);
-      must("echo " + value + " | tee " + rp_filter + " " + of_link);
-      shell(neighbour.runs(knock(address, "198.51.100.2")));
-      nothing_came_in();
-      must(neighbour.runs(
-          "sh -c 'for as in 203.0.113.7 " + beside(-2) + " " + end + " " +
-          address + " " + beside(1) +
-          "; do ip addr add $as/32 dev lo; busybox ping -qc1 -W1 -I $as " +
-          address + " & done; wait; ip addr flush dev lo'"));
-      nothing_came_in();
+                        << counts << " (--net " << net << ")");
     }
-    // From the host itself it does, so it would have been counted.
-    shell(knock(address, end));
+  };
+  nothing_came_in();
+  // Under its own address and as others: another one of its, that of the
+  // host's end, and the two beside the cable's. With rp_filter 1 the host would
+  // drop the last three. Each waits a second for an answer, so all do at once.
+  for (const std::string value : {"0", "2"}) {
+    CAPTURE(value);
+    must("echo " + value + " | tee " + rp_filter + " " + of_link);
+    std::string all;
+    for (const auto& [net, box] : boxes) {
+      all += neighbour.runs(knock(box.address, "198.51.100.2")) + " & ";
+      for (const std::string& as : {std::string{"203.0.113.7"}, box.beside(-2),
+                                    box.beside(-1), box.beside(1)})
+        all += neighbour.runs("sh -c 'ip addr add " + as +
+                              "/32 dev lo; busybox ping -qc1 -W1 -I " + as +
+                              " " + box.address + "' & ");
+    }
+    must(all + "wait");
+    nothing_came_in();
+    must(neighbour.runs("ip addr flush dev lo"));
+  }
+  // From the host itself it does, so it would have been counted.
+  for (auto& [net, box] : boxes) {
+    CAPTURE(net);
+    const auto pid = box.program.child();
+    shell(knock(box.address, box.beside(-1)));
     CHECK(host::eventually(
         [](pid_t one) { return arrived(one).ends_with(" 1"); }, pid));
     CHECK(arrived(pid).starts_with("1 1 "));
-    box.finish();
+    box.program.finish();
   }
 }
 
@@ -537,18 +552,18 @@ PROMISE_AS_ROOT(
     for (const std::string net : {"10.0.0.0/8", "203.0.113.0/24"})
       must(neighbour.runs("ip route replace " + net + " via 198.51.100.1 src " +
                           address));
-    shell(neighbour.runs(knock(other, address)));
+    const auto heard = arrived(neighbour.pid());
+    // The container as a neighbour, meanwhile.
+    box.say("go on");
+    shell(neighbour.runs(knock(other, address)) + " & " +
+          neighbour.runs(knock("203.0.113.2", address)) + " & wait");
+    CHECK(box.hear() == "asked");
     CHECK(arrived(veth.child()) == "0 0 0");
-    shell(neighbour.runs(knock("203.0.113.2", address)));
     CHECK(arrived(world.pid()) == "0 0 0");
     CHECK(arrived(box.child()) == before);
+    CHECK(arrived(neighbour.pid()) == heard);
     CHECK(shell("busybox ping -qc1 -W5 " + other).status == 0);
     CHECK(arrived(veth.child()) == "1 0 0");
-    // The container as a neighbour.
-    const auto heard = arrived(neighbour.pid());
-    box.say("go on");
-    CHECK(box.hear() == "asked");
-    CHECK(arrived(neighbour.pid()) == heard);
     box.finish();
     veth.finish();
     CHECK(shell("nft list ruleset; iptables-save").out.find("box") ==
