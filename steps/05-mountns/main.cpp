@@ -67,9 +67,9 @@ void set_host_name(const std::string& name) {
 }
 
 // Lays a tmpfs over the image, which is our working directory, and enters the
-// result. Reads come from the image, and writes go to the tmpfs. The upper
-// layer wins, so we make the directories for our next mounts there. A hostile
-// image could have links to the host in these places.
+// result. Reads come from the image, and writes go to the tmpfs. In the places
+// of our next mounts, a hostile image could have links to the host. So we make
+// directories in the upper layer, which hide such links.
 void mount_overlay() {
   // Later mounts of the host must not reach us. Our mounts never reach the
   // host, because our mount table belongs to a new user namespace.

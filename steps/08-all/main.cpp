@@ -81,9 +81,9 @@ void set_host_name(const std::string& name) {
 }
 
 // Lays a tmpfs over the image, which is our working directory, and enters the
-// result. Reads come from the image, and writes go to the tmpfs. The upper
-// layer wins, so we make the directories for our next mounts there. A hostile
-// image could have links to the host in these places.
+// result. Reads come from the image, and writes go to the tmpfs. In the places
+// of our next mounts, a hostile image could have links to the host. So we make
+// directories in the upper layer, which hide such links.
 void mount_overlay() {
   // Later mounts of the host must not reach us. Our mounts never reach the
   // host, because our mount table belongs to a new user namespace.
@@ -192,15 +192,16 @@ Cable plug_cable(pid_t child) {
   throw std::runtime_error{"all links from box0 to box4095 are taken"};
 }
 
-// A new network namespace has only a loopback device, and that is down. A
-// default route exists only with NAT. Without NAT, rp_filter drops packets from
-// beyond the host, because no route leads back to their sender.
+// A new network namespace has only a loopback interface, which is down. Without
+// NAT, the only route that we add leads to the host. So rp_filter of eth0 drops
+// the packets of all other machines.
 void set_up_network(const Cable& cable, sys::Network network) {
   sys::Netlink own;
   own.set_up("lo");
   const std::string settings = "/proc/sys/net/ipv4/";
-  // These groups can use ping(8) without CAP_NET_RAW. Without a cable, the id
-  // map might have only group 0, and the kernel refuses groups that it lacks.
+  // These groups can use ping(8) without CAP_NET_RAW. The kernel accepts only
+  // groups of the id map. The map of an ordinary user, who gets no cable, has
+  // only group 0.
   sys::write_file(settings + "ping_group_range",
                   cable.inside == 0 ? "0 0" : "0 65535");
   if (cable.inside == 0) return;
@@ -218,11 +219,10 @@ void hand_down(const std::vector<sys::Cgroup>& parents) {
                       sys::format("+{}", fmt::join(parent.missing, " +")));
 }
 
-// A cgroup is a directory: mkdir(2) makes it, rmdir(2) removes it. mkdir(2)
-// also claims the name, because it succeeds for one process only. If a program
-// in another PID namespace has our PID and was first, we add 1 << 22. All PIDs
-// are smaller than that, so the sum is the PID of no program. If a name is
-// taken, we remove the directories made so far, and try the next number.
+// A cgroup is a directory, which mkdir(2) makes. mkdir(2) fails if the name is
+// taken, for example by a program that has our PID in another PID namespace.
+// Then we remove the directories made so far, and add 1 << 22 to the number. No
+// PID is that large, so no other program begins with the new number.
 void make_cgroups(const std::vector<sys::Cgroup>& parents,
                   std::vector<sys::Cgroup>& groups) {
   constexpr int kMostPids = 1 << 22;
