@@ -134,8 +134,8 @@ def unmount(host):
 
 @row('05', 'makes a mount that the host sees',
      'In 03 and 04, the mount table belongs to the host, so the kernel refuses mount(2). 05 makes '
-     'a new mount table, and the host does not see the mounts in it. 08 forbids mount(2) after '
-     'its own mounts, because mount(2) reaches much kernel code, which can have bugs.')
+     'a new mount table, and the host does not see the mounts in it. 08 forbids mount(2) in the '
+     'container, because mount(2) reaches much kernel code, which can have bugs.')
 def mount(host):
     def look(_):
         seen = f' {host.name} ' in read('/proc/self/mountinfo')

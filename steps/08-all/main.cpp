@@ -127,9 +127,9 @@ void mount_sys() {
 }
 
 // Makes the working directory the root of all mounts, and unmounts the old
-// root. chroot(2) only moves a process. After pivot_root(2) and umount2(2)
-// there is no other tree to go to. The old root lies on top of the new one for
-// a moment: see pivot_root(2), NOTES.
+// root. Then the mount table does not contain the old tree, so a second
+// chroot(2) cannot go there. For a moment, the old root lies on top of the new
+// one: see pivot_root(2), NOTES.
 void pivot_root() {
   sys::check(::syscall(SYS_pivot_root, ".", "."),
              "pivot_root(2): make this the root mount");
