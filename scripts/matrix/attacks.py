@@ -319,7 +319,8 @@ def userns(host):
      'kill(2) with the PID 0 signals the whole process group of the sender, also its members in '
      'other PID namespaces. If root starts the container, the signal reaches the caller only in 01 '
      'and 02, because from 03 on the container has another user id. If an ordinary user starts the '
-     'container, it reaches the caller up to 07. 08 starts a session with a new process group.')
+     'container, the signal reaches the caller up to 07. 08 starts a session with a new process '
+     'group.')
 def group(host):
     pid, _ = host.victim()
 
