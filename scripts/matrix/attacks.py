@@ -144,9 +144,9 @@ def mount(host):
 
 
 @row('05', 'writes to the image',
-     '01 to 04 run in the image itself. In 03 and 04, root in the container can write to files of '
-     'the user to whom its id is mapped, and to files that all users can write to, for example in '
-     '/tmp. From 05 on, an overlay writes all changes to a tmpfs.')
+     '01 to 04 run in the image itself. In 03 and 04, root in the container can write to the files '
+     'of one host user, to whom its id is mapped. It can also write to files that all users can '
+     'write to, for example in /tmp. From 05 on, an overlay writes all changes to a tmpfs.')
 def image(host):
     def look(_):
         names = [f'{directory}/{host.name}' for directory in ('', '/tmp')]
