@@ -191,24 +191,27 @@ def walls_in(directory):
 
 
 def walls(found):
-    """The table of the walls that --without leaves out, and the walls that stop no attack."""
-    lines = [f'| {TRIES} | without the eight walls | stopped by one wall alone | '
-             'gets through if only this wall is missing |', '|---|---|---|---|']
+    """The table of the attacks that the walls stop which --without leaves out, and the walls that
+    stop none."""
+    lines = [f'| {TRIES} | without the walls | with one of the walls |', '|---|---|---|']
     idle = list(next(iter(found.values()))['alone'])
     for name, row in found.items():
-        alone, needed = {}, []
+        alone = {}
         for wall, verdict in row['alone'].items():
             if verdict != row['none']:
                 alone.setdefault(verdict, []).append(f'`{wall}`')
                 idle = [one for one in idle if one != wall]
-            if row['without'][wall] == row['none'] != row['all']:
-                needed.append(f'`{wall}`')
-        stops = '; '.join(f'{", ".join(names)} ({verdict})' for verdict, names in alone.items())
-        lines.append(f'| {told({"label": ROWS[name].label, "attack": name})} | {row["none"]} | '
-                     f'{stops or "not needed"} | {", ".join(needed) or "none"} |')
-    return '\n'.join(lines + [
-        '', 'No attack of this table is stopped by ' +
-        ' or '.join(f'`{wall}`' for wall in idle) + '.'])
+        stops = '; '.join(f'{" or ".join(names)}: {in_words(verdict)}'
+                          for verdict, names in alone.items())
+        if stops:
+            lines.append(f'| {told({"label": ROWS[name].label, "attack": name})} | '
+                         f'{in_words(row["none"])} | {stops} |')
+    return '\n'.join(lines + ['', f'{" and ".join(f"`{wall}`" for wall in idle)} stop none of '
+                              'these attacks.'])
+
+
+def in_words(verdict):
+    return 'reaches only the container' if verdict == OWN else verdict
 
 
 def with_block(text, name, block, step):
