@@ -191,8 +191,7 @@ def walls_in(directory):
 
 
 def walls(found):
-    """The table of the attacks that the walls stop which --without leaves out, and the walls that
-    stop none."""
+    """The table of the attacks that a wall of --without stops, and the walls that stop none."""
     lines = [f'| {TRIES} | without the walls | with one of the walls |', '|---|---|---|']
     idle = list(next(iter(found.values()))['alone'])
     for name, row in found.items():
