@@ -127,8 +127,7 @@ def chroot2(host):
      'When a process joins a mount namespace with setns(2), the kernel sets the root directory of '
      'the process to the root of the mount table. In 01 and 02, this is the / of the host. In 03 '
      'and 04, root in the container has no right to join the host\'s mount namespace. From 05 on, '
-     'the root of the mount table is the rootfs, because of pivot_root(2). 08 forbids setns(2), '
-     'because few programs need it.')
+     'the root of the mount table is the rootfs, because of pivot_root(2). 08 forbids setns(2).')
 def unmount(host):
     return host.tells(SECRET)
 
