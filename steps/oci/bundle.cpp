@@ -1,5 +1,7 @@
 #include "steps/oci/bundle.hpp"
 
+#include <set>
+
 #include "common/file.hpp"
 
 namespace {
@@ -21,20 +23,18 @@ void refuse(const Json& json, const std::string& path,
     if (name != key && name != "*") continue;
     if (end != path.size())
       refuse(value, path.substr(end), above + "/" + key);
-    else if (value != false && value.dump() != R"("")" && !value.empty())
+    else if (value != false && value != "" && !value.empty())
       refuse_config("{}/{} is not supported", above, key);
   }
 }
 
-const Json& find_namespace(const Json& config, const std::string& type) {
-  static const Json nothing;
-  for (const Json& one : at(config, "/linux/namespaces"))
-    if (need<std::string>(one, "/type") == type) return one;
-  return nothing;
-}
-
-Json parse(const std::string& path) try {
-  return Json::parse(sys::read_file(path));
+// What the file at `path` holds, as the member `name` of config.json if it is
+// only a part of that.
+Json read(const std::string& path, const std::string& name = "") try {
+  const auto json = Json::parse(sys::read_file(path));
+  const auto config = name.empty() ? json : Json{{name, json}};
+  for (const char* const refused : kRefused) refuse(config, refused);
+  return json;
 } catch (const Json::exception& error) {
   throw std::runtime_error{sys::format("{}: {}", path, error.what())};
 }
@@ -47,39 +47,31 @@ const Json& at(const Json& json, const std::string& path) {
   return json.contains(pointer) ? json.at(pointer) : nothing;
 }
 
-sys::Fd open_file(const std::string& path, int flags, mode_t mode) {
-  return sys::Fd{sys::check(::open(path.c_str(), flags | O_CLOEXEC, mode),
-                            "open(2) {}", path)};
-}
-
-std::vector<std::string> texts(const Json& json, const std::string& path) {
-  return get<std::vector<std::string>>(json, path, {});
-}
-
-bool has_namespace(const Json& config, const std::string& type) {
-  return !find_namespace(config, type).is_null();
-}
-
 bool makes_namespace(const Json& config, const std::string& type) {
-  const Json& found = find_namespace(config, type);
-  return !found.is_null() && get<std::string>(found, "/path", "").empty();
+  for (const Json& one : at(config, "/linux/namespaces"))
+    if (need<std::string>(one, "/type") == type)
+      return get<std::string>(one, "/path", "").empty();
+  return false;
 }
 
 Json read_config(const std::string& bundle) {
-  auto config = parse(bundle + "/config.json");
+  auto config = read(bundle + "/config.json");
   if (!need<std::string>(config, "/ociVersion").starts_with("1."))
     refuse_config("ociVersion is not 1");
-  for (const char* const path : kRefused) refuse(config, path);
   if (!makes_namespace(config, "mount"))
     refuse_config("/linux/namespaces lists no new mount namespace");
+  std::set<std::string> types;
   for (const Json& one : at(config, "/linux/namespaces"))
-    if (&one != &find_namespace(config, one.at("type")))
+    if (!types.insert(one.at("type")).second)
       refuse_config("/linux/namespaces lists one twice");
   return config;
 }
 
 Json read_process(const std::string& path) {
-  const Json config{{"process", parse(path)}};
-  for (const char* const refused : kRefused) refuse(config, refused);
-  return config.at("process");
+  return read(path, "process");
+}
+
+sys::Fd open_file(const std::string& path, int flags, mode_t mode) {
+  return sys::Fd{sys::check(::open(path.c_str(), flags | O_CLOEXEC, mode),
+                            "open(2) {}", path)};
 }

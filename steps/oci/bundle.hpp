@@ -46,16 +46,14 @@ T get(const Json& json, const std::string& path, T otherwise) {
   return at(json, path).is_null() ? otherwise : need<T>(json, path);
 }
 
-/// open(2) with O_CLOEXEC, checked and narrated. Throws sys::Error.
-sys::Fd open_file(const std::string& path, int flags, mode_t mode = 0);
-
 /// A list of texts, such as /process/env. An empty one if there is none.
-std::vector<std::string> texts(const Json& json, const std::string& path);
+inline std::vector<std::string> texts(const Json& json,
+                                      const std::string& path) {
+  return get<std::vector<std::string>>(json, path, {});
+}
 
-/// Whether config.json lists a namespace of this type, "pid" say.
-bool has_namespace(const Json& config, const std::string& type);
-
-/// Whether it lists one that is new, and not one that is joined by its path.
+/// Whether config.json lists a namespace of this type, "pid" say, that is new,
+/// and not one that is joined by its path.
 bool makes_namespace(const Json& config, const std::string& type);
 
 /// Reads BUNDLE/config.json. Throws if it asks for what we do not do.
@@ -63,3 +61,6 @@ Json read_config(const std::string& bundle);
 
 /// The same for the description of a process, which exec is given.
 Json read_process(const std::string& path);
+
+/// open(2) with O_CLOEXEC, checked and narrated. Throws sys::Error.
+sys::Fd open_file(const std::string& path, int flags, mode_t mode = 0);

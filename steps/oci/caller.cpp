@@ -1,22 +1,127 @@
-#include "steps/oci/caller.hpp"
+// What a caller hands to us: words, streams, descriptors, and a socket at which
+// it waits for the terminal of the container.
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
 
 #include "steps/oci/layers.hpp"
 
-sys::Fd console_for(const Json& process, const Words& words) {
+namespace {
+
+constexpr auto kNoGroup = static_cast<gid_t>(-1);  // Leaves it as it is.
+
+// Whether a value follows an option.
+const std::map<std::string, bool> kOptions{
+    {"--root", true},    {"--log", true},      {"--log-format", true},
+    {"--bundle", true},  {"--pid-file", true}, {"--console-socket", true},
+    {"--process", true}, {"--format", true},   {"--no-new-keyring", false},
+    {"--detach", false}, {"--force", false},   {"--all", false},
+    {"--tty", false},    {"--version", false}};
+
+// The message has one byte or more of text, and the descriptor beside it.
+void send_descriptor(const sys::Fd& socket, int sent) {
+  std::string name{"/dev/ptmx"};
+  iovec text{name.data(), name.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> buffer{};
+  msghdr message{};
+  message.msg_iov = &text;
+  message.msg_iovlen = 1;
+  message.msg_control = buffer.data();
+  message.msg_controllen = buffer.size();
+  auto* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(header), &sent, sizeof sent);
+  sys::check(::sendmsg(socket.get(), &message, 0),
+             "sendmsg(2) SCM_RIGHTS: send the terminal");
+}
+
+// Makes a terminal in the container, sends its outer end through the socket,
+// and makes its inner end the standard streams: see pty(7).
+void take_terminal(const Json& process, const sys::Fd& socket, bool is_first) {
+  const sys::Fd outer = open_file("/dev/pts/ptmx", O_RDWR | O_NOCTTY);
+  sys::check(::unlockpt(outer.get()), "unlockpt(3)");
+  const sys::Fd inner{sys::check(
+      ::ioctl(outer.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC),
+      "ioctl(2) TIOCGPTPEER: open its other end")};
+  const winsize size{get<unsigned short>(process, "/consoleSize/height", 0),
+                     get<unsigned short>(process, "/consoleSize/width", 0), 0,
+                     0};
+  if (size.ws_row != 0) (void)::ioctl(outer.get(), TIOCSWINSZ, &size);
+  sys::check(
+      ::fchown(inner.get(), get<uid_t>(process, "/user/uid", 0), kNoGroup),
+      "fchown(2): give the terminal to its user");
+  send_descriptor(socket, outer.get());
+  if (is_first) {
+    std::vector<Mount> console;
+    console.push_back({"/dev/console", copy_tree(sys::format("/proc/self/fd/{}",
+                                                             inner.get()))});
+    place_mounts(console);
+  }
+  sys::check(::ioctl(inner.get(), TIOCSCTTY, 0), "ioctl(2) TIOCSCTTY");
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    sys::check(::dup2(inner.get(), stream), "dup2(2) to {}", stream);
+}
+
+}  // namespace
+
+Words::Words(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word{argv[i]};
+    const auto known = kOptions.find(word);
+    if (!word.starts_with('-'))
+      plain.push_back(word);
+    else if (known == kOptions.end() || (known->second && i + 1 == argc))
+      throw std::invalid_argument{"there is no option " + word};
+    else
+      options[word] = known->second ? argv[++i] : "";
+  }
+}
+
+bool Words::has(const std::string& name) const {
+  return options.contains(name);
+}
+
+std::string Words::value(const std::string& name,
+                         const std::string& otherwise) const {
+  return has(name) ? options.at(name) : otherwise;
+}
+
+sys::Fd Words::open(const std::string& name, int flags) const {
+  if (!has(name)) return sys::Fd{};
+  return open_file(value(name), O_WRONLY | O_CREAT | flags, 0644);
+}
+
+sys::Fd connect_console(const Json& process, const Words& words) {
   if (!get(process, "/terminal", false)) return sys::Fd{};
-  if (!words.has("--console-socket"))
-    throw std::runtime_error{"for a terminal, there must be --console-socket"};
-  return connect_console(words.value("--console-socket"));
+  const auto path = words.value("--console-socket");
+  sys::Fd socket{sys::check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
+                            "socket(2) AF_UNIX")};
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path)
+    throw std::invalid_argument{"a terminal needs --console-socket, not " +
+                                path};
+  path.copy(address.sun_path, path.size());
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): see unix(7).
+  sys::check(::connect(socket.get(), reinterpret_cast<sockaddr*>(&address),
+                       sizeof address),
+             "connect(2) to {}", path);
+  return socket;
 }
 
 void leave_session(const Json& process, const sys::Fd& console, bool is_first) {
@@ -26,8 +131,7 @@ void leave_session(const Json& process, const sys::Fd& console, bool is_first) {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     struct stat found {};
     if (::fstat(stream, &found) == 0 && S_ISFIFO(found.st_mode))
-      (void)::fchown(stream, get<uid_t>(process, "/user/uid", 0),
-                     static_cast<gid_t>(-1));
+      (void)::fchown(stream, get<uid_t>(process, "/user/uid", 0), kNoGroup);
   }
 }
 
@@ -39,19 +143,6 @@ void leave_descriptors(int one, int other) {
   }
   sys::check(::syscall(SYS_close_range, first, ~0U, 0),
              "close_range(2) from {} on", first);
-}
-
-sys::Fd open_pid_file(const Words& words) {
-  return words.has("--pid-file") ? open_file(words.value("--pid-file"),
-                                             O_WRONLY | O_CREAT | O_TRUNC, 0644)
-                                 : sys::Fd{};
-}
-
-void write_pid(const sys::Fd& file, pid_t pid) {
-  if (file.get() == -1) return;
-  const auto text = sys::format("{}", pid);
-  sys::check(::write(file.get(), text.data(), text.size()),
-             "write(2) {} to the file of --pid-file", pid);
 }
 
 // A process of the container can execute /proc/self/exe while that is us, and

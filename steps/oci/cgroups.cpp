@@ -1,40 +1,78 @@
-// The cgroups of a container. All processes of a container are in them,
-// whatever its namespaces are. See cgroups(7).
+// The cgroups of a container, and the limits of linux.resources. All processes
+// of a container are in its cgroups, whatever its namespaces are. A limit is a
+// file there, which on v2 has another name, and sometimes another unit. See
+// cgroups(7).
 
 #include <poll.h>
 
-#include <climits>
 #include <csignal>
 #include <filesystem>
 #include <sstream>
 
+#include "common/cgroup.hpp"
 #include "common/file.hpp"
-#include "common/mount.hpp"
 #include "steps/oci/layers.hpp"
 
 namespace fs = std::filesystem;
 
 namespace {
 
+struct Limit {
+  const char *path, *v1, *v2;  // Below linux.resources, and in a cgroup.
+};
+
+constexpr Limit kLimits[] = {
+    {"/memory/limit", "memory.limit_in_bytes", "memory.max"},
+    {"/memory/swap", "memory.memsw.limit_in_bytes", "memory.swap.max"},
+    {"/memory/reservation", "memory.soft_limit_in_bytes", "memory.low"},
+    {"/cpu/shares", "cpu.shares", "cpu.weight"},
+    {"/cpu/period", "cpu.cfs_period_us", "cpu.max"},
+    {"/cpu/quota", "cpu.cfs_quota_us", "cpu.max"},
+    {"/cpu/cpus", "cpuset.cpus", "cpuset.cpus"},
+    {"/cpu/mems", "cpuset.mems", "cpuset.mems"},
+    {"/pids/limit", "pids.max", "pids.max"}};
+
+// On v2, shares of 2 to 262144 are weights of 1 to 10000, swap is counted
+// without memory, and quota and period stand in one file.
+std::string value_of(const std::string& path, const Json& resources,
+                     bool is_v2) {
+  if (at(resources, path).is_string()) return at(resources, path);
+  const auto number = need<std::int64_t>(resources, path);
+  const auto memory = get<std::int64_t>(resources, "/memory/limit", 0);
+  const auto quota = get<std::int64_t>(resources, "/cpu/quota", -1);
+  const auto period = get<std::int64_t>(resources, "/cpu/period", 100000);
+  if (path == "/pids/limit" && number <= 0) return "max";
+  if (!is_v2) return sys::format("{}", number);
+  if (path == "/cpu/shares")
+    return sys::format("{}", 1 + (number - 2) * 9999 / 262142);
+  if (path == "/cpu/period" || path == "/cpu/quota")
+    return quota > 0 ? sys::format("{} {}", quota, period)
+                     : sys::format("max {}", period);
+  if (number < 0) return "max";
+  return sys::format("{}", path == "/memory/swap" ? number - memory : number);
+}
+
 // A controller is for those below only if each cgroup above hands it down. One
 // that it cannot hand down is missed by the limit that needs it.
 void hand_down(const std::string& directory) {
-  std::istringstream names{sys::read_file(directory + "/cgroup.controllers")};
+  std::istringstream names{
+      sys::read_file_if_there(directory + "/cgroup.controllers")};
   for (std::string name; names >> name;) try {
       sys::write_file(directory + "/cgroup.subtree_control", "+" + name);
     } catch (const sys::Error&) {
     }
 }
 
-void make_cgroup(const std::string& directory, bool is_v2) {
+void make_cgroup(const std::string& directory) {
   const auto parent = fs::path{directory}.parent_path().string();
-  if (!fs::exists(parent)) make_cgroup(parent, is_v2);
-  if (is_v2) hand_down(parent);
+  if (!fs::exists(parent)) make_cgroup(parent);
+  hand_down(parent);
   if (!sys::make_new_directory(directory)) return;
   // A new cpuset of v1 is empty, and no process can go there.
-  for (const std::string file : {"/cpuset.cpus", "/cpuset.mems"})
-    if (!is_v2 && fs::exists(directory + file))
-      sys::write_file(directory + file, sys::read_file(parent + file));
+  if (fs::exists(directory + "/cgroup.clone_children"))
+    for (const std::string file : {"/cpuset.cpus", "/cpuset.mems"})
+      if (fs::exists(directory + file))
+        sys::write_file(directory + file, sys::read_file(parent + file));
 }
 
 // A cgroup and those below it, which the container can make: the deepest first.
@@ -48,70 +86,90 @@ std::vector<std::string> with_those_below(const std::string& directory) {
   return all;
 }
 
-// The file that stops the processes of a cgroup, and the words for it.
-struct Freezer {
-  std::string file, stop, go;
-};
-
-Freezer find_freezer(const std::vector<sys::Cgroup>& groups) {
-  if (const auto* const v1 = sys::find_cgroup(groups, "freezer"))
-    return {v1->directory + "/freezer.state", "FROZEN", "THAWED"};
-  if (const auto* const v2 = sys::find_cgroup(groups, "unified"))
-    return {v2->directory + "/cgroup.freeze", "1", "0"};
-  return {};
+// The file that v1 or v2 has in one of the cgroups, or "".
+std::string find_file(const std::vector<std::string>& groups,
+                      const std::string& v1, const std::string& v2) {
+  for (const auto& name : {v1, v2})
+    for (const auto& directory : groups)
+      if (fs::exists(directory + "/" + name)) return directory + "/" + name;
+  return "";
 }
 
 }  // namespace
 
-std::vector<sys::Cgroup> name_cgroups(const Json& config,
-                                      const std::string& id) {
-  auto path = get<std::string>(config, "/linux/cgroupsPath", "");
-  if (path.empty()) path = id;
-  if (!path.starts_with('/')) path = "/" + path;
+std::string file_of(const std::vector<std::string>& groups,
+                    const std::string& v1, const std::string& v2) {
+  auto file = find_file(groups, v1, v2);
+  if (file.empty())
+    throw std::runtime_error{"cgroups(7): no cgroup here has a file " + v2};
+  return file;
+}
+
+std::vector<std::string> name_cgroups(const Json& config) {
+  const auto path = need<std::string>(config, "/linux/cgroupsPath");
   if (path == "/" || path.find("/..") != path.npos ||
       path.find(':') != path.npos)
     refuse_config("the cgroupsPath {} is not supported", path);
-  const auto mounts = sys::read_file("/proc/self/mountinfo");
-  std::istringstream own{sys::read_file("/proc/self/cgroup")};
-  std::vector<sys::Cgroup> groups;
   // A line is "4:memory:/ours", or "0::/ours" on v2. With the path of the
   // container in the place of ours, the line names its directory.
-  for (std::string number, name;
-       std::getline(own, number, ':') && std::getline(own, name, ':');) {
-    own.ignore(PATH_MAX, '\n');
-    const auto found = sys::cgroup_directories(
-        sys::format("{}:{}:{}", number, name, path), mounts);
-    if (found.empty() || !found[0].ends_with(path)) continue;  // Not mounted.
-    sys::Cgroup group{name.empty() ? 2 : 1, found[0], {}, {}, {}};
-    std::istringstream names{name.empty() ? "unified" : name};
-    for (std::string one; std::getline(names, one, ',');)
-      group.controllers.push_back(one);
-    groups.push_back(std::move(group));
-  }
+  std::istringstream ours{sys::read_file("/proc/self/cgroup")};
+  std::string its;
+  for (std::string line; std::getline(ours, line);)
+    its += line.substr(0, line.find(':', line.find(':') + 1) + 1) + path + "\n";
+  auto groups =
+      sys::cgroup_directories(its, sys::read_file("/proc/self/mountinfo"));
+  std::erase_if(groups, [&](const std::string& directory) {
+    return !directory.ends_with(path);  // Its mount shows another part.
+  });
+  if (groups.empty()) throw std::runtime_error{"cgroups(7): there is none"};
   return groups;
 }
 
-void make_cgroups(const std::vector<sys::Cgroup>& groups) {
+void make_cgroups(const std::vector<std::string>& groups) {
   for (const auto& group : groups)
-    if (with_those_below(group.directory).size() > 1 ||
-        !members({group}).empty())
+    if (with_those_below(group).size() > 1 || !members({group}).empty())
       throw std::runtime_error{
-          sys::format("the cgroup {} is used by others", group.directory)};
-  for (const auto& group : groups)
-    make_cgroup(group.directory, group.version == 2);
+          sys::format("the cgroup {} is used by others", group)};
+  for (const auto& group : groups) make_cgroup(group);
 }
 
-std::vector<pid_t> members(const std::vector<sys::Cgroup>& groups) {
+std::vector<sys::Fd> open_cgroups(const std::vector<std::string>& groups) {
+  std::vector<sys::Fd> files;
+  for (const auto& group : groups)
+    files.push_back(open_file(group + "/cgroup.procs", O_WRONLY));
+  return files;
+}
+
+void limit_resources(const Json& resources,
+                     const std::vector<std::string>& groups) {
+  for (const auto& [path, v1, v2] : kLimits) {
+    if (at(resources, path).is_null()) continue;
+    const auto file = file_of(groups, v1, v2);
+    sys::write_file(file, value_of(path, resources, !file.ends_with(v1)));
+  }
+  for (const Json& page : at(resources, "/hugepageLimits")) {
+    const auto name = "hugetlb." + need<std::string>(page, "/pageSize");
+    sys::write_file(file_of(groups, name + ".limit_in_bytes", name + ".max"),
+                    sys::format("{}", need<std::uint64_t>(page, "/limit")));
+  }
+  for (const auto& [file, value] : at(resources, "/unified").items()) {
+    if (file.find('/') != file.npos)
+      refuse_config("{} is no file of a cgroup", file);
+    sys::write_file(file_of(groups, file, file), value.get<std::string>());
+  }
+}
+
+std::vector<pid_t> members(const std::vector<std::string>& groups) {
   std::vector<pid_t> pids;
   if (groups.empty()) return pids;
-  for (const auto& directory : with_those_below(groups.back().directory)) {
+  for (const auto& directory : with_those_below(groups.back())) {
     std::istringstream lines{sys::read_file(directory + "/cgroup.procs")};
     for (pid_t pid = 0; lines >> pid;) pids.push_back(pid);
   }
   return pids;
 }
 
-void remove_all(const std::vector<sys::Cgroup>& groups) {
+void remove_cgroups(const std::vector<std::string>& groups) {
   constexpr int kRounds = 1000;                  // Some might fork meanwhile.
   if (is_frozen(groups)) freeze(groups, false);  // On v1, SIGKILL waits for it.
   for (int round = 0; round < kRounds && !members(groups).empty(); ++round) {
@@ -119,19 +177,19 @@ void remove_all(const std::vector<sys::Cgroup>& groups) {
     ::poll(nullptr, 0, 1);
   }
   for (const auto& group : groups)
-    for (const auto& directory : with_those_below(group.directory))
-      sys::remove_cgroups({{group.version, directory, {}, {}, {}}});
+    for (const auto& directory : with_those_below(group))
+      sys::remove_cgroups({{0, directory, {}, {}, {}}});
 }
 
-void freeze(const std::vector<sys::Cgroup>& groups, bool is_frozen) {
-  const auto [file, stop, go] = find_freezer(groups);
-  if (file.empty())
-    throw std::runtime_error{"cgroups(7): no cgroup here stops processes"};
-  sys::write_file(file, is_frozen ? stop : go);
+void freeze(const std::vector<std::string>& groups, bool is_frozen) {
+  const auto file = file_of(groups, "freezer.state", "cgroup.freeze");
+  const bool is_v1 = file.ends_with("state");
+  sys::write_file(
+      file, is_frozen ? (is_v1 ? "FROZEN" : "1") : (is_v1 ? "THAWED" : "0"));
 }
 
-bool is_frozen(const std::vector<sys::Cgroup>& groups) {
-  const auto [file, stop, go] = find_freezer(groups);
-  const auto now = file.empty() ? file : sys::read_file_if_there(file);
-  return !now.empty() && now != go;
+bool is_frozen(const std::vector<std::string>& groups) {
+  const auto state = sys::read_file_if_there(
+      find_file(groups, "freezer.state", "cgroup.freeze"));
+  return state == "1" || state.starts_with("FR");  // Also while it freezes.
 }

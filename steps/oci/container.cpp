@@ -1,4 +1,5 @@
-#include "steps/oci/container.hpp"
+// What we remember of a container between two commands, in a directory below
+// --root.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -18,27 +19,17 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Stat {
-  std::string started;  // No later process with this PID has the same.
-  char run_state = 'X';
-};
-
-// Fields 3 and 22 of /proc/PID/stat: see proc_pid_stat(5).
-Stat stat_of(pid_t pid) {
+// When a process was started, which is field 22 of /proc/PID/stat: see
+// proc_pid_stat(5). No later process with its PID has the same. "" if it has
+// ended.
+std::string start_time(pid_t pid) {
   const auto text = sys::file_of(sys::open_proc(), pid, "stat");
-  Stat found;
   std::istringstream fields{text.substr(text.rfind(')') + 1)};
-  fields >> found.run_state;
-  for (int field = 4; field <= 22; ++field) fields >> found.started;
-  return found;
-}
-
-// All of it or nothing, because the next command can come at any time.
-void write(const std::string& path, const Json& json) {
-  const auto next = path + ".new";
-  (void)open_file(next, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  sys::write_file(next, json.dump());
-  fs::rename(next, path);
+  std::string state;
+  std::string field;
+  fields >> state;
+  for (int number = 4; number <= 22; ++number) fields >> field;
+  return state == "Z" || state == "X" ? "" : field;
 }
 
 }  // namespace
@@ -56,43 +47,42 @@ bool Container::exists() const {
   return fs::exists(directory_);
 }
 
-void Container::make(const Json& config, const std::string& bundle) {
+void Container::make(Json config, const std::string& bundle) {
   fs::create_directories(fs::path{directory_}.parent_path());
   sys::check(::mkdir(directory_.c_str(), 0700), "mkdir(2) {}", directory_);
-  config_ = config;
-  saved_ = {{"bundle", bundle}};
-  write(directory_ + "/config.json", config_);
+  auto path = get<std::string>(config, "/linux/cgroupsPath", "");
+  if (path.empty()) path = id_;
+  config["linux"]["cgroupsPath"] = path.starts_with('/') ? path : "/" + path;
+  saved_ = {{"bundle", bundle}, {"config", config}};
   sys::check(::mkfifo(start_fifo().c_str(), 0600), "mkfifo(3) {}",
              start_fifo());
 }
 
+// All of it or nothing, because the next command can come at any time.
 void Container::save(pid_t pid) {
   saved_["pid"] = pid;
-  saved_["started"] = stat_of(pid).started;
-  write(directory_ + "/state.json", saved_);
+  saved_["started"] = start_time(pid);
+  const auto path = directory_ + "/state.json";
+  (void)open_file(path + ".new", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  sys::write_file(path + ".new", saved_.dump());
+  fs::rename(path + ".new", path);
 }
 
-// A create that was killed might have left a part.
 void Container::load() {
   if (!exists())
     throw std::runtime_error{"container " + id_ + " does not exist"};
-  saved_ = {{"bundle", ""}};
-  for (auto* const json : {&config_, &saved_}) {
-    const auto* const name = json == &config_ ? "/config.json" : "/state.json";
-    if (fs::exists(directory_ + name))
-      *json = Json::parse(sys::read_file(directory_ + name));
-  }
+  const auto text = sys::read_file_if_there(directory_ + "/state.json");
+  if (!text.empty()) saved_ = Json::parse(text);  // Else `create` was killed.
 }
 
 void Container::remove() const {
+  remove_cgroups(cgroups());
   fs::remove_all(directory_);
 }
 
 std::string Container::status() const {
   if (pid() == 0) return "creating";
-  const auto now = stat_of(pid());
-  if (now.started != need<std::string>(saved_, "/started") ||
-      now.run_state == 'Z' || now.run_state == 'X')
+  if (start_time(pid()) != need<std::string>(saved_, "/started"))
     return "stopped";
   if (fs::exists(start_fifo())) return "created";
   return is_frozen(cgroups()) ? "paused" : "running";
@@ -108,20 +98,15 @@ Json Container::state() const {
   Json state{{"ociVersion", kSpecification},
              {"id", id_},
              {"status", status()},
-             {"bundle", saved_.at("bundle")}};
+             {"bundle", get<std::string>(saved_, "/bundle", "")},
+             {"annotations", get(config(), "/annotations", Json::object())}};
   if (state["status"] != "stopped") state["pid"] = pid();
-  if (config_.contains("annotations"))
-    state["annotations"] = config_.at("annotations");
   return state;
 }
 
-pid_t Container::pid() const {
-  return get<pid_t>(saved_, "/pid", 0);
-}
-
-std::vector<sys::Cgroup> Container::cgroups() const {
+std::vector<std::string> Container::cgroups() const {
   if (!saved_.contains("pid")) return {};
-  return name_cgroups(config_, id_);
+  return name_cgroups(config());
 }
 
 sys::Fd Container::open_process() const {

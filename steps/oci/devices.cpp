@@ -1,6 +1,6 @@
 // Devices. Their nodes are files. Which devices a process may open is a matter
 // of its cgroup. On v2, the kernel asks a program of ours at every mknod(2) and
-// open(2): see bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE. v1 has files for the rules.
+// open(2): see bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE.
 
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -11,44 +11,48 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <map>
+#include <filesystem>
 
-#include "common/file.hpp"
 #include "steps/oci/layers.hpp"
 
 namespace {
 
-struct Node {
-  const char* name;
-  unsigned major, minor;
-};
-
-constexpr Node kNodes[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
-                           {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
-
 const std::map<std::string, mode_t> kTypes{
     {"c", S_IFCHR}, {"u", S_IFCHR}, {"b", S_IFBLK}, {"p", S_IFIFO}};
 
-void make_node(const std::string& path, mode_t mode, dev_t device) {
-  struct stat found {};
-  if (::lstat(path.c_str(), &found) == 0 && found.st_rdev == device &&
-      (found.st_mode & S_IFMT) == (mode & S_IFMT))
-    return;
-  sys::check(::mknod(path.c_str(), mode, device), "mknod(2) {}", path);
-  sys::check(::chmod(path.c_str(), mode & ~unsigned{S_IFMT}), "chmod(2) {}",
-             path);  // Whatever the umask is.
-}
-
-void make_link(const char* target, const char* path) {
-  if (::symlink(target, path) == -1 && errno != EEXIST)
-    throw sys::Error{errno, sys::format("symlink(2) {}", path)};
-}
+// Every container may make nodes of all kinds, and use terminals.
+const Json kRules = Json::parse(R"([
+  {"allow": true, "type": "c", "access": "m"},
+  {"allow": true, "type": "b", "access": "m"},
+  {"allow": true, "type": "c", "major": 5, "minor": 1},
+  {"allow": true, "type": "c", "major": 5, "minor": 2},
+  {"allow": true, "type": "c", "major": 136}])");
 
 std::uint64_t mount_of(int directory, const char* path) {
   struct statx found {};
   sys::check(::statx(directory, path, AT_EMPTY_PATH, STATX_MNT_ID, &found),
              "statx(2) {}", path);
   return found.stx_mnt_id;
+}
+
+void make_device(const Json& device) {
+  const auto path = need<std::string>(device, "/path");
+  const auto type = kTypes.find(need<std::string>(device, "/type"));
+  if (type == kTypes.end() || !path.starts_with('/'))
+    refuse_config("the device {} is not supported", device.dump());
+  const auto number =
+      makedev(get(device, "/major", 0U), get(device, "/minor", 0U));
+  open_place(path.substr(0, path.rfind('/') + 1), true);
+  struct stat found {};
+  if (::lstat(path.c_str(), &found) == -1 || found.st_rdev != number ||
+      (found.st_mode & S_IFMT) != type->second)
+    sys::check(::mknod(path.c_str(), type->second, number), "mknod(2) {}",
+               path);
+  sys::check(::chmod(path.c_str(), get<mode_t>(device, "/fileMode", 0666)),
+             "chmod(2) {}", path);  // Whatever the umask is.
+  sys::check(::lchown(path.c_str(), get<uid_t>(device, "/uid", 0),
+                      get<gid_t>(device, "/gid", 0)),
+             "lchown(2) {}", path);
 }
 
 // Whether /dev is a part of the image or a new file system. Anything else is a
@@ -69,18 +73,19 @@ struct Rule {
   std::string access;
 };
 
-// Every container may make nodes of all kinds, and use these.
-const std::vector<Rule> kDefaults{
-    {true, 'c', -1, -1, "m"},   {true, 'b', -1, -1, "m"},
-    {true, 'c', 1, 3, "rwm"},   {true, 'c', 1, 5, "rwm"},
-    {true, 'c', 1, 7, "rwm"},   {true, 'c', 1, 8, "rwm"},
-    {true, 'c', 1, 9, "rwm"},   {true, 'c', 5, 0, "rwm"},
-    {true, 'c', 5, 1, "rwm"},   {true, 'c', 5, 2, "rwm"},
-    {true, 'c', 136, -1, "rwm"}};
-
+// The default devices, and those of the container, come after its own rules.
 std::vector<Rule> rules_of(const Json& config) {
+  auto all = at(config, "/linux/resources/devices");
+  all.insert(all.end(), kRules.begin(), kRules.end());
+  for (const Json& devices : {default_devices(), at(config, "/linux/devices")})
+    for (Json device : devices) {
+      if (device["type"] == "p") continue;
+      if (device["type"] == "u") device["type"] = "c";
+      device["allow"] = true;
+      all.push_back(device);
+    }
   std::vector<Rule> rules;
-  for (const Json& one : at(config, "/linux/resources/devices")) {
+  for (const Json& one : all) {
     const auto type = get<std::string>(one, "/type", "a");
     const auto access = get<std::string>(one, "/access", "rwm");
     if ((type != "a" && type != "b" && type != "c") || access.empty() ||
@@ -89,25 +94,7 @@ std::vector<Rule> rules_of(const Json& config) {
     rules.push_back({need<bool>(one, "/allow"), type[0], get(one, "/major", -1),
                      get(one, "/minor", -1), access});
   }
-  rules.insert(rules.end(), kDefaults.begin(), kDefaults.end());
-  for (const Json& one : at(config, "/linux/devices"))
-    if (const auto type = need<std::string>(one, "/type"); type != "p")
-      rules.push_back({true, type == "b" ? 'b' : 'c', need<int>(one, "/major"),
-                       need<int>(one, "/minor"), "rwm"});
   return rules;
-}
-
-// v1: "c 1:3 rwm" is written to one of two files.
-void set_v1(const std::string& directory, const std::vector<Rule>& rules) {
-  const auto number = [](int n) {
-    return n == -1 ? std::string{"*"} : sys::format("{}", n);
-  };
-  for (const auto& [allow, type, major, minor, access] : rules)
-    sys::write_file(directory + (allow ? "/devices.allow" : "/devices.deny"),
-                    type == 'a'
-                        ? "a"
-                        : sys::format("{} {}:{} {}", type, number(major),
-                                      number(minor), access));
 }
 
 using Instructions = std::vector<bpf_insn>;
@@ -176,47 +163,36 @@ Instructions make_program(const std::vector<Rule>& rules) {
 
 }  // namespace
 
-std::vector<std::string> default_devices() {
-  std::vector<std::string> names;
-  for (const auto& node : kNodes) names.emplace_back(node.name);
-  return names;
+const Json& default_devices() {
+  static const Json devices = Json::parse(R"([
+    {"path": "/dev/null", "type": "c", "major": 1, "minor": 3},
+    {"path": "/dev/zero", "type": "c", "major": 1, "minor": 5},
+    {"path": "/dev/full", "type": "c", "major": 1, "minor": 7},
+    {"path": "/dev/random", "type": "c", "major": 1, "minor": 8},
+    {"path": "/dev/urandom", "type": "c", "major": 1, "minor": 9},
+    {"path": "/dev/tty", "type": "c", "major": 5, "minor": 0}])");
+  return devices;
 }
 
 void make_devices(const Json& config, const std::vector<Mount>& mounts) {
   sys::Fd{open_place("/dev", true)};
-  const bool has_links = is_ours(mounts);
-  if (has_links && !has_namespace(config, "user"))
-    for (const auto& [name, major, minor] : kNodes)
-      make_node(sys::format("/dev/{}", name), S_IFCHR | 0666,
-                makedev(major, minor));
-  for (const Json& device : at(config, "/linux/devices")) {
-    const auto path = need<std::string>(device, "/path");
-    const auto type = kTypes.find(need<std::string>(device, "/type"));
-    if (type == kTypes.end() || !path.starts_with('/'))
-      refuse_config("the device {} is not supported", device.dump());
-    open_place(path.substr(0, path.rfind('/') + 1), true);
-    make_node(path, type->second | get<mode_t>(device, "/fileMode", 0666),
-              makedev(get(device, "/major", 0U), get(device, "/minor", 0U)));
-    sys::check(::lchown(path.c_str(), get<uid_t>(device, "/uid", 0),
-                        get<gid_t>(device, "/gid", 0)),
-               "lchown(2) {}", path);
-  }
-  if (!has_links) return;
-  make_link("/proc/self/fd", "/dev/fd");
-  make_link("/proc/self/fd/0", "/dev/stdin");
-  make_link("/proc/self/fd/1", "/dev/stdout");
-  make_link("/proc/self/fd/2", "/dev/stderr");
+  const bool is_filled = is_ours(mounts);
+  if (is_filled && !makes_namespace(config, "user"))
+    for (const Json& device : default_devices()) make_device(device);
+  for (const Json& device : at(config, "/linux/devices")) make_device(device);
+  if (!is_filled) return;
   (void)::unlink("/dev/ptmx");  // One of the host makes terminals of the host.
-  make_link("pts/ptmx", "/dev/ptmx");
+  for (const auto& [target, path] : {std::pair{"/proc/self/fd", "/dev/fd"},
+                                     {"/proc/self/fd/0", "/dev/stdin"},
+                                     {"/proc/self/fd/1", "/dev/stdout"},
+                                     {"/proc/self/fd/2", "/dev/stderr"},
+                                     {"pts/ptmx", "/dev/ptmx"}})
+    if (::symlink(target, path) == -1 && errno != EEXIST)
+      throw sys::Error{errno, sys::format("symlink(2) {}", path)};
 }
 
-void limit_devices(const Json& config, const std::vector<sys::Cgroup>& groups) {
+void limit_devices(const Json& config, const std::vector<std::string>& groups) {
   if (at(config, "/linux/resources/devices").empty()) return;
-  if (const auto* const v1 = sys::find_cgroup(groups, "devices"))
-    return set_v1(v1->directory, rules_of(config));
-  const auto* const v2 = sys::find_cgroup(groups, "unified");
-  if (v2 == nullptr)
-    throw std::runtime_error{"cgroups(7): no cgroup here limits devices"};
   const auto program = make_program(rules_of(config));
   // NOLINTBEGIN(*-union-access, *-reinterpret-cast): bpf(2) wants them.
   bpf_attr load{};
@@ -227,7 +203,10 @@ void limit_devices(const Json& config, const std::vector<sys::Cgroup>& groups) {
   const sys::Fd loaded{static_cast<int>(
       sys::check(::syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load),
                  "bpf(2) BPF_PROG_LOAD: rules for devices"))};
-  const sys::Fd group = open_file(v2->directory, O_RDONLY | O_DIRECTORY);
+  const auto v2 =
+      std::filesystem::path{file_of(groups, "cgroup.type", "cgroup.type")}
+          .parent_path();
+  const sys::Fd group = open_file(v2, O_RDONLY | O_DIRECTORY);
   bpf_attr attach{};
   attach.target_fd = static_cast<__u32>(group.get());
   attach.attach_bpf_fd = static_cast<__u32>(loaded.get());
@@ -235,5 +214,5 @@ void limit_devices(const Json& config, const std::vector<sys::Cgroup>& groups) {
   attach.attach_flags = BPF_F_ALLOW_MULTI;
   // NOLINTEND(*-union-access, *-reinterpret-cast)
   sys::check(::syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach),
-             "bpf(2) BPF_PROG_ATTACH to {}", v2->directory);
+             "bpf(2) BPF_PROG_ATTACH to {}", v2.string());
 }

@@ -3,8 +3,6 @@
 
 #include <sys/syscall.h>
 
-#include <map>
-
 #include "steps/oci/layers.hpp"
 
 namespace {
@@ -122,18 +120,10 @@ Program make_filter(const Json& profile) {
 #ifdef __X32_SYSCALL_BIT  // Other numbers for calls that the profile refuses.
   answer_if(program, BPF_JGE, __X32_SYSCALL_BIT, refuse(ENOSYS));
 #endif
-  std::vector<Stretch> stretches{{0, by_default}};
   for (auto& [call, entry] : entries_of(profile, by_default)) {
-    if (!entry.conditional.empty()) {
-      answer(entry.conditional, entry.otherwise);
-      only_for(program, call, entry.conditional);
-    }
-    if (stretches.back().first == call) stretches.pop_back();  // It goes on.
-    if (stretches.empty() || stretches.back().verdict != entry.otherwise)
-      stretches.push_back({call, entry.otherwise});
-    stretches.push_back({call + 1, by_default});
+    answer(entry.conditional, entry.otherwise);
+    only_for(program, call, entry.conditional);
   }
-  const auto tree = search(stretches);
-  program.insert(program.end(), tree.begin(), tree.end());
+  answer(program, by_default);
   return program;
 }

@@ -18,16 +18,14 @@ void run_hook(const Json& hook, const std::string& state) {
   sys::Child child = sys::clone(0, [&] {
     sys::check(::dup2(input.read_end.get(), STDIN_FILENO), "dup2(2)");
     std::signal(SIGPIPE, SIG_DFL);
-    auto words = texts(hook, "/args");
-    exec_with(path, words.empty() ? std::vector{path} : words,
-              texts(hook, "/env"));
+    exec_with(path, get(hook, "/args", std::vector{path}), texts(hook, "/env"));
   });
   input.read_end.reset();
   std::signal(SIGPIPE, SIG_IGN);  // A hook need not read its state.
   [[maybe_unused]] const auto n =
       ::write(input.write_end.get(), state.data(), state.size());
   input.write_end.reset();
-  const auto seconds = get<int>(hook, "/timeout", 0);
+  const int seconds = get(hook, "/timeout", 0);
   const sys::Fd process{
       static_cast<int>(::syscall(SYS_pidfd_open, child.pid(), 0))};
   pollfd end{process.get(), POLLIN, 0};
@@ -40,12 +38,11 @@ void run_hook(const Json& hook, const std::string& state) {
 
 }  // namespace
 
-void run_hooks(const Json& config, const std::string& kind, const Json& state,
-               bool must_succeed) {
-  for (const Json& hook : at(config, "/hooks/" + kind)) try {
-      run_hook(hook, state.dump());
+void run_hooks(const Container& container, const std::string& kind) {
+  for (const Json& hook : at(container.config(), "/hooks/" + kind)) try {
+      run_hook(hook, container.state().dump());
     } catch (const std::exception& error) {
-      if (must_succeed) throw;
+      if (!kind.starts_with("post")) throw;
       sys::note(error.what());
     }
 }

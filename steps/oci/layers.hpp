@@ -5,14 +5,94 @@
 
 #pragma once
 
+#include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "common/cgroup.hpp"
 #include "steps/08-all/bpf.hpp"
 #include "steps/08-all/layers.hpp"
 #include "steps/oci/bundle.hpp"
+
+// ---- caller.cpp ------------------------------------------------------------
+
+/// `oci --root /run/x kill --all ID 9` has two options and three plain words.
+struct Words {
+  /// Throws at an option that we do not know, because what it asks for would
+  /// not be done.
+  Words(int argc, char** argv);
+
+  [[nodiscard]] bool has(const std::string& name) const;
+  [[nodiscard]] std::string value(const std::string& name,
+                                  const std::string& otherwise = {}) const;
+  /// Opens the file that an option names, for writing; none without the option.
+  [[nodiscard]] sys::Fd open(const std::string& name, int flags) const;
+
+  std::map<std::string, std::string> options;
+  std::vector<std::string> plain;  ///< The command, the id, and what follows.
+};
+
+/// The socket at which the caller waits for the container's terminal, or none.
+sys::Fd connect_console(const Json& process, const Words& words);
+
+/// Child: starts a session, with a terminal of the container or with the
+/// caller's streams.
+void leave_session(const Json& process, const sys::Fd& console, bool is_first);
+
+/// Child: closes all descriptors but the standard streams and two of ours that
+/// execve(2) closes.
+void leave_descriptors(int one, int other);
+
+/// Goes on as a copy of our program that nobody can change, and that no process
+/// of the container can trace.
+void run_from_a_copy(char** argv);
+
+// ---- container.cpp ---------------------------------------------------------
+
+/// The version of the specification that keys.txt is about.
+inline constexpr const char* kSpecification = "1.3.0";
+
+/// A container of `create`.
+class Container {
+ public:
+  /// The id can be any text of a caller. It becomes the name of a directory.
+  Container(const std::string& root, const std::string& id);
+
+  /// Makes the directory. Throws if the id is taken.
+  void make(Json config, const std::string& bundle);
+  /// Remembers the first process, or 0 before there is one. From then on the
+  /// cgroups are the container's.
+  void save(pid_t pid);
+  /// Reads what an earlier command has saved. Throws if there is no container.
+  void load();
+  /// Kills its processes, and forgets it.
+  void remove() const;
+
+  /// Whether the id is taken.
+  [[nodiscard]] bool exists() const;
+  /// Where the container waits for the byte that `start` writes.
+  [[nodiscard]] std::string start_fifo() const { return directory_ + "/start"; }
+  /// "creating", "created", "running", "paused" or "stopped".
+  [[nodiscard]] std::string status() const;
+  /// Throws if the status is not one of these.
+  void must_be(const std::vector<std::string>& wanted) const;
+  /// What `state` prints, and hooks read.
+  [[nodiscard]] Json state() const;
+  /// The first process, or 0.
+  [[nodiscard]] pid_t pid() const { return get<pid_t>(saved_, "/pid", 0); }
+  /// The config.json of which it was made.
+  [[nodiscard]] const Json& config() const { return at(saved_, "/config"); }
+  /// Its cgroups, which only this container uses; none until they are made.
+  [[nodiscard]] std::vector<std::string> cgroups() const;
+  /// A descriptor for the first process, and for no later one with its PID;
+  /// none if it has ended.
+  [[nodiscard]] sys::Fd open_process() const;
+
+ private:
+  std::string id_, directory_;
+  Json saved_;
+};
 
 // ---- namespaces.cpp --------------------------------------------------------
 
@@ -28,8 +108,6 @@ int all_namespaces(const Json& config);
 class Visit {
  public:
   explicit Visit(const Json& config);
-  Visit(const Visit&) = delete;
-  Visit& operator=(const Visit&) = delete;
   ~Visit();
 
  private:
@@ -58,8 +136,7 @@ struct Mount {
 };
 
 /// Before pivot_root: makes the mounts that config.json lists.
-std::vector<Mount> make_mounts(const Json& config, const std::string& bundle,
-                               const std::vector<sys::Cgroup>& groups);
+std::vector<Mount> make_mounts(const Json& config, const std::string& bundle);
 /// After pivot_root: puts mounts in place. No link of the image leads out.
 void place_mounts(const std::vector<Mount>& mounts);
 /// A copy of one mount, or with AT_RECURSIVE of all below, for place_mounts.
@@ -71,53 +148,45 @@ void finish_root(const Json& config);
 
 // ---- devices.cpp -----------------------------------------------------------
 
-/// The names of the devices that every container has: null, zero and so on.
-std::vector<std::string> default_devices();
+/// The devices that every container has, null, zero and so on, as they would
+/// stand in linux.devices.
+const Json& default_devices();
 /// After pivot_root: makes the nodes and the links in /dev.
 void make_devices(const Json& config, const std::vector<Mount>& mounts);
 /// Parent: says which devices a cgroup may use.
-void limit_devices(const Json& config, const std::vector<sys::Cgroup>& groups);
+void limit_devices(const Json& config, const std::vector<std::string>& groups);
 
-// ---- cgroups.cpp, limits.cpp -----------------------------------------------
+// ---- cgroups.cpp -----------------------------------------------------------
 
-/// The cgroups at linux.cgroupsPath, one in each hierarchy.
-std::vector<sys::Cgroup> name_cgroups(const Json& config,
-                                      const std::string& id);
+/// The cgroups at linux.cgroupsPath, one directory in each hierarchy.
+std::vector<std::string> name_cgroups(const Json& config);
 /// Makes them, and those above them. Throws if one is used by others.
-void make_cgroups(const std::vector<sys::Cgroup>& groups);
+void make_cgroups(const std::vector<std::string>& groups);
+/// The file of one of them that has this name on v1, or that on v2. Throws if
+/// there is none.
+std::string file_of(const std::vector<std::string>& groups,
+                    const std::string& v1, const std::string& v2);
 /// Writes the limits of linux.resources.
 void limit_resources(const Json& resources,
-                     const std::vector<sys::Cgroup>& groups);
+                     const std::vector<std::string>& groups);
+/// The files by which a process joins them.
+std::vector<sys::Fd> open_cgroups(const std::vector<std::string>& groups);
 /// The processes in these cgroups, and in those below.
-std::vector<pid_t> members(const std::vector<sys::Cgroup>& groups);
+std::vector<pid_t> members(const std::vector<std::string>& groups);
 /// Kills these processes, and removes the cgroups.
-void remove_all(const std::vector<sys::Cgroup>& groups);
+void remove_cgroups(const std::vector<std::string>& groups);
 /// Stops these processes, or lets them go on.
-void freeze(const std::vector<sys::Cgroup>& groups, bool is_frozen);
-bool is_frozen(const std::vector<sys::Cgroup>& groups);
+void freeze(const std::vector<std::string>& groups, bool is_frozen);
+bool is_frozen(const std::vector<std::string>& groups);
 
-// ---- process.cpp, filter.cpp, console.cpp, hooks.cpp -----------------------
+// ---- process.cpp, filter.cpp, hooks.cpp ------------------------------------
 
-/// What is left to do when `start` has come. It was read before, so that all
-/// that config.json asks for in vain is told by `create`.
-struct Command {
-  std::string program;
-  std::vector<std::string> words, variables;
-  uid_t user = 0;
-  gid_t group = 0;
-  mode_t umask = 0;
-  std::uint64_t bounding = 0;
-  Capabilities kept;
-  std::vector<gid_t> groups;
-  std::uint64_t ambient = 0;
-  bool no_new_privileges = false;
-  Program filter;
-};
 /// Enters the directory of `process` in config.json, sets its limits, and finds
-/// its program.
-Command prepare(const Json& process, const Json& config);
-/// Becomes the user with these rights, and executes the program.
-[[noreturn]] void execute(const Command& command);
+/// its program. Reads all else now, so that `create` tells what is asked for in
+/// vain. What this returns becomes the user with the rights that remain, and
+/// executes the program.
+std::function<void()> prepare(const Json& process, const Json& config);
+
 /// execve(2). Throws, because it returns only if it fails.
 [[noreturn]] void exec_with(const std::string& program,
                             std::vector<std::string> words,
@@ -126,13 +195,6 @@ Command prepare(const Json& process, const Json& config);
 /// A filter for the profile in linux.seccomp.
 Program make_filter(const Json& profile);
 
-/// Connects to the socket at which the caller waits for the terminal.
-sys::Fd connect_console(const std::string& path);
-/// Makes a terminal in the container, sends its outer end through the socket,
-/// and makes its inner end the standard streams.
-void take_terminal(const Json& process, const sys::Fd& socket, bool is_first);
-
 /// Runs programs of the caller, with the container's state on their standard
-/// input. If `must_succeed`, one that fails is an error, and else a note.
-void run_hooks(const Json& config, const std::string& kind, const Json& state,
-               bool must_succeed);
+/// input. One that fails is an error before the start, and later a note.
+void run_hooks(const Container& container, const std::string& kind);

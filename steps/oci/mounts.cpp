@@ -8,85 +8,63 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <filesystem>
-#include <map>
 
 #include "common/mount.hpp"
 #include "steps/oci/layers.hpp"
 
+namespace fs = std::filesystem;
+
 namespace {
 
-// What an option sets, and what it clears.
-const std::map<std::string, std::pair<std::uint64_t, std::uint64_t>>
-    kAttributes{{"ro", {MOUNT_ATTR_RDONLY, 0}},
-                {"rw", {0, MOUNT_ATTR_RDONLY}},
-                {"nosuid", {MOUNT_ATTR_NOSUID, 0}},
-                {"suid", {0, MOUNT_ATTR_NOSUID}},
-                {"nodev", {MOUNT_ATTR_NODEV, 0}},
-                {"dev", {0, MOUNT_ATTR_NODEV}},
-                {"noexec", {MOUNT_ATTR_NOEXEC, 0}},
-                {"exec", {0, MOUNT_ATTR_NOEXEC}},
-                {"relatime", {MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME}},
-                {"noatime", {MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME}},
-                {"strictatime", {MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME}},
-                {"nodiratime", {MOUNT_ATTR_NODIRATIME, 0}},
-                {"defaults", {0, 0}}};
-
-// "rslave" and its like, as mount(2) has them; 0 for other words.
-unsigned long propagation_flag(const std::string& word) {
-  const std::map<std::string, unsigned long> flags{
-      {"private", MS_PRIVATE},
-      {"shared", MS_SHARED},
-      {"slave", MS_SLAVE},
-      {"unbindable", MS_UNBINDABLE}};
-  const bool is_deep = word.starts_with('r');
-  const auto found = flags.find(is_deep ? word.substr(1) : word);
-  if (found == flags.end()) return 0;
-  return found->second | (is_deep ? 1UL * MS_REC : 0);
-}
-
-// What the options of one mount say.
-struct Options {
-  bool is_bind = false, is_copied_up = false;
+// What an option changes in a mount, or with AT_RECURSIVE also in those below.
+struct Option {
+  mount_attr change{};
   unsigned recursive = 0;
-  mount_attr attributes{}, propagation{};
-  unsigned deep_propagation = 0;
-  std::vector<std::string> data;  // For the file system.
 };
 
-Options parse(const Json& mount) {
-  Options result;
-  for (const std::string& option : texts(mount, "/options")) {
-    if (option == "bind" || option == "rbind") {
-      result.is_bind = true;
-      result.recursive = option == "rbind" ? AT_RECURSIVE : 0;
-    } else if (const auto found = kAttributes.find(option);
-               found != kAttributes.end()) {
-      const auto [set, clear] = found->second;
-      auto& attributes = result.attributes;
-      attributes.attr_set = (attributes.attr_set & ~clear) | set;
-      attributes.attr_clr |= clear;
-    } else if (const auto flag = propagation_flag(option); flag != 0) {
-      result.propagation.propagation = flag & ~(1UL * MS_REC);
-      result.deep_propagation = (flag & MS_REC) != 0 ? AT_RECURSIVE : 0;
-    } else if (option == "tmpcopyup") {
-      result.is_copied_up = true;
-    } else {
-      result.data.push_back(option);
-    }
+// The options of all mounts. Any other word is for the file system.
+const std::map<std::string, Option> kOptions{
+    {"ro", {{.attr_set = MOUNT_ATTR_RDONLY}}},
+    {"rw", {{.attr_clr = MOUNT_ATTR_RDONLY}}},
+    {"nosuid", {{.attr_set = MOUNT_ATTR_NOSUID}}},
+    {"suid", {{.attr_clr = MOUNT_ATTR_NOSUID}}},
+    {"nodev", {{.attr_set = MOUNT_ATTR_NODEV}}},
+    {"dev", {{.attr_clr = MOUNT_ATTR_NODEV}}},
+    {"noexec", {{.attr_set = MOUNT_ATTR_NOEXEC}}},
+    {"exec", {{.attr_clr = MOUNT_ATTR_NOEXEC}}},
+    {"relatime", {{MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME}}},
+    {"noatime", {{MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME}}},
+    {"strictatime", {{MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME}}},
+    {"nodiratime", {{.attr_set = MOUNT_ATTR_NODIRATIME}}},
+    {"private", {{.propagation = MS_PRIVATE}}},
+    {"shared", {{.propagation = MS_SHARED}}},
+    {"slave", {{.propagation = MS_SLAVE}}},
+    {"unbindable", {{.propagation = MS_UNBINDABLE}}},
+    {"rprivate", {{.propagation = MS_PRIVATE}, AT_RECURSIVE}},
+    {"rshared", {{.propagation = MS_SHARED}, AT_RECURSIVE}},
+    {"rslave", {{.propagation = MS_SLAVE}, AT_RECURSIVE}},
+    {"runbindable", {{.propagation = MS_UNBINDABLE}, AT_RECURSIVE}},
+    {"bind", {}},
+    {"rbind", {}},
+    {"defaults", {}},
+    {"tmpcopyup", {}}};
+
+// One after the other, so the last word counts.
+void obey(const sys::Fd& tree, const std::vector<std::string>& options) {
+  for (const auto& name : options) {
+    const auto known = kOptions.find(name);
+    if (known == kOptions.end()) continue;
+    const auto& [change, recursive] = known->second;
+    sys::check(::syscall(SYS_mount_setattr, tree.get(), "",
+                         AT_EMPTY_PATH | recursive, &change, sizeof change),
+               "mount_setattr(2) {}", name);
   }
-  // A file system refuses what it does not know. A bind has one already, and so
-  // ignores what was for a new one, such as mode=755; but not other words.
-  for (const auto& option : result.data)
-    if (result.is_bind && option.find('=') == option.npos)
-      refuse_config("the mount option {} is not supported", option);
-  return result;
 }
 
-void change(const sys::Fd& tree, const mount_attr& wanted, unsigned flags = 0) {
-  sys::check(::syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH | flags,
-                       &wanted, sizeof wanted),
-             "mount_setattr(2)");
+bool has(const std::vector<std::string>& options, const char* name) {
+  return std::find(options.begin(), options.end(), name) != options.end();
 }
 
 void configure(const sys::Fd& fs, unsigned command, const char* key = nullptr,
@@ -96,43 +74,58 @@ void configure(const sys::Fd& fs, unsigned command, const char* key = nullptr,
              value == nullptr ? "" : value);
 }
 
+// The file system refuses a word that it does not know.
 sys::Fd make_file_system(const std::string& type, const std::string& source,
-                         const Options& options) {
-  const sys::Fd fs{static_cast<int>(
+                         const std::vector<std::string>& options) {
+  const sys::Fd made{static_cast<int>(
       sys::check(::syscall(SYS_fsopen, type.c_str(), FSOPEN_CLOEXEC),
                  "fsopen(2) {}", type))};
-  configure(fs, FSCONFIG_SET_STRING, "source", source.c_str());
-  for (const auto& option : options.data) {
+  configure(made, FSCONFIG_SET_STRING, "source", source.c_str());
+  for (const auto& option : options) {
     const auto equals = option.find('=');
     const auto key = option.substr(0, equals);
+    if (kOptions.contains(option)) continue;
     if (equals == option.npos)
-      configure(fs, FSCONFIG_SET_FLAG, key.c_str());
+      configure(made, FSCONFIG_SET_FLAG, key.c_str());
     else
-      configure(fs, FSCONFIG_SET_STRING, key.c_str(), &option[equals + 1]);
+      configure(made, FSCONFIG_SET_STRING, key.c_str(), &option[equals + 1]);
   }
-  configure(fs, FSCONFIG_CMD_CREATE);
+  configure(made, FSCONFIG_CMD_CREATE);
   return sys::Fd{static_cast<int>(
-      sys::check(::syscall(SYS_fsmount, fs.get(), FSMOUNT_CLOEXEC,
-                           options.attributes.attr_set),
+      sys::check(::syscall(SYS_fsmount, made.get(), FSMOUNT_CLOEXEC, 0),
                  "fsmount(2) {}", type))};
+}
+
+// A bind has a file system already, and so ignores what was for a new one, such
+// as mode=755; but not other words.
+sys::Fd copy_bind(const std::string& source,
+             const std::vector<std::string>& options) {
+  for (const auto& option : options)
+    if (!kOptions.contains(option) && option.find('=') == option.npos)
+      refuse_config("the mount option {} is not supported", option);
+  return copy_tree(source, has(options, "rbind") ? AT_RECURSIVE : 0);
 }
 
 // The type "cgroup" stands for the container's cgroups: one directory on v2,
 // and one for each hierarchy on v1.
-void make_cgroup_mounts(const std::string& target, const Options& options,
-                        const std::vector<sys::Cgroup>& groups,
-                        std::vector<Mount>& mounts) {
-  const bool is_one = groups.size() == 1;
-  if (!is_one)
-    mounts.push_back({target, make_file_system("tmpfs", "cgroup", Options{})});
+std::vector<Json> parts_of(const Json& mount, const Json& config) {
+  if (at(mount, "/type") != "cgroup" || has(texts(mount, "/options"), "bind"))
+    return {mount};
+  const auto groups = name_cgroups(config);
+  const auto path = need<std::string>(config, "/linux/cgroupsPath");
+  const auto target = need<std::string>(mount, "/destination");
+  auto part = mount;
+  part["options"].push_back("bind");
+  part["source"] = groups[0];
+  if (groups.size() == 1) return {part};
+  std::vector<Json> parts{{{"destination", target}, {"type", "tmpfs"}}};
   for (const auto& group : groups) {
-    auto tree = copy_tree(group.directory);
-    change(tree, options.attributes);
-    const auto& name = group.controllers[0];
-    mounts.push_back(
-        {is_one ? target : target + "/" + name.substr(name.find('=') + 1),
-         std::move(tree)});
+    const fs::path hierarchy{group.substr(0, group.size() - path.size())};
+    part["destination"] = target + "/" + hierarchy.filename().string();
+    part["source"] = group;
+    parts.push_back(part);
   }
+  return parts;
 }
 
 // No link of the kernel's, such as /proc/self/fd/3, and what it leads to.
@@ -171,39 +164,33 @@ sys::Fd open_place(const std::string& path, bool is_directory) {
   return opened;
 }
 
-std::vector<Mount> make_mounts(const Json& config, const std::string& bundle,
-                               const std::vector<sys::Cgroup>& groups) {
+std::vector<Mount> make_mounts(const Json& config, const std::string& bundle) {
   std::vector<Mount> mounts;
-  for (const Json& mount : at(config, "/mounts")) {
-    const auto target = "/" + need<std::string>(mount, "/destination");
-    const auto type = get<std::string>(mount, "/type", "none");
-    const auto options = parse(mount);
-    if (type == "cgroup" && !options.is_bind) {
-      make_cgroup_mounts(target, options, groups, mounts);
-      continue;
+  for (const Json& listed : at(config, "/mounts"))
+    for (const Json& mount : parts_of(listed, config)) {
+      const auto options = texts(mount, "/options");
+      const bool is_bind = has(options, "bind") || has(options, "rbind");
+      const auto type = get<std::string>(mount, "/type", "none");
+      const fs::path source{get(mount, "/source", type)};
+      auto tree = is_bind ? copy_bind(fs::path{bundle} / source, options)
+                          : make_file_system(type, source, options);
+      obey(tree, options);
+      mounts.push_back({"/" + need<std::string>(mount, "/destination"),
+                        std::move(tree), is_bind, has(options, "tmpcopyup")});
     }
-    auto source = get<std::string>(mount, "/source", type);
-    if (options.is_bind && !source.starts_with('/'))
-      source = bundle + "/" + source;
-    auto tree = options.is_bind ? copy_tree(source, options.recursive)
-                                : make_file_system(type, source, options);
-    if (options.is_bind) change(tree, options.attributes);
-    change(tree, options.propagation, options.deep_propagation);
-    mounts.push_back(
-        {target, std::move(tree), options.is_bind, options.is_copied_up});
-  }
   // mknod(2) refuses devices in a user namespace, so it gets those of the host.
-  if (has_namespace(config, "user"))
-    for (const auto& name : default_devices())
-      mounts.push_back({"/dev/" + name, copy_tree("/dev/" + name), true});
+  if (makes_namespace(config, "user"))
+    for (const Json& device : default_devices()) {
+      const auto path = need<std::string>(device, "/path");
+      mounts.push_back({path, copy_tree(path)});
+    }
   return mounts;
 }
 
 void place_mounts(const std::vector<Mount>& mounts) {
   for (const auto& mount : mounts) {
     std::error_code missing;
-    if (mount.is_copied_up &&
-        !std::filesystem::is_empty(mount.target, missing) && !missing)
+    if (mount.is_copied_up && !fs::is_empty(mount.target, missing) && !missing)
       refuse_config("tmpcopyup is not supported, because {} has files",
                     mount.target);
     struct stat root {};
@@ -216,11 +203,12 @@ void place_mounts(const std::vector<Mount>& mounts) {
 }
 
 void finish_root(const Json& config) {
-  if (get(config, "/root/readonly", false))
-    sys::set_mount_attributes("/", MOUNT_ATTR_RDONLY);
+  const sys::Fd root = open_file("/", O_PATH);
+  if (get(config, "/root/readonly", false)) obey(root, {"ro"});
   const auto word = get<std::string>(config, "/linux/rootfsPropagation", "");
   if (word.empty()) return;
-  if (propagation_flag(word) == 0)
+  const auto known = kOptions.find(word);
+  if (known == kOptions.end() || known->second.change.propagation == 0)
     refuse_config("the rootfsPropagation {} is not supported", word);
-  sys::mount(nullptr, "/", nullptr, propagation_flag(word), nullptr);
+  obey(root, {word});
 }

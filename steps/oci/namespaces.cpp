@@ -18,24 +18,18 @@
 
 namespace {
 
-struct Kind {
-  int flag;
-  const char* file;  // In /proc/PID/ns.
-};
-
-const std::map<std::string, Kind> kKinds{
-    {"pid", {CLONE_NEWPID, "pid"}},         {"user", {CLONE_NEWUSER, "user"}},
-    {"uts", {CLONE_NEWUTS, "uts"}},         {"mount", {CLONE_NEWNS, "mnt"}},
-    {"network", {CLONE_NEWNET, "net"}},     {"ipc", {CLONE_NEWIPC, "ipc"}},
-    {"cgroup", {CLONE_NEWCGROUP, "cgroup"}}};
+const std::map<std::string, int> kKinds{
+    {"pid", CLONE_NEWPID},      {"user", CLONE_NEWUSER},
+    {"uts", CLONE_NEWUTS},      {"mount", CLONE_NEWNS},
+    {"ipc", CLONE_NEWIPC},      {"network", CLONE_NEWNET},
+    {"cgroup", CLONE_NEWCGROUP}};
 
 // A kind that we do not know is an error, and not passed over.
-Kind kind_of(const Json& name_space) {
+int flag_of(const Json& name_space) {
   const auto type = need<std::string>(name_space, "/type");
-  const auto found = kKinds.find(type);
-  if (found == kKinds.end())
+  if (!kKinds.contains(type))
     refuse_config("a namespace of type {} is not supported", type);
-  return found->second;
+  return kKinds.at(type);
 }
 
 // Settings of the kernel that a new namespace has for itself. All others are
@@ -49,34 +43,38 @@ bool is_the_containers(const std::string& key, const Json& config) {
           begins("fs.mqueue.") || key == "kernel.sem");
 }
 
+// A new UTS namespace starts with a copy of the name of the old one.
+void set_host_name(const std::string& name) {
+  sys::check(::sethostname(name.data(), name.size()), "sethostname(2) {}",
+             name);
+}
+
 }  // namespace
 
 std::uint64_t new_namespaces(const Json& config) {
-  std::uint64_t flags = 0;
+  int flags = 0;
   for (const Json& one : at(config, "/linux/namespaces"))
-    if (get<std::string>(one, "/path", "").empty())
-      flags |= static_cast<std::uint64_t>(kind_of(one).flag);
-  return flags & ~std::uint64_t{CLONE_NEWCGROUP};
+    if (get<std::string>(one, "/path", "").empty()) flags |= flag_of(one);
+  return static_cast<std::uint64_t>(flags & ~CLONE_NEWCGROUP);
 }
 
 int all_namespaces(const Json& config) {
   int flags = 0;
-  for (const Json& one : at(config, "/linux/namespaces"))
-    flags |= kind_of(one).flag;
+  for (const Json& one : at(config, "/linux/namespaces")) flags |= flag_of(one);
   return flags;
 }
 
 Visit::Visit(const Json& config) {
   for (const Json& one : at(config, "/linux/namespaces")) {
     const auto path = get<std::string>(one, "/path", "");
+    const auto type = need<std::string>(one, "/type");
     if (path.empty()) continue;
-    const auto [flag, file] = kind_of(one);
-    if (flag == CLONE_NEWUSER || flag == CLONE_NEWNS)
-      refuse_config("a path for a namespace of type {} is not supported", file);
-    back_.emplace_back(
-        open_file(sys::format("/proc/self/ns/{}", file), O_RDONLY), flag);
-    sys::check(::setns(open_file(path, O_RDONLY).get(), flag), "setns(2) to {}",
-               path);
+    if (type == "user" || type == "mount")
+      refuse_config("a path for a namespace of type {} is not supported", type);
+    const auto own = "/proc/self/ns/" + (type == "network" ? "net" : type);
+    back_.emplace_back(open_file(own, O_RDONLY), flag_of(one));
+    sys::check(::setns(open_file(path, O_RDONLY).get(), flag_of(one)),
+               "setns(2) to {}", path);
   }
 }
 
@@ -91,7 +89,7 @@ void map_ids(const Json& config, pid_t child) {
       map += sys::format("{} {} {}\n", need<unsigned>(one, "/containerID"),
                          need<unsigned>(one, "/hostID"),
                          need<unsigned>(one, "/size"));
-    if (map.empty() != !has_namespace(config, "user"))
+    if (map.empty() != !makes_namespace(config, "user"))
       refuse_config("a user namespace needs {0}Mappings, and {0}Mappings it",
                     kind);
     if (!map.empty())
@@ -100,7 +98,7 @@ void map_ids(const Json& config, pid_t child) {
 }
 
 void become_root(const Json& config) {
-  if (!has_namespace(config, "user")) return;
+  if (!makes_namespace(config, "user")) return;
   sys::check(::setgroups(0, nullptr), "setgroups(2): drop the caller's groups");
   sys::check(::setresgid(0, 0, 0), "setresgid(2): become group 0");
   sys::check(::setresuid(0, 0, 0), "setresuid(2): become user 0");
@@ -109,12 +107,12 @@ void become_root(const Json& config) {
 void set_up_namespaces(const Json& config) {
   if (makes_namespace(config, "cgroup"))
     sys::check(::unshare(CLONE_NEWCGROUP), "unshare(2) CLONE_NEWCGROUP");
-  const auto name = get<std::string>(config, "/hostname", "");
-  if (!name.empty() && !makes_namespace(config, "uts"))
-    refuse_config("without a new UTS namespace, the host name is the host's");
-  if (!name.empty())
-    sys::check(::sethostname(name.data(), name.size()), "sethostname(2) {}",
-               name);
+  if (const auto name = get<std::string>(config, "/hostname", "");
+      !name.empty()) {
+    if (!makes_namespace(config, "uts"))
+      refuse_config("without a new UTS namespace, the host name is the host's");
+    set_host_name(name);
+  }
   if (makes_namespace(config, "network")) sys::Netlink{}.set_up("lo");
   for (const auto& [key, value] : at(config, "/linux/sysctl").items()) {
     if (!is_the_containers(key, config))

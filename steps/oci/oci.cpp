@@ -27,17 +27,20 @@
 
 #include "common/file.hpp"
 #include "common/process.hpp"
-#include "steps/oci/caller.hpp"
-#include "steps/oci/container.hpp"
 #include "steps/oci/layers.hpp"
 
-// v1 cannot create a process in a cgroup, so the child moves itself through
-// files that the parent has opened. The kernel reads 0 as the process that
-// writes it.
-void join_v1_cgroups(const std::vector<sys::Fd>& v1_cgroups) {
-  for (const auto& file : v1_cgroups)
+// The child moves itself through files that the parent has opened. The kernel
+// reads 0 as the process that writes it.
+void join_cgroups(const std::vector<sys::Fd>& files) {
+  for (const auto& file : files)
     sys::check(::write(file.get(), "0", 1),
-               "write(2) to cgroup.procs: join a v1 cgroup");
+               "write(2) to cgroup.procs: join a cgroup");
+}
+
+void write_pid(const sys::Fd& pid_file, pid_t pid) {
+  if (pid_file.get() != -1)
+    sys::check(::dprintf(pid_file.get(), "%d", pid),
+               "write(2) {} to the file of --pid-file", pid);
 }
 
 void set_oom_score(const Json& process, pid_t pid) {
@@ -52,39 +55,33 @@ void set_oom_score(const Json& process, pid_t pid) {
 void create(Container& container, const Words& words) {
   const auto bundle =
       std::filesystem::canonical(words.value("--bundle", ".")).string();
-  const Json config = read_config(bundle);
-  const Json& process = at(config, "/process");
-  container.make(config, bundle);
-  bool is_made = false;
+  container.make(read_config(bundle), bundle);
   const sys::Defer undo{[&] {
-    if (is_made) return;
-    remove_all(container.cgroups());
-    container.remove();
+    if (std::uncaught_exceptions() != 0) container.remove();
   }};
-  const auto groups = name_cgroups(config, words.plain.at(1));
+  const Json& config = container.config();
+  const Json& process = at(config, "/process");
+  const auto groups = name_cgroups(config);
   make_cgroups(groups);
   container.save(0);
   limit_resources(at(config, "/linux/resources"), groups);
   limit_devices(config, groups);
-  const sys::Fd v2_cgroup = sys::open_v2_cgroup(groups);
-  const auto v1_cgroups = sys::open_v1_cgroups(groups);
-  const auto console = console_for(process, words);
-  const auto pid_file = open_pid_file(words);
+  const auto cgroups = open_cgroups(groups);
+  const auto console = connect_console(process, words);
+  const auto pid_file = words.open("--pid-file", O_TRUNC);
   const sys::Fd fifo = open_file(container.start_fifo(), O_RDONLY | O_NONBLOCK);
 
-  auto flags = new_namespaces(config);
-  if (v2_cgroup.get() != -1) flags |= CLONE_INTO_CGROUP;
   sys::Gate gate;
   std::optional<Visit> visit{std::in_place, config};
-  sys::Child child = sys::clone(flags, v2_cgroup, [&] {
+  sys::Child child = sys::clone(new_namespaces(config), [&] {
     ::umask(022);
-    join_v1_cgroups(v1_cgroups);
+    join_cgroups(cgroups);
     if (!words.has("--no-new-keyring")) leave_keys();
     gate.wait();  // Until the maps of ids are written.
     become_root(config);
     set_up_namespaces(config);
     enter_root(config, bundle);
-    auto mounts = make_mounts(config, bundle, groups);
+    auto mounts = make_mounts(config, bundle);
     pivot_root();
     place_mounts(mounts);
     make_devices(config, mounts);
@@ -94,14 +91,14 @@ void create(Container& container, const Words& words) {
     finish_root(config);
     mounts.clear();
     leave_descriptors(fifo.get(), sys::failure_descriptor());
-    const auto command = prepare(process, config);
+    const auto execute = prepare(process, config);
 
     sys::check(::prctl(PR_SET_PDEATHSIG, 0), "prctl(2) PR_SET_PDEATHSIG 0");
     ::close(sys::failure_descriptor());  // This tells `create` to go.
     pollfd start{fifo.get(), POLLIN, 0};
     (void)::poll(&start, 1, -1);
     try {
-      execute(command);
+      execute();
     } catch (const std::exception& error) {
       ::_exit(sys::report(error));
     }
@@ -110,13 +107,12 @@ void create(Container& container, const Words& words) {
   map_ids(config, child.pid());
   set_oom_score(process, child.pid());
   container.save(child.pid());
-  for (const auto* const kind : {"prestart", "createRuntime"})
-    run_hooks(config, kind, container.state(), true);
+  run_hooks(container, "prestart");
+  run_hooks(container, "createRuntime");
   gate.open();
   child.let_go();
   container.must_be({"created"});
   write_pid(pid_file, container.pid());
-  is_made = true;
 }
 
 // Writes the byte for which the container waits.
@@ -129,22 +125,22 @@ void start(const Container& container) {
   sys::check(::unlink(path.c_str()), "unlink(2) {}", path);
   pollfd end{fifo.get(), 0, 0};
   (void)::poll(&end, 1, -1);  // Until execve(2) closes the other end.
-  run_hooks(container.config(), "poststart", container.state(), false);
+  run_hooks(container, "poststart");
 }
 
 // "9", "KILL" and "SIGKILL" are the same.
-int signal_number(const std::string& name) {
+int signal_number(std::string name) {
+  if (name.starts_with("SIG")) name.erase(0, 3);
   for (int signal = 1; signal < NSIG; ++signal) {
     const char* const known = ::sigabbrev_np(signal);
-    if (name == sys::format("{}", signal) ||
-        (known != nullptr &&
-         (name == known || name == std::string{"SIG"} + known)))
+    if (name == std::to_string(signal) || (known != nullptr && name == known))
       return signal;
   }
   throw std::invalid_argument{"there is no signal " + name};
 }
 
-void kill(const Container& container, int signal, bool to_all) {
+void kill(const Container& container, const std::string& name, bool to_all) {
+  const int signal = signal_number(name);
   if (to_all) {
     for (const pid_t pid : members(container.cgroups())) ::kill(pid, signal);
     return;
@@ -159,15 +155,11 @@ void kill(const Container& container, int signal, bool to_all) {
 
 void destroy(const Container& container, bool by_force) {
   if (!by_force) container.must_be({"stopped"});
-  if (const auto process = container.open_process(); process.get() != -1) {
-    (void)::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
-    if (is_frozen(container.cgroups())) freeze(container.cgroups(), false);
-    pollfd end{process.get(), POLLIN, 0};
-    (void)::poll(&end, 1, -1);
-  }
-  remove_all(container.cgroups());
+  const auto process = container.open_process();
   container.remove();
-  run_hooks(container.config(), "poststop", container.state(), false);
+  pollfd end{process.get(), POLLIN, 0};
+  if (process.get() != -1) (void)::poll(&end, 1, -1);
+  run_hooks(container, "poststop");
 }
 
 // Does what build/enter does. Another file describes what runs.
@@ -175,11 +167,9 @@ int exec(const Container& container, const Words& words) {
   container.must_be({"created", "running"});
   const Json& config = container.config();
   const Json process = read_process(words.value("--process"));
-  const auto console = console_for(process, words);
-  const auto pid_file = open_pid_file(words);
-  std::vector<sys::Fd> cgroups;
-  for (const auto& group : container.cgroups())
-    cgroups.push_back(open_file(group.directory + "/cgroup.procs", O_WRONLY));
+  const auto console = connect_console(process, words);
+  const auto pid_file = words.open("--pid-file", O_TRUNC);  // Of the host.
+  const auto cgroups = open_cgroups(container.cgroups());
   leave_keys();
   set_oom_score(process, ::getpid());  // The child inherits it.
   const sys::Signals signals;
@@ -187,14 +177,14 @@ int exec(const Container& container, const Words& words) {
              "setns(2) to the namespaces of process {}", container.pid());
   sys::Child child = sys::clone(0, [&] {
     ::umask(022);
-    join_v1_cgroups(cgroups);
+    join_cgroups(cgroups);
     become_root(config);
     leave_session(process, console, false);
     leave_descriptors(-1, sys::failure_descriptor());
-    const auto command = prepare(process, config);
+    const auto execute = prepare(process, config);
     if (words.has("--detach"))
       sys::check(::prctl(PR_SET_PDEATHSIG, 0), "prctl(2) PR_SET_PDEATHSIG 0");
-    execute(command);
+    execute();
   });
   write_pid(pid_file, child.pid());
   if (!words.has("--detach")) return child.wait();
@@ -207,8 +197,7 @@ void pause(const Container& container, bool is_paused) {
   freeze(container.cgroups(), is_paused);
 }
 
-// ---- The program
-// -------------------------------------------------------------
+// ---- The program -----------------------------------------------------------
 
 int obey(const Words& words, char** argv) {
   if (words.has("--version")) {
@@ -219,41 +208,39 @@ int obey(const Words& words, char** argv) {
     throw std::invalid_argument{
         "usage: oci create|start|state|kill|delete|exec|pause|resume ID ..."};
   const auto& command = words.plain[0];
+  const auto signal = words.plain.size() > 2 ? words.plain[2] : "TERM";
+  const bool by_force = words.has("--force");
   Container container{words.value("--root", "/run/oci"), words.plain[1]};
-  if (command == "create" || command == "exec") run_from_a_copy(argv);
-  if (command == "create") return create(container, words), 0;
-  if (command == "delete" && words.has("--force") && !container.exists())
-    return 0;
-  container.load();
-  if (command == "exec") return exec(container, words);
-  if (command == "start")
-    start(container);
-  else if (command == "state")
-    std::cout << container.state().dump(2) << '\n';
-  else if (command == "ps")
-    std::cout << Json(members(container.cgroups())) << '\n';
-  else if (command == "kill")
-    kill(container,
-         signal_number(words.plain.size() > 2 ? words.plain[2] : "TERM"),
-         words.has("--all"));
-  else if (command == "delete")
-    destroy(container, words.has("--force"));
-  else if (command == "pause" || command == "resume")
-    pause(container, command == "pause");
-  else
+  int status = 0;
+  const std::map<std::string, std::function<void()>> commands{
+      {"create", [&] { create(container, words); }},
+      {"start", [&] { start(container); }},
+      {"state", [&] { std::cout << container.state().dump(2) << '\n'; }},
+      {"kill", [&] { kill(container, signal, words.has("--all")); }},
+      {"delete", [&] { destroy(container, by_force); }},
+      {"exec", [&] { status = exec(container, words); }},
+      {"pause", [&] { pause(container, true); }},
+      {"resume", [&] { pause(container, false); }},
+      {"ps", [&] { std::cout << Json(members(container.cgroups())) << '\n'; }}};
+  if (!commands.contains(command))
     throw std::invalid_argument{"there is no command " + command};
-  return 0;
+  if (command == "delete" && by_force && !container.exists()) return 0;
+  if (command == "create" || command == "exec") run_from_a_copy(argv);
+  if (command != "create") container.load();
+  commands.at(command)();
+  return status;
 }
 
 int main(int argc, char** argv) {
-  Words words;
-  Log log;
+  sys::Fd log;  // Opened before `exec` leaves the mount namespace of the host.
   try {
-    read_words(argc, argv, words);
-    log.open(words);
+    const Words words{argc, argv};
+    log = words.open("--log", O_APPEND);
     return obey(words, argv);
   } catch (const std::exception& error) {
-    log.tell(error);
+    const auto message = sys::json_string(error.what());
+    (void)::dprintf(log.get(), "{\"level\": \"error\", \"msg\": %s}\n",
+                    message.c_str());
     return sys::report(error);
   }
 }

@@ -2,13 +2,12 @@
 """Tests of build/oci under containerd, called by ctr, with an image of build/rootfs. Ends with a
 line that sums all."""
 
-import glob
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from engines import OCI, Containerd, config, testing
+from engines import OCI, Containerd, saved_config, testing
 
 
 class Ctr(Containerd):
@@ -32,8 +31,8 @@ class Ctr(Containerd):
         """Of the table in README.md, the numbers and what is missing."""
         self.must('$POD run -d --name it --network none $IMAGE sleep 1000')
         self.must('$CTR_RUN -d $IMAGE it sleep 1000')
-        podman, = map(config, glob.glob('/run/oci/*/config.json'))
-        ctr, = map(config, glob.glob('/run/containerd/runc/default/it/config.json'))
+        podman, ctr = (saved_config(f'/run/{root}/*/state.json')
+                       for root in ('oci', 'containerd/runc/default'))
         for asked, masked, read_only in ((podman, 11, 6), (ctr, 10, 5)):
             self.assertEqual({one['type'] for one in asked['linux']['namespaces']},
                              {'pid', 'network', 'ipc', 'uts', 'mount'})

@@ -130,7 +130,8 @@ class Containerd(Engine):
         remove_cgroups('default')
 
 
-def config(path):
-    """A config.json, as an engine has written it."""
+def saved_config(pattern):
+    """The config.json of the one container whose state is in such a file."""
+    path, = glob.glob(pattern)
     with open(path, encoding='utf-8') as file:
-        return json.load(file)
+        return json.load(file)['config']
