@@ -1,8 +1,10 @@
-#include "steps/oci/bundle.hpp"
+// A bundle, as the OCI runtime specification has it: a root filesystem, and a
+// config.json that says how the container shall be.
 
 #include <set>
 
 #include "common/file.hpp"
+#include "steps/oci/layers.hpp"
 
 namespace {
 

@@ -20,6 +20,13 @@ namespace {
 const std::map<std::string, mode_t> kTypes{
     {"c", S_IFCHR}, {"u", S_IFCHR}, {"b", S_IFBLK}, {"p", S_IFIFO}};
 
+// Of rules: 0 stands for both kinds.
+const std::map<std::string, int> kKinds{
+    {"a", 0}, {"b", BPF_DEVCG_DEV_BLOCK}, {"c", BPF_DEVCG_DEV_CHAR}};
+const std::map<char, int> kAccesses{{'m', BPF_DEVCG_ACC_MKNOD},
+                                    {'r', BPF_DEVCG_ACC_READ},
+                                    {'w', BPF_DEVCG_ACC_WRITE}};
+
 // Every container may make nodes of all kinds, and use terminals.
 const Json kRules = Json::parse(R"([
   {"allow": true, "type": "c", "access": "m"},
@@ -65,35 +72,18 @@ bool is_ours(const std::vector<Mount>& mounts) {
          });
 }
 
-// Of the rule for a device: -1 stands for all numbers, 'a' for both kinds.
-struct Rule {
-  bool allow;
-  char type;
-  int major, minor;
-  std::string access;
-};
-
-// The default devices, and those of the container, come after its own rules.
-std::vector<Rule> rules_of(const Json& config) {
-  auto all = at(config, "/linux/resources/devices");
-  all.insert(all.end(), kRules.begin(), kRules.end());
+// The rules of a container. What it has in any case comes after its own rules,
+// because the last rule that fits decides.
+Json rules_of(const Json& config) {
+  Json rules = at(config, "/linux/resources/devices");
+  rules.insert(rules.end(), kRules.begin(), kRules.end());
   for (const Json& devices : {default_devices(), at(config, "/linux/devices")})
     for (Json device : devices) {
       if (device["type"] == "p") continue;
       if (device["type"] == "u") device["type"] = "c";
       device["allow"] = true;
-      all.push_back(device);
+      rules.push_back(device);
     }
-  std::vector<Rule> rules;
-  for (const Json& one : all) {
-    const auto type = get<std::string>(one, "/type", "a");
-    const auto access = get<std::string>(one, "/access", "rwm");
-    if ((type != "a" && type != "b" && type != "c") || access.empty() ||
-        access.find_first_not_of("rwm") != access.npos)
-      refuse_config("the rule for devices {} is not supported", one.dump());
-    rules.push_back({need<bool>(one, "/allow"), type[0], get(one, "/major", -1),
-                     get(one, "/minor", -1), access});
-  }
   return rules;
 }
 
@@ -111,26 +101,30 @@ bpf_insn step(int code, unsigned to, unsigned from, int value, int offset = 0) {
 
 // Register 2 has the kind of device, 3 the access, 4 and 5 the numbers. Where a
 // rule does not fit, a comparison jumps over its answer to the next rule.
-void append(Instructions& program, const Rule& rule) {
+void append(Instructions& program, const Json& rule) {
+  const auto kind = kKinds.find(get<std::string>(rule, "/type", "a"));
+  bool is_known = kind != kKinds.end();
   int named = 0;
-  for (const char c : rule.access)
-    named |= c == 'm'   ? BPF_DEVCG_ACC_MKNOD
-             : c == 'r' ? BPF_DEVCG_ACC_READ
-                        : BPF_DEVCG_ACC_WRITE;
-  const int kind = rule.type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR;
+  for (const char c : get<std::string>(rule, "/access", "rwm")) {
+    is_known = is_known && kAccesses.contains(c);
+    if (is_known) named |= kAccesses.at(c);
+  }
+  if (!is_known || named == 0)
+    refuse_config("the rule for devices {} is not supported", rule.dump());
+  const bool allow = need<bool>(rule, "/allow");
+  const int major = get(rule, "/major", -1);
+  const int minor = get(rule, "/minor", -1);
   struct Part {
     unsigned from;
     int mask, jump, value;
   };
   // A rule allows an access that wants nothing else, and denies one that wants
-  // any of it. A mask of 0 stands for all numbers.
+  // any of it. A mask of 0 stands for all numbers, and so does -1 in a rule.
   const Part parts[] = {
-      {BPF_REG_3, rule.allow ? 7 & ~named : named,
-       rule.allow ? BPF_JNE : BPF_JEQ, 0},
-      {BPF_REG_2, rule.type == 'a' ? 0 : 7, BPF_JNE,
-       rule.type == 'a' ? 0 : kind},
-      {BPF_REG_4, rule.major == -1 ? 0 : -1, BPF_JNE, std::max(rule.major, 0)},
-      {BPF_REG_5, rule.minor == -1 ? 0 : -1, BPF_JNE, std::max(rule.minor, 0)}};
+      {BPF_REG_3, allow ? 7 & ~named : named, allow ? BPF_JNE : BPF_JEQ, 0},
+      {BPF_REG_2, kind->second == 0 ? 0 : 7, BPF_JNE, kind->second},
+      {BPF_REG_4, major == -1 ? 0 : -1, BPF_JNE, std::max(major, 0)},
+      {BPF_REG_5, minor == -1 ? 0 : -1, BPF_JNE, std::max(minor, 0)}};
   int left = 3 * 4 + 2;
   for (const auto& [from, mask, jump, value] : parts) {
     program.push_back(step(BPF_ALU | BPF_MOV | BPF_X, BPF_REG_1, from, 0));
@@ -138,13 +132,12 @@ void append(Instructions& program, const Rule& rule) {
     left -= 3;
     program.push_back(step(BPF_JMP | jump, BPF_REG_1, 0, value, left));
   }
-  program.push_back(
-      step(BPF_ALU64 | BPF_MOV, BPF_REG_0, 0, rule.allow ? 1 : 0));
+  program.push_back(step(BPF_ALU64 | BPF_MOV, BPF_REG_0, 0, allow ? 1 : 0));
   program.push_back(step(BPF_JMP | BPF_EXIT, 0, 0, 0));
 }
 
-// The last rule that fits decides, so it is asked first.
-Instructions make_program(const std::vector<Rule>& rules) {
+// The last rule is asked first. At the end, all is denied.
+Instructions make_program(const Json& rules) {
   constexpr int kLoad = BPF_LDX | BPF_MEM | BPF_W;
   Instructions program{
       step(kLoad, BPF_REG_2, BPF_REG_1, 0,
@@ -154,8 +147,8 @@ Instructions make_program(const std::vector<Rule>& rules) {
       step(kLoad, BPF_REG_4, BPF_REG_1, 0, offsetof(bpf_cgroup_dev_ctx, major)),
       step(kLoad, BPF_REG_5, BPF_REG_1, 0,
            offsetof(bpf_cgroup_dev_ctx, minor))};
-  for (const auto& rule : std::vector<Rule>{rules.rbegin(), rules.rend()})
-    append(program, rule);
+  for (auto rule = rules.rbegin(); rule != rules.rend(); ++rule)
+    append(program, *rule);
   program.push_back(step(BPF_ALU64 | BPF_MOV, BPF_REG_0, 0, 0));
   program.push_back(step(BPF_JMP | BPF_EXIT, 0, 0, 0));
   return program;

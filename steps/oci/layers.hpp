@@ -5,15 +5,73 @@
 
 #pragma once
 
+#include <concepts>
+#include <cstdint>
 #include <functional>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "common/fd.hpp"
 #include "steps/08-all/bpf.hpp"
 #include "steps/08-all/layers.hpp"
-#include "steps/oci/bundle.hpp"
+
+// ---- bundle.cpp ------------------------------------------------------------
+
+using Json = nlohmann::json;
+
+/// What `json` holds at a path such as "/linux/seccomp", or null.
+const Json& at(const Json& json, const std::string& path);
+
+/// Throws an error about config.json.
+template <typename... Args>
+[[noreturn]] void refuse_config(fmt::format_string<Args...> text,
+                                const Args&... args) {
+  throw std::runtime_error{"config.json: " + sys::format(text, args...)};
+}
+
+/// What `json` holds at a path, which must be there. A number must fit: the
+/// library would cut user 2^32 to user 0.
+template <typename T>
+T need(const Json& json, const std::string& path) {
+  const Json& found = at(json, path);
+  bool fits = !found.is_null();
+  if constexpr (std::integral<T> && !std::same_as<T, bool>)
+    fits = found.is_number_unsigned()
+               ? std::in_range<T>(found.get<std::uint64_t>())
+               : found.is_number_integer() &&
+                     std::in_range<T>(found.get<std::int64_t>());
+  if (!fits) refuse_config("{} is {}", path, found.dump());
+  return found.get<T>();
+}
+
+/// The same, but `otherwise` if it is not there.
+template <typename T>
+T get(const Json& json, const std::string& path, T otherwise) {
+  return at(json, path).is_null() ? otherwise : need<T>(json, path);
+}
+
+/// A list of texts, such as /process/env. An empty one if there is none.
+inline std::vector<std::string> texts(const Json& json,
+                                      const std::string& path) {
+  return get<std::vector<std::string>>(json, path, {});
+}
+
+/// Whether config.json lists a namespace of this type, "pid" say, that is new,
+/// and not one that is joined by its path.
+bool makes_namespace(const Json& config, const std::string& type);
+
+/// Reads BUNDLE/config.json. Throws if it asks for what we do not do.
+Json read_config(const std::string& bundle);
+
+/// The same for the description of a process, which exec is given.
+Json read_process(const std::string& path);
+
+/// open(2) with O_CLOEXEC, checked and narrated. Throws sys::Error.
+sys::Fd open_file(const std::string& path, int flags, mode_t mode = 0);
 
 // ---- caller.cpp ------------------------------------------------------------
 
@@ -179,18 +237,13 @@ void remove_cgroups(const std::vector<std::string>& groups);
 void freeze(const std::vector<std::string>& groups, bool is_frozen);
 bool is_frozen(const std::vector<std::string>& groups);
 
-// ---- process.cpp, filter.cpp, hooks.cpp ------------------------------------
+// ---- process.cpp, filter.cpp -----------------------------------------------
 
 /// Enters the directory of `process` in config.json, sets its limits, and finds
 /// its program. Reads all else now, so that `create` tells what is asked for in
 /// vain. What this returns becomes the user with the rights that remain, and
 /// executes the program.
 std::function<void()> prepare(const Json& process, const Json& config);
-
-/// execve(2). Throws, because it returns only if it fails.
-[[noreturn]] void exec_with(const std::string& program,
-                            std::vector<std::string> words,
-                            std::vector<std::string> variables);
 
 /// A filter for the profile in linux.seccomp.
 Program make_filter(const Json& profile);

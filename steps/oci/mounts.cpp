@@ -99,7 +99,7 @@ sys::Fd make_file_system(const std::string& type, const std::string& source,
 // A bind has a file system already, and so ignores what was for a new one, such
 // as mode=755; but not other words.
 sys::Fd copy_bind(const std::string& source,
-             const std::vector<std::string>& options) {
+                  const std::vector<std::string>& options) {
   for (const auto& option : options)
     if (!kOptions.contains(option) && option.find('=') == option.npos)
       refuse_config("the mount option {} is not supported", option);

@@ -1,11 +1,14 @@
 // What `process` in config.json says the command shall be: its directory, its
-// limits, its user, its capabilities, its words.
+// limits, its user, its capabilities, its words. And hooks, which are programs
+// of the caller.
 
 #include <grp.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -81,10 +84,10 @@ std::string find_program(const Json& process) {
   sys::exec_failed(name.c_str(), path.c_str());
 }
 
-}  // namespace
-
-void exec_with(const std::string& program, std::vector<std::string> words,
-               std::vector<std::string> variables) {
+// execve(2). Throws, because it returns only if it fails.
+[[noreturn]] void exec_with(const std::string& program,
+                            std::vector<std::string> words,
+                            std::vector<std::string> variables) {
   const auto pointers_to = [](std::vector<std::string>& list) {
     std::vector<char*> pointers;
     for (auto& text : list) pointers.push_back(text.data());
@@ -95,6 +98,32 @@ void exec_with(const std::string& program, std::vector<std::string> words,
            pointers_to(variables).data());
   sys::exec_failed(program.c_str());
 }
+
+void run_hook(const Json& hook, const std::string& state) {
+  const auto path = need<std::string>(hook, "/path");
+  sys::Pipe input;
+  sys::Child child = sys::clone(0, [&] {
+    sys::check(::dup2(input.read_end.get(), STDIN_FILENO), "dup2(2)");
+    std::signal(SIGPIPE, SIG_DFL);
+    exec_with(path, get(hook, "/args", std::vector{path}), texts(hook, "/env"));
+  });
+  input.read_end.reset();
+  std::signal(SIGPIPE, SIG_IGN);  // A hook need not read its state.
+  [[maybe_unused]] const auto n =
+      ::write(input.write_end.get(), state.data(), state.size());
+  input.write_end.reset();
+  const int seconds = get(hook, "/timeout", 0);
+  const sys::Fd process{
+      static_cast<int>(::syscall(SYS_pidfd_open, child.pid(), 0))};
+  pollfd end{process.get(), POLLIN, 0};
+  if (seconds > 0 && ::poll(&end, 1, seconds * 1000) == 0)
+    throw std::runtime_error{"the hook " + path + " took too long"};
+  if (const int status = child.wait(); status != 0)
+    throw std::runtime_error{
+        sys::format("the hook {} ended with status {}", path, status)};
+}
+
+}  // namespace
 
 std::function<void()> prepare(const Json& process, const Json& config) {
   if (process.is_null())
@@ -152,4 +181,13 @@ std::function<void()> prepare(const Json& process, const Json& config) {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     exec_with(program, words, variables);
   };
+}
+
+void run_hooks(const Container& container, const std::string& kind) {
+  for (const Json& hook : at(container.config(), "/hooks/" + kind)) try {
+      run_hook(hook, container.state().dump());
+    } catch (const std::exception& error) {
+      if (!kind.starts_with("post")) throw;
+      sys::note(error.what());
+    }
 }
