@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "common/mount.hpp"
 #include "steps/oci/layers.hpp"
 
 namespace {
@@ -68,8 +69,8 @@ void take_terminal(const Json& process, const sys::Fd& socket, bool is_first) {
   send_descriptor(socket, outer.get());
   if (is_first) {
     std::vector<Mount> console;
-    console.push_back({"/dev/console", copy_tree(sys::format("/proc/self/fd/{}",
-                                                             inner.get()))});
+    console.push_back({"/dev/console", sys::copy_mount(sys::format(
+                                           "/proc/self/fd/{}", inner.get()))});
     place_mounts(console);
   }
   sys::check(::ioctl(inner.get(), TIOCSCTTY, 0), "ioctl(2) TIOCSCTTY");
@@ -90,15 +91,6 @@ Words::Words(int argc, char** argv) {
     else
       options[word] = known->second ? argv[++i] : "";
   }
-}
-
-bool Words::has(const std::string& name) const {
-  return options.contains(name);
-}
-
-std::string Words::value(const std::string& name,
-                         const std::string& otherwise) const {
-  return has(name) ? options.at(name) : otherwise;
 }
 
 sys::Fd Words::open(const std::string& name, int flags) const {

@@ -86,24 +86,16 @@ std::vector<std::string> with_those_below(const std::string& directory) {
   return all;
 }
 
-// The file that v1 or v2 has in one of the cgroups, or "".
+// The file of one of the cgroups that has this name on v1, or that on v2.
 std::string find_file(const std::vector<std::string>& groups,
                       const std::string& v1, const std::string& v2) {
   for (const auto& name : {v1, v2})
     for (const auto& directory : groups)
       if (fs::exists(directory + "/" + name)) return directory + "/" + name;
-  return "";
+  throw std::runtime_error{"cgroups(7): no cgroup here has a file " + v2};
 }
 
 }  // namespace
-
-std::string file_of(const std::vector<std::string>& groups,
-                    const std::string& v1, const std::string& v2) {
-  auto file = find_file(groups, v1, v2);
-  if (file.empty())
-    throw std::runtime_error{"cgroups(7): no cgroup here has a file " + v2};
-  return file;
-}
 
 std::vector<std::string> name_cgroups(const Json& config) {
   const auto path = need<std::string>(config, "/linux/cgroupsPath");
@@ -116,12 +108,13 @@ std::vector<std::string> name_cgroups(const Json& config) {
   std::string its;
   for (std::string line; std::getline(ours, line);)
     its += line.substr(0, line.find(':', line.find(':') + 1) + 1) + path + "\n";
-  auto groups =
-      sys::cgroup_directories(its, sys::read_file("/proc/self/mountinfo"));
+  const auto mounts = sys::read_file("/proc/self/mountinfo");
+  if (sys::cgroup_directories("0::" + path, mounts).empty())
+    throw std::runtime_error{"cgroups(7): v2 is not mounted"};
+  auto groups = sys::cgroup_directories(its, mounts);
   std::erase_if(groups, [&](const std::string& directory) {
     return !directory.ends_with(path);  // Its mount shows another part.
   });
-  if (groups.empty()) throw std::runtime_error{"cgroups(7): there is none"};
   return groups;
 }
 
@@ -144,18 +137,18 @@ void limit_resources(const Json& resources,
                      const std::vector<std::string>& groups) {
   for (const auto& [path, v1, v2] : kLimits) {
     if (at(resources, path).is_null()) continue;
-    const auto file = file_of(groups, v1, v2);
+    const auto file = find_file(groups, v1, v2);
     sys::write_file(file, value_of(path, resources, !file.ends_with(v1)));
   }
   for (const Json& page : at(resources, "/hugepageLimits")) {
     const auto name = "hugetlb." + need<std::string>(page, "/pageSize");
-    sys::write_file(file_of(groups, name + ".limit_in_bytes", name + ".max"),
+    sys::write_file(find_file(groups, name + ".limit_in_bytes", name + ".max"),
                     sys::format("{}", need<std::uint64_t>(page, "/limit")));
   }
   for (const auto& [file, value] : at(resources, "/unified").items()) {
     if (file.find('/') != file.npos)
       refuse_config("{} is no file of a cgroup", file);
-    sys::write_file(file_of(groups, file, file), value.get<std::string>());
+    sys::write_file(find_file(groups, file, file), value.get<std::string>());
   }
 }
 
@@ -170,8 +163,7 @@ std::vector<pid_t> members(const std::vector<std::string>& groups) {
 }
 
 void remove_cgroups(const std::vector<std::string>& groups) {
-  constexpr int kRounds = 1000;                  // Some might fork meanwhile.
-  if (is_frozen(groups)) freeze(groups, false);  // On v1, SIGKILL waits for it.
+  constexpr int kRounds = 1000;  // Some might fork meanwhile.
   for (int round = 0; round < kRounds && !members(groups).empty(); ++round) {
     for (const pid_t pid : members(groups)) ::kill(pid, SIGKILL);
     ::poll(nullptr, 0, 1);
@@ -179,17 +171,4 @@ void remove_cgroups(const std::vector<std::string>& groups) {
   for (const auto& group : groups)
     for (const auto& directory : with_those_below(group))
       sys::remove_cgroups({{0, directory, {}, {}, {}}});
-}
-
-void freeze(const std::vector<std::string>& groups, bool is_frozen) {
-  const auto file = file_of(groups, "freezer.state", "cgroup.freeze");
-  const bool is_v1 = file.ends_with("state");
-  sys::write_file(
-      file, is_frozen ? (is_v1 ? "FROZEN" : "1") : (is_v1 ? "THAWED" : "0"));
-}
-
-bool is_frozen(const std::vector<std::string>& groups) {
-  const auto state = sys::read_file_if_there(
-      find_file(groups, "freezer.state", "cgroup.freeze"));
-  return state == "1" || state.starts_with("FR");  // Also while it freezes.
 }

@@ -85,7 +85,7 @@ std::string Container::status() const {
   if (start_time(pid()) != need<std::string>(saved_, "/started"))
     return "stopped";
   if (fs::exists(start_fifo())) return "created";
-  return is_frozen(cgroups()) ? "paused" : "running";
+  return sys::read_file_if_there(freezer()) == "1" ? "paused" : "running";
 }
 
 void Container::must_be(const std::vector<std::string>& wanted) const {
@@ -107,6 +107,10 @@ Json Container::state() const {
 std::vector<std::string> Container::cgroups() const {
   if (!saved_.contains("pid")) return {};
   return name_cgroups(config());
+}
+
+std::string Container::freezer() const {
+  return cgroups().back() + "/cgroup.freeze";
 }
 
 sys::Fd Container::open_process() const {

@@ -1,6 +1,6 @@
 // Devices. Their nodes are files. Which devices a process may open is a matter
 // of its cgroup. On v2, the kernel asks a program of ours at every mknod(2) and
-// open(2): see bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE.
+// open(2): see bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE. v1 has files for the rules.
 
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <filesystem>
 
+#include "common/file.hpp"
 #include "steps/oci/layers.hpp"
 
 namespace {
@@ -154,6 +155,23 @@ Instructions make_program(const Json& rules) {
   return program;
 }
 
+// v1: "c 1:3 rwm" is written to one of two files.
+void write_rules(const std::string& directory, const Json& rules) {
+  for (const Json& rule : rules) {
+    const auto number = [&](const char* key) {
+      const int found = get(rule, key, -1);
+      return found == -1 ? "*" : std::to_string(found);
+    };
+    const auto type = get<std::string>(rule, "/type", "a");
+    const auto words =
+        sys::format("{} {}:{} {}", type, number("/major"), number("/minor"),
+                    get<std::string>(rule, "/access", "rwm"));
+    sys::write_file(directory + (need<bool>(rule, "/allow") ? "/devices.allow"
+                                                            : "/devices.deny"),
+                    type == "a" ? "a" : words);
+  }
+}
+
 }  // namespace
 
 const Json& default_devices() {
@@ -186,7 +204,11 @@ void make_devices(const Json& config, const std::vector<Mount>& mounts) {
 
 void limit_devices(const Json& config, const std::vector<std::string>& groups) {
   if (at(config, "/linux/resources/devices").empty()) return;
-  const auto program = make_program(rules_of(config));
+  const auto rules = rules_of(config);
+  const auto program = make_program(rules);
+  for (const auto& group : groups)
+    if (std::filesystem::exists(group + "/devices.allow"))
+      return write_rules(group, rules);
   // NOLINTBEGIN(*-union-access, *-reinterpret-cast): bpf(2) wants them.
   bpf_attr load{};
   load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
@@ -196,10 +218,7 @@ void limit_devices(const Json& config, const std::vector<std::string>& groups) {
   const sys::Fd loaded{static_cast<int>(
       sys::check(::syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load),
                  "bpf(2) BPF_PROG_LOAD: rules for devices"))};
-  const auto v2 =
-      std::filesystem::path{file_of(groups, "cgroup.type", "cgroup.type")}
-          .parent_path();
-  const sys::Fd group = open_file(v2, O_RDONLY | O_DIRECTORY);
+  const sys::Fd group = open_file(groups.back(), O_RDONLY | O_DIRECTORY);
   bpf_attr attach{};
   attach.target_fd = static_cast<__u32>(group.get());
   attach.attach_bpf_fd = static_cast<__u32>(loaded.get());
@@ -207,5 +226,5 @@ void limit_devices(const Json& config, const std::vector<std::string>& groups) {
   attach.attach_flags = BPF_F_ALLOW_MULTI;
   // NOLINTEND(*-union-access, *-reinterpret-cast)
   sys::check(::syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach),
-             "bpf(2) BPF_PROG_ATTACH to {}", v2.string());
+             "bpf(2) BPF_PROG_ATTACH to {}", groups.back());
 }

@@ -81,9 +81,13 @@ struct Words {
   /// not be done.
   Words(int argc, char** argv);
 
-  [[nodiscard]] bool has(const std::string& name) const;
+  [[nodiscard]] bool has(const std::string& name) const {
+    return options.contains(name);
+  }
   [[nodiscard]] std::string value(const std::string& name,
-                                  const std::string& otherwise = {}) const;
+                                  const std::string& otherwise = {}) const {
+    return has(name) ? options.at(name) : otherwise;
+  }
   /// Opens the file that an option names, for writing; none without the option.
   [[nodiscard]] sys::Fd open(const std::string& name, int flags) const;
 
@@ -143,6 +147,8 @@ class Container {
   [[nodiscard]] const Json& config() const { return at(saved_, "/config"); }
   /// Its cgroups, which only this container uses; none until they are made.
   [[nodiscard]] std::vector<std::string> cgroups() const;
+  /// The file in which 1 stops its processes, and 0 lets them go on.
+  [[nodiscard]] std::string freezer() const;
   /// A descriptor for the first process, and for no later one with its PID;
   /// none if it has ended.
   [[nodiscard]] sys::Fd open_process() const;
@@ -154,11 +160,9 @@ class Container {
 
 // ---- namespaces.cpp --------------------------------------------------------
 
-/// The CLONE_NEW* of the new namespaces, for clone3(2). The cgroup namespace
-/// comes later, because its root is the cgroup in which it is made.
-std::uint64_t new_namespaces(const Json& config);
-/// The CLONE_NEW* of all namespaces of the container, for setns(2).
-int all_namespaces(const Json& config);
+/// The CLONE_NEW* of the new namespaces, for clone3(2), or of all namespaces of
+/// the container, for setns(2).
+int namespaces(const Json& config, bool only_new);
 
 /// Goes to the namespaces that config.json names by a path, and comes back at
 /// the end of the scope. A child that is made meanwhile is born there. The
@@ -197,8 +201,6 @@ struct Mount {
 std::vector<Mount> make_mounts(const Json& config, const std::string& bundle);
 /// After pivot_root: puts mounts in place. No link of the image leads out.
 void place_mounts(const std::vector<Mount>& mounts);
-/// A copy of one mount, or with AT_RECURSIVE of all below, for place_mounts.
-sys::Fd copy_tree(const std::string& source, unsigned recursive = 0);
 /// Opens a place in the container, and makes what is missing on the way.
 sys::Fd open_place(const std::string& path, bool is_directory);
 /// Makes the root read-only, or shared, if config.json says so.
@@ -216,14 +218,11 @@ void limit_devices(const Json& config, const std::vector<std::string>& groups);
 
 // ---- cgroups.cpp -----------------------------------------------------------
 
-/// The cgroups at linux.cgroupsPath, one directory in each hierarchy.
+/// The cgroups at linux.cgroupsPath, one directory in each hierarchy. The last
+/// one is that of v2, which also has no limits where v1 has them.
 std::vector<std::string> name_cgroups(const Json& config);
 /// Makes them, and those above them. Throws if one is used by others.
 void make_cgroups(const std::vector<std::string>& groups);
-/// The file of one of them that has this name on v1, or that on v2. Throws if
-/// there is none.
-std::string file_of(const std::vector<std::string>& groups,
-                    const std::string& v1, const std::string& v2);
 /// Writes the limits of linux.resources.
 void limit_resources(const Json& resources,
                      const std::vector<std::string>& groups);
@@ -233,9 +232,6 @@ std::vector<sys::Fd> open_cgroups(const std::vector<std::string>& groups);
 std::vector<pid_t> members(const std::vector<std::string>& groups);
 /// Kills these processes, and removes the cgroups.
 void remove_cgroups(const std::vector<std::string>& groups);
-/// Stops these processes, or lets them go on.
-void freeze(const std::vector<std::string>& groups, bool is_frozen);
-bool is_frozen(const std::vector<std::string>& groups);
 
 // ---- process.cpp, filter.cpp -----------------------------------------------
 

@@ -18,48 +18,47 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// What an option changes in a mount, or with AT_RECURSIVE also in those below.
-struct Option {
-  mount_attr change{};
-  unsigned recursive = 0;
-};
-
 // The options of all mounts. Any other word is for the file system.
-const std::map<std::string, Option> kOptions{
-    {"ro", {{.attr_set = MOUNT_ATTR_RDONLY}}},
-    {"rw", {{.attr_clr = MOUNT_ATTR_RDONLY}}},
-    {"nosuid", {{.attr_set = MOUNT_ATTR_NOSUID}}},
-    {"suid", {{.attr_clr = MOUNT_ATTR_NOSUID}}},
-    {"nodev", {{.attr_set = MOUNT_ATTR_NODEV}}},
-    {"dev", {{.attr_clr = MOUNT_ATTR_NODEV}}},
-    {"noexec", {{.attr_set = MOUNT_ATTR_NOEXEC}}},
-    {"exec", {{.attr_clr = MOUNT_ATTR_NOEXEC}}},
-    {"relatime", {{MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME}}},
-    {"noatime", {{MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME}}},
-    {"strictatime", {{MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME}}},
-    {"nodiratime", {{.attr_set = MOUNT_ATTR_NODIRATIME}}},
-    {"private", {{.propagation = MS_PRIVATE}}},
-    {"shared", {{.propagation = MS_SHARED}}},
-    {"slave", {{.propagation = MS_SLAVE}}},
-    {"unbindable", {{.propagation = MS_UNBINDABLE}}},
-    {"rprivate", {{.propagation = MS_PRIVATE}, AT_RECURSIVE}},
-    {"rshared", {{.propagation = MS_SHARED}, AT_RECURSIVE}},
-    {"rslave", {{.propagation = MS_SLAVE}, AT_RECURSIVE}},
-    {"runbindable", {{.propagation = MS_UNBINDABLE}, AT_RECURSIVE}},
+const std::map<std::string, mount_attr> kOptions{
+    {"ro", {.attr_set = MOUNT_ATTR_RDONLY}},
+    {"rw", {.attr_clr = MOUNT_ATTR_RDONLY}},
+    {"nosuid", {.attr_set = MOUNT_ATTR_NOSUID}},
+    {"suid", {.attr_clr = MOUNT_ATTR_NOSUID}},
+    {"nodev", {.attr_set = MOUNT_ATTR_NODEV}},
+    {"dev", {.attr_clr = MOUNT_ATTR_NODEV}},
+    {"noexec", {.attr_set = MOUNT_ATTR_NOEXEC}},
+    {"exec", {.attr_clr = MOUNT_ATTR_NOEXEC}},
+    {"relatime", {MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME}},
+    {"noatime", {MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME}},
+    {"strictatime", {MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME}},
+    {"nodiratime", {.attr_set = MOUNT_ATTR_NODIRATIME}},
+    {"private", {.propagation = MS_PRIVATE}},
+    {"shared", {.propagation = MS_SHARED}},
+    {"slave", {.propagation = MS_SLAVE}},
+    {"unbindable", {.propagation = MS_UNBINDABLE}},
     {"bind", {}},
-    {"rbind", {}},
     {"defaults", {}},
     {"tmpcopyup", {}}};
 
+// With an r before it, "rro" say, an option is also for all mounts below.
+std::string without_r(const std::string& option) {
+  const auto rest = option.substr(option.starts_with('r') ? 1 : 0);
+  return kOptions.contains(rest) ? rest : option;
+}
+
+bool is_for_all(const std::string& option) {
+  return kOptions.contains(without_r(option));
+}
+
 // One after the other, so the last word counts.
 void obey(const sys::Fd& tree, const std::vector<std::string>& options) {
-  for (const auto& name : options) {
-    const auto known = kOptions.find(name);
-    if (known == kOptions.end()) continue;
-    const auto& [change, recursive] = known->second;
+  for (const auto& option : options) {
+    if (!is_for_all(option)) continue;
+    const auto& change = kOptions.at(without_r(option));
+    const int flags = option == without_r(option) ? 0 : AT_RECURSIVE;
     sys::check(::syscall(SYS_mount_setattr, tree.get(), "",
-                         AT_EMPTY_PATH | recursive, &change, sizeof change),
-               "mount_setattr(2) {}", name);
+                         AT_EMPTY_PATH | flags, &change, sizeof change),
+               "mount_setattr(2) {}", option);
   }
 }
 
@@ -84,7 +83,7 @@ sys::Fd make_file_system(const std::string& type, const std::string& source,
   for (const auto& option : options) {
     const auto equals = option.find('=');
     const auto key = option.substr(0, equals);
-    if (kOptions.contains(option)) continue;
+    if (is_for_all(option)) continue;
     if (equals == option.npos)
       configure(made, FSCONFIG_SET_FLAG, key.c_str());
     else
@@ -101,9 +100,13 @@ sys::Fd make_file_system(const std::string& type, const std::string& source,
 sys::Fd copy_bind(const std::string& source,
                   const std::vector<std::string>& options) {
   for (const auto& option : options)
-    if (!kOptions.contains(option) && option.find('=') == option.npos)
+    if (!is_for_all(option) && option.find('=') == option.npos)
       refuse_config("the mount option {} is not supported", option);
-  return copy_tree(source, has(options, "rbind") ? AT_RECURSIVE : 0);
+  const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+                         (has(options, "rbind") ? AT_RECURSIVE : 0U);
+  return sys::Fd{static_cast<int>(
+      sys::check(::syscall(SYS_open_tree, AT_FDCWD, source.c_str(), flags),
+                 "open_tree(2) {}", source))};
 }
 
 // The type "cgroup" stands for the container's cgroups: one directory on v2,
@@ -138,13 +141,6 @@ sys::Fd open_inside(const std::string& path) {
 }
 
 }  // namespace
-
-sys::Fd copy_tree(const std::string& source, unsigned recursive) {
-  return sys::Fd{static_cast<int>(
-      sys::check(::syscall(SYS_open_tree, AT_FDCWD, source.c_str(),
-                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive),
-                 "open_tree(2) {}", source))};
-}
 
 sys::Fd open_place(const std::string& path, bool is_directory) {
   for (std::size_t end = 0; end != path.npos;) {
@@ -182,7 +178,7 @@ std::vector<Mount> make_mounts(const Json& config, const std::string& bundle) {
   if (makes_namespace(config, "user"))
     for (const Json& device : default_devices()) {
       const auto path = need<std::string>(device, "/path");
-      mounts.push_back({path, copy_tree(path)});
+      mounts.push_back({path, sys::copy_mount(path)});
     }
   return mounts;
 }
@@ -207,8 +203,7 @@ void finish_root(const Json& config) {
   if (get(config, "/root/readonly", false)) obey(root, {"ro"});
   const auto word = get<std::string>(config, "/linux/rootfsPropagation", "");
   if (word.empty()) return;
-  const auto known = kOptions.find(word);
-  if (known == kOptions.end() || known->second.change.propagation == 0)
+  if (!is_for_all(word) || kOptions.at(without_r(word)).propagation == 0)
     refuse_config("the rootfsPropagation {} is not supported", word);
   obey(root, {word});
 }

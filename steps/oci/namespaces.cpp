@@ -51,16 +51,11 @@ void set_host_name(const std::string& name) {
 
 }  // namespace
 
-std::uint64_t new_namespaces(const Json& config) {
+int namespaces(const Json& config, bool only_new) {
   int flags = 0;
   for (const Json& one : at(config, "/linux/namespaces"))
-    if (get<std::string>(one, "/path", "").empty()) flags |= flag_of(one);
-  return static_cast<std::uint64_t>(flags & ~CLONE_NEWCGROUP);
-}
-
-int all_namespaces(const Json& config) {
-  int flags = 0;
-  for (const Json& one : at(config, "/linux/namespaces")) flags |= flag_of(one);
+    if (!only_new || get<std::string>(one, "/path", "").empty())
+      flags |= flag_of(one);
   return flags;
 }
 

@@ -73,7 +73,10 @@ void create(Container& container, const Words& words) {
 
   sys::Gate gate;
   std::optional<Visit> visit{std::in_place, config};
-  sys::Child child = sys::clone(new_namespaces(config), [&] {
+  // The cgroup namespace comes later: its root is the cgroup in which it is
+  // made.
+  const int flags = namespaces(config, true) & ~CLONE_NEWCGROUP;
+  sys::Child child = sys::clone(static_cast<std::uint64_t>(flags), [&] {
     ::umask(022);
     join_cgroups(cgroups);
     if (!words.has("--no-new-keyring")) leave_keys();
@@ -173,7 +176,7 @@ int exec(const Container& container, const Words& words) {
   leave_keys();
   set_oom_score(process, ::getpid());  // The child inherits it.
   const sys::Signals signals;
-  sys::check(::setns(container.open_process().get(), all_namespaces(config)),
+  sys::check(::setns(container.open_process().get(), namespaces(config, false)),
              "setns(2) to the namespaces of process {}", container.pid());
   sys::Child child = sys::clone(0, [&] {
     ::umask(022);
@@ -194,7 +197,7 @@ int exec(const Container& container, const Words& words) {
 
 void pause(const Container& container, bool is_paused) {
   container.must_be({is_paused ? "running" : "paused"});
-  freeze(container.cgroups(), is_paused);
+  sys::write_file(container.freezer(), is_paused ? "1" : "0");
 }
 
 // ---- The program -----------------------------------------------------------

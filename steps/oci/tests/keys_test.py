@@ -62,6 +62,9 @@ EXAMPLES = [
                           'options': ['noexec', 'size=64k']}},
             'grep /mnt /proc/mounts', '^mine /mnt tmpfs .*noexec.*size=64k',
             ['/mounts/*/destination', '/mounts/*/type', '/mounts/*/source', '/mounts/*/options']),
+    Example({'/mounts+': {'destination': '/mnt', 'source': '/proc', 'options': ['rbind', 'rro']}},
+            'grep -v " ro[, ]" /proc/self/mountinfo | grep -c /mnt', '^0$',
+            ['/mounts/*/options']),
     # ---- the process
     Example({}, 'pwd', '^/$', ['/process/cwd', '/process/args']),
     Example({'/process/env': ['PATH=/bin', 'A=b']}, 'echo $A', '^b$', ['/process/env']),
@@ -200,7 +203,7 @@ class Keys(OnABundle):
                         {'/linux/resources/devices+': {'allow': True, 'type': 'test'}},
                         *({'/mounts+': {'destination': '/x', 'source': '/bin',
                                         'options': ['rbind', option]}}
-                          for option in ('rro', 'idmap', 'remount', 'test'))):
+                          for option in ('ridmap', 'idmap', 'remount', 'test'))):
             status, text = self.create(changes)
             self.assertEqual(status, 125, text)
             self.assertRegex(text, r'^oci: config\.json: .*(not supported|there is no limit)')
