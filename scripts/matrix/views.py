@@ -192,7 +192,7 @@ def walls_in(directory):
 
 def walls(found):
     """The table of the attacks that a wall of --without stops, and the walls that stop none."""
-    lines = [f'| {TRIES} | without the walls | with one of the walls |', '|---|---|---|']
+    lines = [f'| {TRIES} | with none of these walls | with only one of them |', '|---|---|---|']
     idle = list(next(iter(found.values()))['alone'])
     for name, row in found.items():
         alone = {}
