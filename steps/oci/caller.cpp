@@ -12,7 +12,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -127,14 +126,10 @@ void leave_session(const Json& process, const sys::Fd& console, bool is_first) {
   }
 }
 
-void leave_descriptors(int one, int other) {
-  int first = STDERR_FILENO + 1;
-  for (const int kept : {std::min(one, other), std::max(one, other)}) {
-    if (kept > first) (void)::syscall(SYS_close_range, first, kept - 1, 0);
-    first = std::max(first, kept + 1);
-  }
-  sys::check(::syscall(SYS_close_range, first, ~0U, 0),
-             "close_range(2) from {} on", first);
+void keep_only(const sys::Fd& kept) {
+  (void)::syscall(SYS_close_range, STDERR_FILENO + 1, kept.get() - 1, 0);
+  sys::check(::syscall(SYS_close_range, kept.get() + 1, ~0U, 0),
+             "close_range(2) above {}", kept.get());
 }
 
 // A process of the container can execute /proc/self/exe while that is us, and

@@ -6,8 +6,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <sstream>
 
@@ -36,10 +34,10 @@ std::string start_time(pid_t pid) {
 
 Container::Container(const std::string& root, const std::string& id)
     : id_{id}, directory_{root + "/" + id} {
-  const bool is_plain = std::all_of(id.begin(), id.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '_' || c == '+' || c == '-' || c == '.';
-  });
-  if (id.empty() || id == "." || id == ".." || !is_plain)
+  if (id.empty() || id == "." || id == ".." ||
+      id.find_first_not_of(
+          "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+          "0123456789_+-.") != id.npos)
     throw std::invalid_argument{"an id has only A-Z a-z 0-9 _ + - ."};
 }
 
@@ -88,9 +86,9 @@ std::string Container::status() const {
   return sys::read_file_if_there(freezer()) == "1" ? "paused" : "running";
 }
 
-void Container::must_be(const std::vector<std::string>& wanted) const {
+void Container::must_be(const std::string& wanted) const {
   const auto found = status();
-  if (std::find(wanted.begin(), wanted.end(), found) == wanted.end())
+  if (wanted.find(found) == wanted.npos)
     throw std::runtime_error{sys::format("container {} is {}", id_, found)};
 }
 

@@ -1,7 +1,8 @@
 // What config.json can ask for, one file for each concern. Each function does
 // what a layer of step 08 does, with the values of the bundle where 08 has
-// constants. Five functions are those of 08: leave_keys(), hide_paths(),
-// bound_capabilities(), keep_capabilities() and install_filter().
+// constants. Six functions are those of 08: leave_keys(), hide_paths(),
+// leave_descriptors(), bound_capabilities(), keep_capabilities() and
+// install_filter().
 
 #pragma once
 
@@ -102,9 +103,8 @@ sys::Fd connect_console(const Json& process, const Words& words);
 /// caller's streams.
 void leave_session(const Json& process, const sys::Fd& console, bool is_first);
 
-/// Child: closes all descriptors but the standard streams and two of ours that
-/// execve(2) closes.
-void leave_descriptors(int one, int other);
+/// Child: closes all descriptors but the standard streams and this one.
+void keep_only(const sys::Fd& kept);
 
 /// Goes on as a copy of our program that nobody can change, and that no process
 /// of the container can trace.
@@ -137,8 +137,9 @@ class Container {
   [[nodiscard]] std::string start_fifo() const { return directory_ + "/start"; }
   /// "creating", "created", "running", "paused" or "stopped".
   [[nodiscard]] std::string status() const;
-  /// Throws if the status is not one of these.
-  void must_be(const std::vector<std::string>& wanted) const;
+  /// Throws if the status is none of those in a text such as "created or
+  /// running".
+  void must_be(const std::string& wanted) const;
   /// What `state` prints, and hooks read.
   [[nodiscard]] Json state() const;
   /// The first process, or 0.

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <map>
+#include <filesystem>
 
 #include "common/file.hpp"
 #include "common/mount.hpp"
@@ -122,8 +122,8 @@ void enter_root(const Json& config, const std::string& bundle) {
   // What the host unmounts later goes away in the container as well, and not
   // the other way round.
   sys::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr);
-  auto root = need<std::string>(config, "/root/path");
-  if (!root.starts_with('/')) root = bundle + "/" + root;
+  const std::string root =
+      std::filesystem::path{bundle} / need<std::string>(config, "/root/path");
   sys::mount(root.c_str(), root, nullptr, MS_BIND | MS_REC, nullptr);
   sys::check(::chdir(root.c_str()), "chdir(2) to {}", root);
 }

@@ -92,12 +92,10 @@ void create(Container& container, const Words& words) {
                texts(config, "/linux/readonlyPaths"));
     leave_session(process, console, true);
     finish_root(config);
-    mounts.clear();
-    leave_descriptors(fifo.get(), sys::failure_descriptor());
     const auto execute = prepare(process, config);
 
     sys::check(::prctl(PR_SET_PDEATHSIG, 0), "prctl(2) PR_SET_PDEATHSIG 0");
-    ::close(sys::failure_descriptor());  // This tells `create` to go.
+    keep_only(fifo);  // Closes the pipe to `create`, and that tells it to go.
     pollfd start{fifo.get(), POLLIN, 0};
     (void)::poll(&start, 1, -1);
     try {
@@ -114,13 +112,13 @@ void create(Container& container, const Words& words) {
   run_hooks(container, "createRuntime");
   gate.open();
   child.let_go();
-  container.must_be({"created"});
+  container.must_be("created");
   write_pid(pid_file, container.pid());
 }
 
 // Writes the byte for which the container waits.
 void start(const Container& container) {
-  container.must_be({"created"});
+  container.must_be("created");
   need<std::string>(container.config(), "/process/args/0");
   const auto path = container.start_fifo();
   const sys::Fd fifo = open_file(path, O_WRONLY | O_NONBLOCK);
@@ -157,7 +155,7 @@ void kill(const Container& container, const std::string& name, bool to_all) {
 }
 
 void destroy(const Container& container, bool by_force) {
-  if (!by_force) container.must_be({"stopped"});
+  if (!by_force) container.must_be("stopped");
   const auto process = container.open_process();
   container.remove();
   pollfd end{process.get(), POLLIN, 0};
@@ -167,7 +165,7 @@ void destroy(const Container& container, bool by_force) {
 
 // Does what build/enter does. Another file describes what runs.
 int exec(const Container& container, const Words& words) {
-  container.must_be({"created", "running"});
+  container.must_be("created or running");
   const Json& config = container.config();
   const Json process = read_process(words.value("--process"));
   const auto console = connect_console(process, words);
@@ -183,10 +181,10 @@ int exec(const Container& container, const Words& words) {
     join_cgroups(cgroups);
     become_root(config);
     leave_session(process, console, false);
-    leave_descriptors(-1, sys::failure_descriptor());
     const auto execute = prepare(process, config);
     if (words.has("--detach"))
       sys::check(::prctl(PR_SET_PDEATHSIG, 0), "prctl(2) PR_SET_PDEATHSIG 0");
+    leave_descriptors();
     execute();
   });
   write_pid(pid_file, child.pid());
@@ -196,7 +194,7 @@ int exec(const Container& container, const Words& words) {
 }
 
 void pause(const Container& container, bool is_paused) {
-  container.must_be({is_paused ? "running" : "paused"});
+  container.must_be(is_paused ? "running" : "paused");
   sys::write_file(container.freezer(), is_paused ? "1" : "0");
 }
 

@@ -6,7 +6,7 @@ OCI_LISTS := $(addprefix build/oci-,calls.inc capabilities.inc resources.inc ref
 oci test-oci: NEEDS = $(BUILD)/oci rootfs
 oci test-oci: ready-oci
 
-$(BUILD)/oci: $(OCI) $(addprefix $(BUILD)/steps/08-all/,capabilities.o hidden_paths.o keys.o) \
+$(BUILD)/oci: $(OCI) $(addprefix $(BUILD)/steps/08-all/,capabilities.o descriptors.o hidden_paths.o keys.o) \
               $(BUILD)/common.a
 	$(CXX) $(INSTRUMENT) $(if $(SANITIZE),,-static) -s -o $@ $^
 $(OCI): | $(OCI_LISTS)
