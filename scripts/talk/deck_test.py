@@ -97,6 +97,13 @@ class Deck(unittest.TestCase):
     def test_the_plans_leave_time_for_questions_and_breaks(self):
         self.assertEqual(deck.minutes(deck.read()), {'talk': 90 - 15, 'three': 180 - 15, 'all': 240})
 
+    def test_the_slides_of_the_epilogue_are_five_minutes(self):
+        """Not in a plan: who wants them copies them into the deck."""
+        slides = deck.parse(deck.sources.read(deck.TOP + '/steps/oci/talk.md'))
+        self.assertEqual(sum(one.minutes for one in slides), 5)
+        for one in slides:
+            deck.to_html(one.text)
+
     def test_what_is_said_and_typed_fits_into_the_minutes(self):
         """At 130 words a minute, 15 seconds for a guess and 10 for a command: of each part, and a
         third is left for what nobody has written."""

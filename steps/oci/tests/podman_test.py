@@ -3,6 +3,7 @@
 all."""
 
 import os
+import re
 import sys
 
 import pexpect
@@ -144,6 +145,25 @@ class Life(Engine):
     def test_one_that_is_paused_can_be_removed(self):
         self.must('$POD pause it')
         self.says('$POD rm -f -t 0 it', '.')
+        self.none_is_left()
+
+
+class Talk(Engine):
+    """The demo of talk.md, line by line."""
+
+    def test_it_is_killed_and_podman_starts_it_again(self):
+        lines = re.findall('^- `(.*)`$', testing.contents('steps/oci/talk.md'), re.M)
+        run, see, kill, look = (line.replace('podman --runtime $PWD/build/oci ', '$POD ').replace(
+            'podman ', '$POD ').replace('localhost/box', '$IMAGE') for line in lines)
+        first = "$POD inspect -f '{{.State.Pid}}' web"
+        self.must(run)
+        self.says(see, 'sleep 1000')
+        killed = self.must(first)
+        self.must(kill)
+        self.assertTrue(testing.eventually(
+            lambda: self.must(first) not in (killed, '0\n')))
+        self.says(look, r'sleep 1000 .* Up .* web$')
+        self.must('$POD rm -f -t 0 web')
         self.none_is_left()
 
 
