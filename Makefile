@@ -166,7 +166,7 @@ kit: pdf ready-slides ; @scripts/slides kit
 ## make rehearse    count the minutes of a talk that you give to nobody
 rehearse: slides ; @scripts/slides rehearse
 ## make live        show the slides with a shell in them, on this machine only
-live: slides ready-slides ; @scripts/live
+live: slides ready-slides ; @scripts/serve --slides
 ## make demo-03     show step 03 live: a key press types the next command of its text
 $(NUMBERS:%=demo-%): demo-%: ready-slides ; @$(SUDO) scripts/demo $*
 ## make record      run all demos, and compare them with the recordings in the slides

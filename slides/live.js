@@ -1,39 +1,18 @@
-// Only in the page that `make live` serves: a terminal over the slides, for a shell on this
-// machine. C shows it, Shift+Esc hides it. LIVE says where the shell is, and its size.
+// Only in the page that `make live` serves: terminals over the slides. C shows a shell on this
+// machine, D the panes of the demo that is shown, and Shift+Esc hides them.
 'use strict';
 if (window === top) {  // Not in the speaker's previews.
-  const box = document.createElement('div');
+  const box = document.createElement('div'), screens = new Map();
+  let shown = '$';  // Or demo.
   box.className = 'live';
   box.hidden = true;
   document.body.append(box);
-  let terminal = null, socket = null;
 
-  const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   function fit() {
-    if (!terminal) return;
-    terminal.options.fontSize = Math.max(8, Math.floor(22 * Reveal.getScale()));
-    terminal.options.theme = { background: colour('--panel'), foreground: colour('--text'),
-      cursor: colour('--text'), selectionBackground: colour('--line') };
-  }
-
-  function connect() {
-    const address = new URL('shell', location.href);
-    address.protocol = 'ws:';
-    address.search = address.hash = '';
-    socket = new WebSocket(address);
-    socket.binaryType = 'arraybuffer';
-    socket.onmessage = message =>
-      terminal.write(new Uint8Array(message.data), () => socket.readyState === 1 && socket.send('drawn'));
-    socket.onclose = () =>
-      terminal.write('\r\n(no shell: it has ended, or another page has it. Enter tries again.)\r\n');
-  }
-
-  function type(text) {
-    if (socket.readyState === WebSocket.OPEN) {
-      const bytes = new TextEncoder().encode(text);
-      for (let at = 0; at < bytes.length; at += 4096) socket.send(bytes.subarray(at, at + 4096));
-    } else if (text === '\r') {
-      connect();
+    for (const { view, place } of screens.values()) {
+      place.hidden = place !== screens.get(shown)?.place;
+      view.options.fontSize = Math.max(8, Math.floor(21 * Reveal.getScale()));
+      view.options.theme = theme();
     }
   }
 
@@ -42,29 +21,52 @@ if (window === top) {  // Not in the speaker's previews.
     document.activeElement.blur();
   }
 
-  function show() {
-    box.hidden = false;
-    if (!terminal) {
-      terminal = new Terminal({ cols: LIVE.columns, rows: LIVE.rows, fontFamily: '"Deck Mono", monospace' });
-      terminal.open(box);
-      terminal.onData(type);
-      terminal.attachCustomKeyEventHandler(event => {
-        if (event.key !== 'Escape' || !event.shiftKey) return true;
-        if (event.type === 'keydown') hide();
-        return false;
-      });
-      // What is typed here is not for the slides.
-      for (const kind of ['keydown', 'keypress', 'keyup'])
-        box.addEventListener(kind, event => event.stopPropagation());
-      connect();
-    }
-    fit();
-    terminal.focus();
+  // A terminal that has ended is opened anew by Enter, or when it is shown again.
+  function open() {
+    if (!screens.has(shown) || screens.get(shown).ended) say('open', { sign: shown });
   }
 
+  const TOLD = {
+    clear() {
+      for (const { view, place } of screens.values()) { view.dispose(); place.remove(); }
+      screens.clear();
+      if (!box.hidden) open();
+    },
+    terminal({ terminal, sign, ended }) {
+      let screen = screens.get(sign);
+      if (screen?.number !== terminal) {
+        screen?.view.dispose();
+        screen?.place.remove();
+        const place = document.createElement('div');
+        box.append(place);
+        screens.set(sign, screen = { number: terminal, place, view: newTerminal(terminal, place, hide) });
+        screen.view.onData(text => { if (text === '\r' && screen.ended) open(); });
+        fit();
+        screen.view.focus();
+      }
+      screen.ended = ended;
+      if (ended) screen.view.write('\r\n(It has ended. Enter opens another.)\r\n');
+    },
+    out({ terminal, data }) {
+      for (const { number, view } of screens.values()) if (number === terminal) view.write(data);
+    },
+  };
+
+  function show(sign) {
+    shown = sign;
+    box.hidden = false;
+    if (socket) open();
+    else connect('slides.html', TOLD, on => { box.dataset.says = on ? '' : 'No connection: the server has ended, or another page has the shell.'; });
+    fit();
+    screens.get(sign)?.view.focus();
+  }
+
+  // What is typed here is not for the slides.
+  for (const kind of ['keydown', 'keypress', 'keyup']) box.addEventListener(kind, event => event.stopPropagation());
   // When the key is up, or the terminal would get it, too.
   document.addEventListener('keyup', event => {
-    if (event.key === 'c' && box.hidden && Reveal.isReady()) show();
+    const sign = { c: '$', d: 'demo' }[event.key];
+    if (sign && box.hidden && Reveal.isReady()) show(sign);
   });
   addEventListener('resize', fit);
 }

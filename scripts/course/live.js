@@ -1,23 +1,11 @@
 // Beside a lesson that is served: its terminals, what was run of it, and what came out.
 'use strict';
-const COLUMNS = 84, ROWS = 20;  // As in scripts/course/lesson.
 const stack = one('#terminals'), drawer = one('#drawer'), empty = one('.empty');
 const terminals = [], commands = new Map(all('.command').map(node => [+node.dataset.line, node]));
-let socket = null, wait = 250, busy = false, recent = [];
-const say = (what, more = {}) => socket?.readyState === 1 && socket.send(JSON.stringify({ do: what, ...more }));
+let busy = false, recent = [];
 const status = text => { one('.status').textContent = text; };
 
 // ---- Terminals
-
-const colour = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-function theme() {
-  const made = { background: colour('panel'), foreground: colour('text'), cursor: colour('text'),
-    cursorAccent: colour('panel'), selectionBackground: colour('line') };
-  const names = { red: 'hits', green: 'own', yellow: 'layer-07', blue: 'layer-01', magenta: 'layer-03', cyan: 'layer-04' };
-  for (const [name, ours] of Object.entries(names))
-    made[name] = made['bright' + name[0].toUpperCase() + name.slice(1)] = colour(ours);
-  return made;
-}
 
 // The letters are as large as the place allows, so that two terminals can be seen.
 function fit() {
@@ -35,18 +23,9 @@ function open(number) {
   const head = make('button', { type: 'button', className: 'head', ariaExpanded: 'true' });
   const body = make('div', { className: 'screen' });
   const box = make('section', { className: 'pane' }, head, body);
-  const view = new Terminal({ cols: COLUMNS, rows: ROWS, fontFamily: '"Deck Mono", monospace', theme: theme(), scrollback: 5000 });
   empty.hidden = true;
   stack.append(box);
-  view.open(body);
-  view.onData(data => say('key', { terminal: number, data }));
-  view.textarea.setAttribute('aria-label', `Terminal ${number + 1}`);
-  // Shift+Esc leaves a terminal, because the Tab key is for what runs in it.
-  view.attachCustomKeyEventHandler(event => {
-    if (event.key !== 'Escape' || !event.shiftKey) return true;
-    if (event.type === 'keydown') head.focus();
-    return false;
-  });
+  const view = newTerminal(number, body, () => head.focus());
   head.onclick = () => unfold(number, !box.classList.contains('open'));
   return terminals[number] = { number, head, box, view };
 }
@@ -177,8 +156,7 @@ const OWN = {
       ...paragraphs([promise.fails, ...promise.saw, ...promise.said.map(line => `It said: ${line}`)])));
   },
   unbuilt: () => one('.found').replaceChildren(make('h3', { textContent: 'It does not compile.' })),
-  ended({ text }) { if (text) one('.found').append(make('pre', { className: 'plain', textContent: text })); },
-  said({ text }) { one('.found').append(...paragraphs([text])); },
+  ended: ({ text }) => one('.found').append(make('pre', { className: 'plain', textContent: text })),
   hint({ hint }) {
     one('.hints').append(hint ? make('div', {}, make('b', { textContent: `${hint.piece}, ${hint.number} of ${hint.of}: ${hint.kind}` }),
       ...paragraphs(hint.text.split(/\n\n+/))) : make('p', { textContent: 'Nothing was found wrong at the last check.' }));
@@ -219,14 +197,9 @@ const TOLD = {
   },
 };
 
-function connect() {
-  socket = new WebSocket(new URL('talk/' + FACTS.page, location.href.replace(/^http/, 'ws')));
-  socket.onmessage = message => { const what = JSON.parse(message.data); TOLD[what.is](what); };
-  socket.onopen = () => { wait = 250; document.body.dataset.connected = 'yes'; status(''); };
-  socket.onclose = () => {
-    delete document.body.dataset.connected;
-    status('Not connected. Trying again.');
-    setTimeout(connect, wait = Math.min(wait * 2, 5000));
-  };
+function changed(on) {
+  if (on) document.body.dataset.connected = 'yes';
+  else delete document.body.dataset.connected;
+  status(on ? '' : 'Not connected. Trying again.');
 }
-document.fonts.load('13px "Deck Mono"').then(connect);
+document.fonts.load('13px "Deck Mono"').then(() => connect(FACTS.page, TOLD, changed));

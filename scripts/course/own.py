@@ -1,25 +1,14 @@
 """What the reader writes beside a lesson: my/NN.cpp is checked at each save, by scripts/learn."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
 import subprocess
 
-from course import pages
-from learn.files import mine
+from learn.watch import saved
 
 GLANCE = 0.4  # Seconds between two looks at the files.
-MINE = pages.HERE + '/mine'
-
-
-def saved(step):
-    """Other at each save; None if there is no such file."""
-    with contextlib.suppress(OSError):
-        about = os.stat(mine(step))
-        return about.st_mtime_ns, about.st_ino
-    return None
 
 
 class Own:
@@ -56,22 +45,22 @@ class Own:
             await self.end_check()
             session.forget('own')
             session.tell('own', state='there')
-        words = ['scripts/learn/learn', 'start'] if do == 'begin' else [MINE, do]
+        words = ['start', session.step] if do == 'begin' else [do, session.step, '--json']
         process = await asyncio.create_subprocess_exec(
-            *words, session.step, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, preexec_fn=os.setpgrp)
+            'scripts/learn/learn', *words, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=os.setpgrp)
         if do == 'check':
             self.process = process
-        errors = asyncio.create_task(process.stderr.read())
+        said = ''
         async for line in process.stdout:
-            if do != 'check' or process is self.process:
-                try:
-                    session.tell('own', **json.loads(line))
-                except ValueError:
-                    session.tell('own', state='said', text=line.decode(errors='replace').strip())
-        said = (await errors).decode(errors='replace').strip()
-        if await process.wait() >= 0 and said and (do != 'check' or process is self.process):
-            session.tell('own', state='ended', text=said)
+            if do == 'check' and process is not self.process:
+                return
+            try:
+                session.tell('own', **json.loads(line))
+            except ValueError:  # What the compiler says, for example.
+                said += line.decode(errors='replace')
+        if said:
+            session.tell('own', state='ended', text=said.strip())
 
     async def end_check(self):
         process, self.process = self.process, None

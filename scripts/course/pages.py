@@ -23,6 +23,7 @@ LABELS = {'README.md': 'Start', 'steps/README.md': 'Intro', 'steps/docker.md': '
           'steps/oci/README.md': 'OCI'}
 WHERE = {'host#': 'host, root', 'host$': 'host, you', 'box#': 'container', '$': 'your terminal'}
 COMMENT = re.compile(r'<!--.*?-->\n?', re.S)
+SLIDES, SLIDES_FILE = 'slides.html', TOP + '/build/slides.html'
 PROMPT = re.compile(r'((?:host|box)[#$]|\$) (.*)')
 
 
@@ -74,8 +75,6 @@ class Text:
                      'text'):
             self.renderer.rules[rule] = getattr(self, rule)
         tokens = markdown.parse(text)
-        self.title = next((tokens[n + 1].content for n, token in enumerate(tokens)
-                           if token.type == 'heading_open'), path).replace('`', '')
         self.html = self.renderer.render(tokens, markdown.options, {})
 
     def vary(self, text, tag='span'):
@@ -225,17 +224,28 @@ class Source:
     leads_to, toc, sections, blocks, has_player = (), (), (), {}, False
 
     def __init__(self, path):
-        self.path = self.title = path
-        lines = sources.read(f'{TOP}/{path}').rstrip('\n').split('\n')
-        is_cpp = path.endswith(('.cpp', '.hpp'))
-        self.html = f'<h1>{path}</h1>' + source(lines, colour=is_cpp, mark='line-')
+        self.path = path
+
+    @property
+    def html(self):
+        """It takes long, and few are looked at."""
+        lines = sources.read(f'{TOP}/{self.path}').rstrip('\n').split('\n')
+        is_cpp = self.path.endswith(('.cpp', '.hpp'))
+        return f'<h1>{self.path}</h1>' + source(lines, colour=is_cpp, mark='line-')
+
+
+@functools.lru_cache(maxsize=None)
+def title(path):
+    """The title of a text, or None. Slides are Markdown, too, but have none, and are shown as they
+    are."""
+    found = path.endswith('.md') and re.search(r'^# (.*)', sources.read(f'{TOP}/{path}'), re.M)
+    return found[1].replace('`', '') if found else None
 
 
 @functools.lru_cache(maxsize=None)
 def read(path):
-    """The page of a file. Slides are Markdown, too, but have no title, and are shown as they are."""
-    is_text = path.endswith('.md') and re.search(r'^# ', sources.read(f'{TOP}/{path}'), re.M)
-    return (Text if is_text else Source)(path)
+    """The page of a file."""
+    return (Text if title(path) else Source)(path)
 
 
 @functools.lru_cache(maxsize=None)
@@ -250,6 +260,12 @@ def all_pages():
     return found
 
 
+def find(name):
+    """The file of a page, or None. Those that one reads are known before all others are made."""
+    known = {page_of(path): path for path in COURSE}
+    return known.get(name) or all_pages().get(name)
+
+
 # ---- Whole pages --------------------------------------------------------------
 
 def steps(path):
@@ -259,7 +275,7 @@ def steps(path):
         label = LABELS.get(other) or step_of(other)
         here = ' aria-current="page"' if other == path else ''
         shown += (f'<a href="{page_of(other)}" class="layer-{step_of(other) or "intro"}"{here} '
-                  f'title="{html.escape(read(other).title)}">{label}</a>')
+                  f'title="{html.escape(title(other))}">{label}</a>')
     return shown
 
 
@@ -272,7 +288,7 @@ def around(path):
                               ('Next', 'next', COURSE[at:at + 1])):
         for to in others:
             made += (f'<a class="layer-{step_of(to) or "intro"}" rel="{rel}" href="{page_of(to)}">'
-                     f'<small>{word}</small>{html.escape(read(to).title)}</a>')
+                     f'<small>{word}</small>{html.escape(title(to))}</a>')
     return f'<nav class="around" aria-label="Before and after">{made}</nav>'
 
 
@@ -315,9 +331,9 @@ def whole(path):
         facts['cast'] = recording.cast(step or '08', recording.of_step(step or '08'))
         styles, scripts = ['player.css', *styles], ['player.js', *scripts]
     if is_live:
-        styles, scripts = ['xterm.css', *styles], ['xterm.js', *scripts, 'live.js']
+        styles, scripts = ['xterm.css', *styles], ['xterm.js', *scripts, 'terminals.js', 'live.js']
     return filled(
-        'page.html', layer=step or 'intro', policy=policy, title=html.escape(page.title),
+        'page.html', layer=step or 'intro', policy=policy, title=html.escape(title(path) or path),
         styles=''.join(f'<link rel="stylesheet" href="{name}">' for name in styles),
         scripts=''.join(f'<script src="{name}"></script>' for name in scripts),
         steps=steps(path), around=around(path), columns='two' if is_live else 'one',
@@ -328,10 +344,10 @@ def whole(path):
 def index():
     """For the search: of each section its place, its step, its page and heading, and its words. It
     is a script, because a page that is a file may load nothing else."""
-    found = [[f'{name}#{place}', step_of(path) or 'intro', read(path).title, heading,
+    found = [[f'{name}#{place}', step_of(path) or 'intro', title(path), section,
               re.sub(r'\s+', ' ', ' '.join(words))]
              for name, path in all_pages().items()
-             for place, heading, words in read(path).sections]
+             for place, section, words in read(path).sections]
     return f'found({json.dumps(found, ensure_ascii=False)});'
 
 
@@ -342,6 +358,18 @@ def theme():
     made = f':root {{{light}}}\n@media screen {{ :root[data-look=dark] {{{dark}}} }}\n'
     return made + ''.join(f'.layer-{step} {{--accent:var(--layer-{step})}}\n'
                           for step in deck.STEPS)
+
+
+def slides():
+    """The slides that were made last, with terminals; None if none were made."""
+    if not os.path.exists(SLIDES_FILE):
+        return None
+    text = sources.read(SLIDES_FILE)
+    for old, new in (('script-src', "script-src 'self'"), ('style-src', "style-src 'self'"),
+                     ('connect-src', f'connect-src {Served.address}')):
+        text = text.replace(old, new, 1)
+    return text.rpartition('</body>')[0] + '<link rel="stylesheet" href="xterm.css">' + ''.join(
+        f'<script src="{name}"></script>' for name in ('xterm.js', 'terminals.js', 'over.js'))
 
 
 PLAYER, XTERM = 'asciinema-player/dist/bundle/asciinema-player', '@xterm/xterm'
@@ -356,7 +384,10 @@ FILES = {
 }
 SERVED = {
     **FILES,
+    SLIDES: slides,
+    'terminals.js': lambda: sources.read(HERE + '/terminals.js'),
     'live.js': lambda: sources.read(HERE + '/live.js'),
+    'over.js': lambda: sources.read(TOP + '/slides/live.js'),
     'xterm.css': lambda: deck.asset(XTERM + '/css/xterm.css'),
     'xterm.js': lambda: deck.asset(XTERM + '/lib/xterm.js'),
 }
@@ -366,4 +397,5 @@ def served(name):
     """The text of a file of the course; None if there is no such file."""
     if name in SERVED:
         return SERVED[name]()
-    return whole(all_pages()[name]) if name in all_pages() else None
+    path = find(name)
+    return path and whole(path)

@@ -79,6 +79,13 @@ class Pages(unittest.TestCase):
             self.assertEqual(self.files[pages.page_of(path)], path)
         self.assertEqual(len(pages.LESSONS), 8)
 
+    def test_a_page_of_the_course_is_made_without_the_others(self):
+        for made in (pages.read, pages.all_pages):
+            made.cache_clear()
+        self.assertTrue(pages.served('02-pidns.html'))
+        self.assertEqual((pages.read.cache_info().currsize, pages.all_pages.cache_info().currsize),
+                         (1, 0))
+
     def test_two_files_never_have_one_page(self):
         for name in self.files.values():
             for path in pages.read(name).leads_to:

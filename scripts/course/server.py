@@ -1,53 +1,60 @@
-"""Serves the course to a browser on this machine: the lessons, with terminals.
+"""Serves the course and the slides to a browser on this machine, with terminals.
 
-  usage   scripts/serve          terminals for root, or for a user who may use sudo
-          scripts/serve --lab    each lesson in a virtual machine, which needs no root
-  needs   scripts/setup course; make build rootfs
+  usage   scripts/serve            the course; terminals for root, or for a user who may use sudo
+          scripts/serve --lab      each lesson in a virtual machine, which needs no root
+          scripts/serve --slides   the slides: C shows a shell of yours, D the panes of the demo
+  needs   scripts/setup course; make build rootfs; for the slides, scripts/slides build
 
-Each lesson has a throw-away host, which ends with ^C here: see scripts/course/lesson. This server
-is the caller's, and so are the files in my/. Whoever can type into a terminal can do all that its
-user can, so who may ask is decided as in scripts/talk/live.py.
+Each lesson has a throw-away host, which ends with ^C here: see scripts/course/lesson. The shell
+over the slides is yours, on this machine and in this directory, and ends with its page. This server
+is the caller's, and so are the files in my/. Who may ask is decided in scripts/talk/guard.py.
 """
 
 import asyncio
 import contextlib
 import json
+import mimetypes
 import os
 import shutil
 import signal
 import subprocess
 import sys
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, web
 
 from course import own, pages
 from learn.files import MY
-from talk import deck, live, npm
+from talk import deck, guard, npm
 from texts import sandbox, sources, transcript
 
 LESSON = pages.HERE + '/lesson'
 PROGRESS = f'{pages.TOP}/{MY}/.read.json'
-PATIENCE = 20    # Seconds for a host to end.
-KEEP = 64 << 10  # Characters of a terminal that a page is shown which comes later.
-MOST = 1 << 24   # Bytes of one message of a lesson.
+PATIENCE = 20       # Seconds for a host to end.
+KEEP = 64 << 10     # Characters of a terminal that a page is shown which comes later.
+MOST = 1 << 24      # Bytes of one message of a lesson.
+TYPED = 64 << 10    # Bytes of one message of a page.
+WAITING = 1024      # Messages that a page has not read yet.
 # Of what kind of message a page is told the last one for each of what.
 KEYS = {'command': ['line'], 'terminal': ['terminal'], 'out': ['terminal'],
         'own': ['state', 'piece']}
-NO_ROOT = 'The terminals need root, and there is no sudo here. make course LAB=yes has them in a ' \
-          'virtual machine.'
+NO_ROOT = 'The terminals need root, and sudo does not give it here. make course LAB=yes has them ' \
+          'in a virtual machine.'
 LOST = 'The host has ended. The terminal of make course tells why.'
-KINDS = {'html': 'text/html', 'css': 'text/css', 'js': 'text/javascript'}
 
 
 class Session:
     """A lesson that is read: its process, if anything was run, and its pages. A page that is loaded
-    again, or a second one, is told all of it anew."""
+    again, or a second one, is told all of it anew. Without a path: the shells over the slides."""
 
     def __init__(self, course, path):
         self.course, self.path, self.step = course, path, pages.step_of(path)
-        script = transcript.parse(sources.read(path))
-        self.uses_cgroups, self.commands = sandbox.uses_cgroups(script), len(script.commands)
-        self.process, self.starting, self.pages, self.kept = None, asyncio.Lock(), set(), {}
+        self.words, self.takes = [LESSON], set()
+        if path:
+            self.words = course.command and [*course.command, path]
+            # The cgroups are the machine's, and a virtual machine needs much memory.
+            self.takes = {'cgroups'} if sandbox.uses_cgroups(script_of(path)) else set()
+            self.takes |= {'memory'} if course.is_lab else set()
+        self.process, self.starting, self.pages, self.kept = None, asyncio.Lock(), {}, {}
 
     # ---- What is told
 
@@ -58,8 +65,11 @@ class Session:
         key = kind, *(what.get(name) for name in KEYS.get(kind, ()))
         before = self.kept.get(key, {}).get('data', '') if kind == 'out' else ''
         self.kept[key] = {**what, 'data': (before + what['data'])[-KEEP:]} if before else what
-        for page in self.pages:
-            page.put_nowait(what)
+        for page, transport in self.pages.items():
+            if page.full():
+                transport.abort()  # It does not read.
+            else:
+                page.put_nowait(what)
 
     def forget(self, *kinds):
         """What is told no more: of these kinds, or all but these if the first is ''."""
@@ -67,27 +77,29 @@ class Session:
                      if (key[0] in kinds) == ('' in kinds)}
 
     def join(self, page):
-        self.pages.add(page)
         page.put_nowait({'is': 'clear'})
         for what in self.kept.values():
             page.put_nowait(what)
 
     # ---- Its process
 
-    def say(self, **what):
+    async def say(self, **what):
+        """Waits until the lesson reads, and so does the page that types too much."""
         if self.process:
-            self.process.stdin.write(json.dumps(what).encode() + b'\n')
+            with contextlib.suppress(ConnectionError):  # It has ended.
+                self.process.stdin.write(json.dumps(what).encode() + b'\n')
+                await self.process.stdin.drain()
 
     async def start(self):
         async with self.starting:
-            if not self.course.command:
+            if not self.words:
                 self.tell('status', text=NO_ROOT)
             elif self.process is None:
                 await self.course.make_room(self)
-                self.tell('status', text='A virtual machine starts.' if self.course.is_lab else
-                          'A host is made.')
+                self.tell('status', text='A virtual machine starts.' if 'memory' in self.takes else
+                          'A host is made.' if self.path else '')
                 self.process = await asyncio.create_subprocess_exec(
-                    *self.course.command, self.path, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    *self.words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                     env={**os.environ, 'LAB_TIMEOUT': '0'}, limit=MOST,
                     preexec_fn=os.setpgrp)  # ^C is for us alone.
                 asyncio.create_task(self.listen(self.process))
@@ -118,9 +130,8 @@ class Session:
                     process.terminate()
 
 
-class Course(live.Guarded):
+class Course(guard.Guarded):
     """The pages, the lessons that are read, and the checker of what the reader writes."""
-    socket = 'talk'
 
     def __init__(self, command, is_lab):
         super().__init__()
@@ -133,16 +144,15 @@ class Course(live.Guarded):
             self.progress = {}
 
     async def make_room(self, session):
-        """The cgroups are the machine's, and a virtual machine needs much memory: only one lesson
-        at a time has them."""
+        """Only one lesson at a time has what there is once."""
         for other in set(self.sessions.values()) - {session}:
-            if self.is_lab or session.uses_cgroups and other.uses_cgroups:
+            if other.takes & session.takes:
                 await other.end()
 
     def done(self):
         """Of each lesson, how much of it was run and came out as in the text."""
-        return {name: len(self.progress.get(session.path, ())) / session.commands
-                for name, session in self.sessions.items()}
+        return {pages.page_of(path): len(lines) / len(script_of(path).commands)
+                for path, lines in self.progress.items()}
 
     def note(self, session, line):
         lines = self.progress.setdefault(session.path, [])
@@ -154,45 +164,53 @@ class Course(live.Guarded):
             for other in self.sessions.values():
                 other.tell('progress', done=self.done())
 
+    def session(self, name):
+        """Of a page with terminals; None if there is no such page."""
+        path = '' if name == pages.SLIDES else pages.find(name)
+        if name not in self.sessions and path is not None and (not path or pages.read(path).blocks):
+            self.sessions[name] = Session(self, path)
+            self.sessions[name].tell('progress', done=self.done())
+        return self.sessions.get(name)
+
     async def get(self, request, name):
-        if name.startswith('talk/'):
-            session = self.sessions.get(name[len('talk/'):])
-            if session is None:
-                return live.answer(404)
-            return await self.talk(request, session) if live.is_handshake(request) else \
-                live.answer(400)
-        text = pages.served(name or 'index.html')
-        if text is None:
-            return live.answer(404)
-        response = web.Response(text=text, headers=live.HEADERS,
-                                content_type=KINDS[(name or 'html').rpartition('.')[2]])
-        response.force_close()
-        return response
+        place, _, of = name.partition('/')
+        if place == 'talk':
+            session = self.session(of)
+            return await self.talk(request, session) if session else guard.answer(404)
+        name = name or 'index.html'
+        text = pages.served(name)
+        return guard.answer(200, text, mimetypes.guess_type(name)[0]) if text else guard.answer(404)
 
     async def talk(self, request, session):
-        socket = web.WebSocketResponse(heartbeat=60, max_msg_size=live.MESSAGE, compress=False)
-        with contextlib.suppress(ConnectionResetError):  # It has gone already.
-            await socket.prepare(request)
-        if not socket.prepared:
-            return socket
-        request.protocol.timer.cancel()
-        page = asyncio.Queue()
+        if not guard.is_handshake(request):
+            return guard.answer(400)
+        if not session.path and session.pages:  # A shell of the caller's is for one page.
+            return guard.answer(409)
+        page, sender = asyncio.Queue(WAITING), None
+        socket = web.WebSocketResponse(heartbeat=60, max_msg_size=TYPED, compress=False, timeout=1)
 
         async def send():
             with contextlib.suppress(ConnectionResetError):
                 while True:
                     await socket.send_json(await page.get())
-        sender = asyncio.create_task(send())
-        session.join(page)
+        session.pages[page] = request.transport
         try:
+            await socket.prepare(request)
+            request.protocol.timer.cancel()
+            session.join(page)
+            sender = asyncio.create_task(send())
             async for message in socket:
-                if message.type == WSMsgType.TEXT:
-                    await self.obey(session, **json.loads(message.data))
+                await self.obey(session, **json.loads(message.data))
+        except ConnectionResetError:
+            pass  # It has gone already.
         except (ValueError, TypeError, LookupError):  # It is none of our pages.
             await socket.close(code=WSCloseCode.POLICY_VIOLATION)
         finally:
-            sender.cancel()
-            session.pages.discard(page)
+            if sender:
+                sender.cancel()
+            del session.pages[page]
+            if not session.path:
+                await session.end()
         return socket
 
     async def obey(self, session, do, **what):
@@ -201,26 +219,30 @@ class Course(live.Guarded):
         elif do in ('run', 'open', 'key', 'stop'):
             if do in ('run', 'open'):
                 await session.start()
-            session.say(do=do, **what)
+            await session.say(do=do, **what)
         elif do in ('begin', 'check', 'hint'):
             self.own.obey(do, session)
 
 
-async def serve(command, is_lab):
+def script_of(path):
+    """The commands of a text."""
+    return transcript.parse(sources.read(path))
+
+
+async def serve(command, mode):
     """Until a signal ends it."""
-    stop, course = asyncio.Event(), Course(command, is_lab)
+    stop, course = asyncio.Event(), Course(command, mode == '--lab')
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     listening = await course.listen()
-    # Told here and not to a browser: other users can read what one is started with.
-    print(f'\n  http://{course.address}/{course.token}/\n\nOpen this in a browser on this machine; '
-          '^C here ends it.', flush=True)
     pages.Served.address = f'ws://{course.address}'
-    for name, path in pages.all_pages().items():
-        if pages.read(path).blocks:
-            course.sessions[name] = Session(course, path)
-    for session in course.sessions.values():
-        session.tell('progress', done=course.done())
+    # Told here and not to a browser: other users can read what one is started with.
+    print(f'\n  http://{course.address}/{course.token}/{pages.SLIDES if mode == "--slides" else ""}'
+          '\n\nOpen this in a browser on this machine; ^C here ends it.', flush=True)
+    if mode == '--slides':
+        print('C shows a shell, D the panes of a demo; Shift+Esc hides them.', flush=True)
+        if os.geteuid() == 0:
+            print('The shell is root\'s: rather start this as an ordinary user.', flush=True)
     keeping = asyncio.create_task(keep_sudo())
     await stop.wait()
     listening.close()
@@ -235,27 +257,28 @@ async def keep_sudo():
         await (await asyncio.create_subprocess_exec('sudo', '-n', '-v')).wait()
 
 
-def lesson_command(is_lab):
+def lesson_command(mode):
     """The words that start a lesson; none if no host can be made for it."""
-    if is_lab:
+    if mode == '--lab':
         return ['scripts/lab/boot', LESSON]
     if os.geteuid() == 0:
         return [LESSON]
-    if shutil.which('sudo') and subprocess.run(['sudo', '-v'], check=False).returncode == 0:
+    ask = ['sudo', '-n', '-v'] if mode else ['sudo', '-v']  # The slides have a shell without it.
+    if shutil.which('sudo') and subprocess.run(ask, check=False).returncode == 0:
         return ['sudo', '-n', LESSON]
     return None
 
 
 def main():
-    if sys.argv[1:] not in ([], ['--lab']):
+    mode = ' '.join(sys.argv[1:])
+    if mode not in ('', '--lab', '--slides'):
         sys.exit(__doc__)
     os.chdir(pages.TOP)
-    is_lab = sys.argv[1:] == ['--lab']
     try:
         npm.fetch()
-        command = lesson_command(is_lab)
-        if command is None:
+        command = lesson_command(mode)
+        if mode == '' and command is None:
             print(NO_ROOT)
-        asyncio.run(serve(command, is_lab))
+        asyncio.run(serve(command, mode))
     except (deck.Wrong, npm.Missing, OSError) as error:
-        sys.exit(f'course: {error}')
+        sys.exit(f'serve: {error}')

@@ -34,7 +34,7 @@ def saved(step):
     """Other at each save. Some editors remove the file for a moment."""
     try:
         about = os.stat(mine(step))
-    except FileNotFoundError:
+    except OSError:
         return None
     return about.st_mtime_ns, about.st_ino
 
@@ -48,16 +48,24 @@ def wait(step, before):
     return ''
 
 
-def check_piece(step, piece, jobs):
-    """Tells the first promise of a piece that is broken, or how many hold. Returns whether all
-    do."""
-    part = [one for one in checker.parts(step) if one.piece == piece]
+def check_part(step, piece, jobs):
+    """The promises of a piece, or of the whole step, up to the first that is broken. They are
+    remembered."""
+    part = [one for one in checker.parts(step) if piece in (one.piece, None)]
     found = []
     for promise in checker.promises(step, part, jobs, stops=True):
         found.append(promise)
         if promise.verdict == BROKEN:
             break
-    progress.remember_check(step, found, checker.number_of(step), is_whole=False)
+    holds = not found or found[-1].verdict != BROKEN
+    progress.remember_check(step, found, checker.number_of(step), is_whole=piece is None and holds)
+    return found
+
+
+def check_piece(step, piece, jobs):
+    """Tells the first promise of a piece that is broken, or how many hold. Returns whether all
+    do."""
+    found = check_part(step, piece, jobs)
     if found and found[-1].verdict == BROKEN:
         report.tell(found[-1])
         print(f'\nPiece: {piece}')
@@ -68,6 +76,13 @@ def check_piece(step, piece, jobs):
     return True
 
 
+def from_hand(step):
+    """The pieces of a step from the one at hand on."""
+    pieces = task.pieces(step)
+    hand = task.piece_at_hand(step, progress.recall())
+    return pieces[pieces.index(hand[0].name) if hand and hand[0].name in pieces else 0:]
+
+
 def check_on(step, jobs, check_all):
     """From the piece at hand on, and at last the whole step."""
     if report.is_terminal():
@@ -76,10 +91,7 @@ def check_on(step, jobs, check_all):
     if not build(step):
         print('\nIt does not build.')
         return
-    pieces = task.pieces(step)
-    hand = task.piece_at_hand(step, progress.recall())
-    first = pieces.index(hand[0].name) if hand and hand[0].name in pieces else 0
-    if all(check_piece(step, piece, jobs) for piece in pieces[first:]):
+    if all(check_piece(step, piece, jobs) for piece in from_hand(step)):
         check_all()
 
 

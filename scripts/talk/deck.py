@@ -515,9 +515,8 @@ POLICY = ("default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blo
           "connect-src data:; worker-src blob: data:; frame-src 'self' file:; form-action 'none'")
 
 
-def page(slides, live=None):
-    """The page. With live, (the shell's origin, its columns, its rows), it has a terminal,
-    and may connect to that and to nothing else."""
+def page(slides):
+    """The page."""
     styles = [asset('reveal.js/dist/reset.css'), asset('reveal.js/dist/reveal.css'),
               asset('asciinema-player/dist/bundle/asciinema-player.css'), fonts(),
               sources.read(TOP + '/slides/theme.css')]
@@ -525,19 +524,13 @@ def page(slides, live=None):
                asset('asciinema-player/dist/bundle/asciinema-player.min.js'),
                sources.read(TOP + '/slides/deck.js')]
     casts = {step: recording.cast(step, recording.of_step(step)) for step in STEPS}
-    facts, policy = {'CASTS': casts}, POLICY
-    if live:
-        origin, columns, rows = live
-        facts['LIVE'] = {'columns': columns, 'rows': rows}
-        policy = POLICY.replace('connect-src', f'connect-src {origin}')
-        styles.append(asset('@xterm/xterm/css/xterm.css'))
-        scripts += [asset('@xterm/xterm/lib/xterm.js'), sources.read(TOP + '/slides/live.js')]
+    facts = {'CASTS': casts}
     sections = '\n'.join(section(slide, number) for number, slide in enumerate(slides, 1))
     facts['PLANS'] = {plan: [minutes(slides)[plan], list(PLANS[plan])] for plan in PLANS}
     constants = ''.join(f'const {name} = {json.dumps(value)};' for name, value in facts.items())
     return '\n'.join([
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<title>{html.escape(slides[0].title)}</title>',
         *(f'<style>{text}</style>' for text in styles),

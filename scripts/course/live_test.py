@@ -1,12 +1,14 @@
 #!/usr/bin/python3
-"""Attacks on `make live`, and a try of it in Chromium. Ends with a line that sums all.
+"""Attacks on the server, as `make live` starts it, and a try of it in Chromium. Ends with a line
+that sums all.
 
-  usage   scripts/talk/live_test.py [TEST...]
+  usage   scripts/course/live_test.py [TEST...]
   needs   scripts/setup slides
 """
 
 import base64
 import contextlib
+import json
 import os
 import re
 import signal
@@ -18,16 +20,20 @@ import tempfile
 import time
 import unittest
 
+import pexpect
+
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ci import summed
 from talk import browser, deck
+from texts import sources
 
 PROMPT = b'host# ' if os.geteuid() == 0 else b'host$ '
 SECONDS = 60  # For what must happen, on a slow machine too.
 # Of RFC 6455: kinds of messages, and why a connection is closed.
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
-NORMAL, PROTOCOL, UNSUPPORTED, POLICY, TOO_BIG = 1000, 1002, 1003, 1008, 1009
+NORMAL, PROTOCOL, POLICY, TOO_BIG = 1000, 1002, 1008, 1009
+SERVE = [deck.TOP + '/scripts/serve', '--slides']
 
 
 def until(what):
@@ -55,9 +61,11 @@ class Served(unittest.TestCase):
     def setUp(self):
         self.home = tempfile.TemporaryDirectory(prefix='live_test.')
         self.addCleanup(self.home.cleanup)
+        # Another demo may be on.
+        self.environment = {**os.environ, 'TMUX_TMPDIR': self.home.name}
         self.process = subprocess.Popen(
-            [deck.TOP + '/scripts/live'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, 'TMPDIR': self.home.name, 'LIVE_TEST': self.home.name})
+            SERVE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**self.environment, 'TMPDIR': self.home.name, 'LIVE_TEST': self.home.name})
         self.addCleanup(self.stop)
         self.said = ''
         while not (found := re.search(r'http://(127\.0\.0\.1:(\d+))/([\w-]+)/', self.said)):
@@ -65,6 +73,7 @@ class Served(unittest.TestCase):
             self.assertTrue(line, f'it ended:\n{self.said}')
             self.said += line
         self.url, self.host, self.port, self.token = found[0], found[1], int(found[2]), found[3]
+        self.talk = f'/{self.token}/talk/slides.html'
 
     def stop(self, number=signal.SIGINT):
         if self.process.poll() is None:
@@ -106,37 +115,45 @@ class Served(unittest.TestCase):
     def shell(self):
         """A connection to the shell, as the page makes one."""
         connection = self.connect()
-        connection.sendall(self.request(f'/{self.token}/shell', **self.handshake()))
+        connection.sendall(self.request(self.talk, **self.handshake()))
         file = connection.makefile('rb')
         self.addCleanup(file.close)
         head = [file.readline()]
         while head[-1].strip():
             head.append(file.readline())
         self.assertIn(b' 101 ', head[0], b''.join(head))
+        self.say((connection, file), do='open', sign='$')
         return connection, file
 
-    def message(self, shell, draw=True):
-        """The next one, and tells that it is drawn."""
-        connection, file = shell
+    def say(self, shell, **what):
+        shell[0].sendall(from_client(TEXT, json.dumps(what).encode()))
+
+    def message(self, shell):
+        """The next one."""
+        _, file = shell
         kind, size = file.read(2)
         if size == 126:
             size, = struct.unpack('!H', file.read(2))
-        data = file.read(size)
-        if draw and kind & 15 == BINARY:
-            connection.sendall(from_client(TEXT, b'drawn'))
-        return kind & 15, data
+        return kind & 15, file.read(size)
 
     def until(self, shell, words):
         """Reads what the shell prints."""
         text = b''
         while words not in text:
             kind, data = self.message(shell)
-            self.assertEqual(kind, BINARY, text)
-            text += data
+            self.assertEqual(kind, TEXT, text)
+            text += json.loads(data).get('data', '').encode()
         return text
 
+    def ping(self, shell):
+        """Reads up to the answer."""
+        shell[0].sendall(from_client(PING, b'there?'))
+        while (message := self.message(shell))[0] != PONG:
+            self.assertEqual(message[0], TEXT)
+        self.assertEqual(message[1], b'there?')
+
     def type(self, shell, text):
-        shell[0].sendall(from_client(BINARY, text.encode()))
+        self.say(shell, do='key', terminal=0, data=text)
 
     def descendants(self):
         """What the shell has started: the variable is handed down."""
@@ -163,7 +180,7 @@ class Attacks(Served):
                      f'/{self.token}', f'//{self.token}/', f'/{self.token}/../', f'/?token={self.token}',
                      '/\xff/', f'/{self.token}/shells'):
             self.assertEqual(self.status(path), 404, path)
-        status, text = self.ask(self.request(f'/{self.token}/'))
+        status, text = self.ask(self.request(f'/{self.token}/slides.html'))
         self.assertEqual(status, 200)
         self.assertIn(b'Content-Length: %d\r\n' % len(text.partition(b'\r\n\r\n')[2]), text)
         for header in (b'Cache-Control: no-store', b'Referrer-Policy: no-referrer',
@@ -171,11 +188,12 @@ class Attacks(Served):
             self.assertIn(header, text)
 
     def test_no_answer_tells_the_secret(self):
-        for data in (self.request('/'), self.request('/x/shell', **self.handshake()), b'\r\n\r\n'):
+        for data in (self.request('/'), self.request('/x/talk/slides.html', **self.handshake()), b'\r\n\r\n'):
             self.assertNotIn(self.token.encode(), self.ask(data)[1])
 
     def test_the_shell_takes_the_secret(self):
-        for path in ('/shell', '//shell', f'/{self.token[:-1]}/shell', f'/{self.token}x/shell'):
+        for path in ('talk', '/talk', self.token[:-1] + '/talk', self.token + 'x/talk'):
+            path = f'/{path}/slides.html'
             self.assertEqual(self.status(path, **self.handshake()), 404, path)
         self.assertEqual(self.descendants(), [])
 
@@ -184,7 +202,7 @@ class Attacks(Served):
         for host in ('evil.example', f'evil.example:{self.port}', '127.0.0.1', f'localhost:{self.port}',
                      f'127.0.0.1:{self.port}.evil.example', f'127.0.0.1:{self.port + 1}'):
             self.assertEqual(self.status(f'/{self.token}/', host), 403, host)
-            self.assertEqual(self.status(f'/{self.token}/shell', host, **self.handshake()), 403, host)
+            self.assertEqual(self.status(self.talk, host, **self.handshake()), 403, host)
         for status, lines in (
                 (403, b''), (400, b'Host: %s\r\nHost: evil.example\r\n' % self.host.encode())):
             data = b'GET /%s/ HTTP/1.1\r\n%s\r\n' % (self.token.encode(), lines)
@@ -194,15 +212,14 @@ class Attacks(Served):
         for origin in ('http://evil.example', 'null', 'file://', f'https://{self.host}',
                        f'http://localhost:{self.port}', f'http://{self.host}.evil.example'):
             self.assertEqual(self.status(f'/{self.token}/', Origin=origin), 403, origin)
-            self.assertEqual(self.status(f'/{self.token}/shell', **self.handshake(Origin=origin)), 403,
-                             origin)
+            self.assertEqual(self.status(self.talk, **self.handshake(Origin=origin)), 403, origin)
         # Each page's browser says where it is from: who does not is none.
-        self.assertEqual(self.status(f'/{self.token}/shell', **self.handshake(Origin=None)), 403)
+        self.assertEqual(self.status(self.talk, **self.handshake(Origin=None)), 403)
 
     def test_another_method_is_refused(self):
         for method in ('POST', 'PUT', 'DELETE', 'OPTIONS', 'HEAD', 'CONNECT'):
             self.assertEqual(self.status(f'/{self.token}/', method=method), 405, method)
-            self.assertEqual(self.status(f'/{self.token}/shell', method=method, **self.handshake()), 405)
+            self.assertEqual(self.status(self.talk, method=method, **self.handshake()), 405)
 
     def test_garbage_is_refused(self):
         for data in (self.request(f'/{self.token}/', method='get'), b'GET\r\n\r\n', b'\x16\x03\x01\x02\x00\x01\r\n\r\n', b'\0' * 100 + b'\r\n\r\n',
@@ -215,7 +232,7 @@ class Attacks(Served):
         for changes in ({'Upgrade': None}, {'Upgrade': 'h2c'}, {'Connection': None},
                         {'Sec_WebSocket_Version': '8'}, {'Sec_WebSocket_Key': None},
                         {'Sec_WebSocket_Key': 'short'}):
-            self.assertEqual(self.status(f'/{self.token}/shell', **self.handshake(**changes)), 400, changes)
+            self.assertEqual(self.status(self.talk, **self.handshake(**changes)), 400, changes)
         self.assertEqual(self.descendants(), [])
 
     def test_no_other_address_answers(self):
@@ -225,7 +242,7 @@ class Attacks(Served):
 
     def test_it_cannot_be_told_to_listen_elsewhere(self):
         for words in (['0.0.0.0'], ['--host', '0.0.0.0'], ['8080']):
-            result = subprocess.run([deck.TOP + '/scripts/live', *words], capture_output=True, text=True,
+            result = subprocess.run([*SERVE, *words], capture_output=True, text=True,
                                     check=False)
             self.assertIn('usage', result.stderr)
             self.assertEqual(result.returncode, 1)
@@ -256,7 +273,7 @@ class Attacks(Served):
     def test_one_page_has_the_shell(self):
         first = self.shell()
         self.until(first, PROMPT)
-        self.assertEqual(self.status(f'/{self.token}/shell', **self.handshake()), 409)
+        self.assertEqual(self.status(self.talk, **self.handshake()), 409)
         self.type(first, 'echo $((6*7))\r')
         self.until(first, b'42\r\n')
         first[0].sendall(from_client(CLOSE, b''))
@@ -267,20 +284,21 @@ class Attacks(Served):
         for data, number in ((b'\x82\xff' + b'\x7f' * 8, TOO_BIG), (b'\xff' * 100, PROTOCOL),
                              (b'\x80\x80abcd', PROTOCOL), (b'\x89\xfe\x00\x7eabcd', PROTOCOL),
                              (b'\x82\xff' + struct.pack('!Q', (64 << 10) + 1), TOO_BIG),
-                             (from_client(TEXT, b'resize'), UNSUPPORTED)):
+                             (from_client(TEXT, b'resize'), POLICY), (from_client(BINARY, b'\0'), POLICY)):
             shell = self.shell()
             self.until(shell, PROMPT)
             shell[0].sendall(data)
             self.assertEqual(self.closed_with(shell), number, data)
             self.assertTrue(until(lambda: not self.descendants()), data)
 
-    def test_who_does_not_draw_gets_no_more(self):
+    def test_who_does_not_read_gets_no_more(self):
         shell = self.shell()
         self.until(shell, PROMPT)
+        self.ping(shell)
+        shell[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.type(shell, 'yes\r')
-        self.assertEqual(self.message(shell, draw=False)[0], BINARY)
-        shell[0].sendall(from_client(PING, b'there?'))
-        self.assertEqual(self.message(shell), (PONG, b'there?'))
+        self.assertTrue(until(lambda: not self.descendants()))  # It is cut off, and its shell ends.
+        self.assertEqual(self.status(f'/{self.token}/'), 200)
 
     def test_a_shell_that_does_not_read_is_not_filled(self):
         shell = self.shell()
@@ -288,10 +306,28 @@ class Attacks(Served):
         # Without stty, a terminal throws away what is behind 4 KiB of a line.
         self.type(shell, 'stty raw -echo; echo $((6*7)); sleep 1000\r')
         self.until(shell, b'42\n')
-        with contextlib.suppress(ConnectionError):
-            for _ in range(200):
-                shell[0].sendall(from_client(BINARY, b'x' * 60000))
+        before = self.memory()
+        typed = from_client(TEXT, json.dumps({'do': 'key', 'terminal': 0, 'data': 'x' * 60000}).encode())
+        for _ in range(2000):
+            shell[0].sendall(typed)
+        self.ping(shell)
+        self.assertLess(self.memory() - before, 64 << 10)
+        shell[0].close()
+        shell[1].close()
         self.assertTrue(until(lambda: not self.descendants()))
+
+    def test_what_a_shell_has_printed_is_not_kept(self):
+        shell = self.shell()
+        self.until(shell, PROMPT)
+        before = self.memory()
+        self.type(shell, 'yes | head -c 6000000; echo $((6*7))\r')  # With \r, it is 9 MB.
+        self.until(shell, b'42\r\n')
+        self.assertLess(self.memory() - before, 6 << 10)
+
+    def memory(self):
+        """KiB of the server, and of all that it has started."""
+        return sum(int(re.search(r'VmRSS:\s*(\d+)', sources.read(f'/proc/{pid}/status'))[1])
+                   for pid in [self.process.pid, *self.descendants()])
 
 
 class Life(Served):
@@ -300,7 +336,7 @@ class Life(Served):
         self.until(shell, PROMPT)
         self.type(shell, 'stty size; tty; pwd; ls -l /proc/self/fd | wc -l\r')
         text = self.until(shell, b'\n5\r').decode()  # 0 to 2, the directory's, and a line above.
-        self.assertIn('20 84', text)
+        self.assertIn('22 84', text)
         self.assertIn('/dev/pts/', text)
         self.assertIn(deck.TOP, text)
 
@@ -323,8 +359,10 @@ class Life(Served):
         shell = self.shell()
         self.until(shell, PROMPT)
         self.type(shell, 'exit\r')
-        self.assertEqual(self.closed_with(shell), NORMAL)
-        self.until(self.shell(), PROMPT)
+        while not json.loads(self.message(shell)[1]).get('ended'):
+            pass
+        self.say(shell, do='open', sign='$')
+        self.until(shell, PROMPT)
 
     def leave_something(self):
         """A job, one that ignores the hang-up, one that has left the session."""
@@ -353,7 +391,7 @@ class Life(Served):
             self.setUp()
 
     def test_in_the_browser(self):
-        with browser.Page(self.url) as page:
+        with browser.Page(self.url + 'slides.html') as page:
             page.press('c')
             rows = "document.querySelector('.live .xterm-rows')?.textContent.replaceAll('\\xa0', ' ')"
             page.until(f"({rows} || '').includes('{PROMPT.decode()}')")
@@ -379,10 +417,51 @@ class Life(Served):
         self.assertTrue(until(lambda: not self.descendants()))
 
 
+    @unittest.skipUnless(os.geteuid() == 0, 'it takes root')
+    def test_the_panes_of_a_demo_are_over_the_slides(self):
+        text = '[...document.querySelectorAll(".live > :not([hidden]) .xterm-rows > div")]' \
+               '.map(row => row.textContent.replaceAll("\\xa0", " ").trimEnd()).join("\\n")'
+
+        def drive(key, answer):
+            demo.send(key)
+            demo.expect_exact(answer)
+        with browser.Page(self.url + 'slides.html') as page:
+            page.press('d')
+            page.until(f'{text}.includes("The next demo appears here.\\n84 columns, 22 lines: good.")')
+            demo = pexpect.spawn(deck.TOP + '/scripts/demo', ['02'], env=self.environment,
+                                 timeout=SECONDS)
+            self.addCleanup(demo.close)
+            demo.expect_exact(' 1 of ')
+            page.until(f'{text}.includes("container · 02") && {text}.includes("host · 02")')
+            drive(' ', 'typed; space runs it')
+            page.until(f'/host[$#] \\S/.test({text})')
+            drive(' ', ' 2 of ')
+            # The slides go on while the panes are hidden, and these are the same afterwards.
+            page.press('Shift', 'Escape')
+            number = page.js('Reveal.getIndices().h')
+            page.press('ArrowRight')
+            self.assertEqual(page.js('Reveal.getIndices().h'), number + 1)
+            before = page.js(text)
+            page.press('d')
+            self.assertEqual(page.js(text), before)
+            # The shell is another terminal, and neither gets the other's keys.
+            page.press('Shift', 'Escape')
+            page.press('c')
+            page.until(f'{text}.includes({json.dumps(PROMPT.decode().strip())})')
+            page.run('await page.keyboard.type("echo $((6*7))\\n")')
+            page.until(f'{text}.split("\\n").includes("42")')
+            demo.send('q')
+            demo.expect(pexpect.EOF)
+            page.press('Shift', 'Escape')
+            page.press('d')
+            page.until(f'{text}.includes("The next demo appears here.")')
+        self.assertTrue(until(lambda: not self.descendants()))
+
+
 class Offline(unittest.TestCase):
     def test_the_file_has_no_terminal(self):
         page = deck.page(deck.read())
-        for words in ('LIVE', "new URL('shell'", 'xterm'):
+        for words in ('terminals.js', 'talk/', 'xterm'):
             self.assertFalse(words in page, words)
         self.assertTrue('connect-src data:;' in page)
 

@@ -1,0 +1,126 @@
+"""Who may ask a server on this machine, and how: the course's terminals take care of that.
+
+Whoever can type into a shell can do all that its user can. So
+  - it listens on 127.0.0.1, and cannot be told otherwise;
+  - the address has a secret, a new one at each start, which nobody else is told;
+  - Host must be that address: else a name that somebody points to 127.0.0.1 would do;
+  - Origin must be, too: else any page that is open in the browser could connect;
+  - who asks slowly, or for too much, is cut off.
+"""
+
+import asyncio
+import hmac
+import http
+import secrets
+
+from aiohttp import web
+
+LOOPBACK = '127.0.0.1'
+HEAD = 8 << 10          # Bytes of a request.
+CONNECTIONS = 32
+TIMEOUT_SECONDS = 5     # For a request and its answer.
+# Nobody may keep an answer, or frame it.
+HEADERS = {'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer',
+           'X-Frame-Options': 'SAMEORIGIN', 'X-Content-Type-Options': 'nosniff',
+           'Cross-Origin-Resource-Policy': 'same-origin'}
+
+
+class Connection(web.RequestHandler):
+    """One that is cut off if it is slow or asks for too much: aiohttp has no such limits."""
+
+    def __init__(self, server):
+        self.loop = asyncio.get_running_loop()
+        super().__init__(server, loop=self.loop, access_log=None, lingering_time=0)
+        self.server, self.timer = server, None
+        self.head = b''  # Of the request; None once it is whole.
+
+    def connection_made(self, transport):
+        super().connection_made(transport)
+        self.timer = self.loop.call_later(TIMEOUT_SECONDS, self.end)
+        if len(self.server.connections) > CONNECTIONS:
+            transport.abort()
+
+    def connection_lost(self, exc):
+        self.timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data):
+        if self.head is not None:
+            self.head += data
+            if len(self.head) > HEAD:
+                self.refuse(431)
+                return
+            if b'\r\n\r\n' not in self.head:
+                return
+            data, self.head = self.head, None
+        super().data_received(data)
+
+    def end(self):
+        if self.head is None:
+            self.transport.abort()  # An answer that nobody reads.
+        else:
+            self.refuse(408)
+
+    def refuse(self, status):
+        """Before aiohttp has a request to answer."""
+        self.transport.write(f'HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\n'
+                             'Connection: close\r\n\r\n'.encode())
+        self.transport.close()
+
+    def handle_error(self, request, status=500, exc=None, message=None):
+        if status != 400:
+            return super().handle_error(request, status, exc, message)
+        self.refuse(status)  # It is no request, and aiohttp would log each.
+        return answer(status)
+
+
+class Guarded(web.Server):
+    """Refuses whom a request is not from. Its secret and its address are those of one start. The
+    path of a socket is SECRET/talk/NAME."""
+
+    def __init__(self):
+        super().__init__(self.serve)
+        self.token, self.address = secrets.token_urlsafe(24), None
+
+    async def listen(self):
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self), LOOPBACK, 0)
+        self.address = f'{LOOPBACK}:{server.sockets[0].getsockname()[1]}'
+        return server
+
+    async def serve(self, request):
+        token, slash, name = request.raw_path.partition('?')[0][1:].partition('/')
+        is_ours = same(token + slash, f'{self.token}/')
+        wants_socket = name.split('/')[0] == 'talk'
+        origins = request.headers.getall('Origin', [])
+        if request.headers.getall('Host', []) != [self.address] or \
+                origins != [f'http://{self.address}'] and (origins or is_ours and wants_socket):
+            return answer(403)
+        if not is_ours:
+            return answer(404)
+        if request.method != 'GET':
+            return answer(405)
+        return await self.get(request, name)
+
+    async def get(self, request, name):
+        """The answer to a request that may be answered, for a name behind the secret."""
+        raise NotImplementedError
+
+
+def is_handshake(request):
+    """Whether a request asks for a socket, as a browser does."""
+    return web.WebSocketResponse().can_prepare(request) and \
+        request.headers['Sec-WebSocket-Version'] == '13'
+
+
+def same(path, wanted):
+    """Without telling by the time it takes how much of it was right."""
+    return hmac.compare_digest(path.encode(errors='surrogateescape'), wanted.encode())
+
+
+def answer(status, text=None, kind='text/plain'):
+    """An answer, which ends the connection."""
+    response = web.Response(status=status, headers=HEADERS, content_type=kind,
+                            text=text or f'{status} {http.HTTPStatus(status).phrase}\n')
+    response.force_close()
+    return response
