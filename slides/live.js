@@ -11,7 +11,7 @@ if (window === top) {  // Not in the speaker's previews.
   function fit() {
     for (const { view, place } of screens.values()) {
       place.hidden = place !== screens.get(shown)?.place;
-      view.options.fontSize = Math.max(8, Math.floor(21 * Reveal.getScale()));
+      view.options.fontSize = Math.max(8, Math.floor(22 * Reveal.getScale()));
       view.options.theme = theme();
     }
   }

@@ -25,6 +25,7 @@ import pexpect
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ci import summed
+from course import book_test
 from talk import browser, deck
 from texts import sources
 
@@ -33,6 +34,8 @@ SECONDS = 60  # For what must happen, on a slow machine too.
 # Of RFC 6455: kinds of messages, and why a connection is closed.
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 NORMAL, PROTOCOL, POLICY, TOO_BIG = 1000, 1002, 1008, 1009
+UNREADABLE = book_test.UNREADABLE.replace('.xterm, ', '').replace(
+    'document.body', "document.querySelector('.live > :not([hidden]) .xterm-rows')")
 SERVE = [deck.TOP + '/scripts/serve', '--slides']
 
 
@@ -436,6 +439,16 @@ class Life(Served):
             drive(' ', 'typed; space runs it')
             page.until(f'/host[$#] \\S/.test({text})')
             drive(' ', ' 2 of ')
+            # On the projector, each colour that a program chooses can be read on the page's ground.
+            drive('n', ' 8 of ')
+            drive(' ', 'typed; space runs it')
+            drive(' ', ' 9 of ')
+            page.until(f'{text}.includes("box#")')
+            for _ in range(2):
+                self.assertEqual(page.js(UNREADABLE), [])
+                page.press('Shift', 'Escape')
+                page.press('t')
+                page.press('d')
             # The slides go on while the panes are hidden, and these are the same afterwards.
             page.press('Shift', 'Escape')
             number = page.js('Reveal.getIndices().h')
