@@ -30,8 +30,8 @@ if (window === top) {  // Not in the speaker's previews.
     clear() {
       for (const { view, place } of screens.values()) { view.dispose(); place.remove(); }
       screens.clear();
-      if (!box.hidden) open();
     },
+    status({ text }) { box.dataset.says = text; },
     terminal({ terminal, sign, ended }) {
       let screen = screens.get(sign);
       if (screen?.number !== terminal) {
@@ -39,7 +39,7 @@ if (window === top) {  // Not in the speaker's previews.
         screen?.place.remove();
         const place = document.createElement('div');
         box.append(place);
-        screens.set(sign, screen = { number: terminal, place, view: newTerminal(terminal, place, hide) });
+        screens.set(sign, screen = { number: terminal, place, view: newTerminal(terminal, place) });
         screen.view.onData(text => { if (text === '\r' && screen.ended) open(); });
         fit();
         screen.view.focus();
@@ -52,11 +52,17 @@ if (window === top) {  // Not in the speaker's previews.
     },
   };
 
+  function changed(on) {
+    TOLD.status({ text: on ? '' : 'No connection: the server has ended, or another page has the shell.' });
+    if (on) open();
+    else TOLD.clear();
+  }
+
   function show(sign) {
     shown = sign;
     box.hidden = false;
     if (socket) open();
-    else connect('slides.html', TOLD, on => { box.dataset.says = on ? '' : 'No connection: the server has ended, or another page has the shell.'; });
+    else connect('slides.html', TOLD, changed);
     fit();
     screens.get(sign)?.view.focus();
   }
@@ -68,5 +74,12 @@ if (window === top) {  // Not in the speaker's previews.
     const sign = { c: '$', d: 'demo' }[event.key];
     if (sign && box.hidden && Reveal.isReady()) show(sign);
   });
+  // Also when there is no terminal that could have the key.
+  document.addEventListener('keydown', event => {
+    if (event.key === 'Escape' && event.shiftKey && !box.hidden) {
+      event.stopImmediatePropagation();
+      hide();
+    }
+  }, true);
   addEventListener('resize', fit);
 }

@@ -420,6 +420,18 @@ class Life(Served):
         self.assertTrue(until(lambda: not self.descendants()))
 
 
+    def test_a_shell_that_is_lost_is_told_and_can_be_opened_again(self):
+        with browser.Page(self.url + 'slides.html') as page:
+            for _ in range(2):
+                page.press('c')
+                page.until('document.querySelector(".live .xterm-rows")?.textContent.includes("host")')
+                for pid in sources.read(f'/proc/{self.process.pid}/task/{self.process.pid}/children').split():
+                    os.kill(int(pid), signal.SIGKILL)
+                page.until('document.querySelector(".live").dataset.says.includes("has ended")')
+                self.assertTrue(until(lambda: not self.descendants()))
+                page.press('Shift', 'Escape')
+                self.assertTrue(page.js('document.querySelector(".live").hidden'))
+
     @unittest.skipUnless(os.geteuid() == 0, 'it takes root')
     def test_the_panes_of_a_demo_are_over_the_slides(self):
         text = '[...document.querySelectorAll(".live > :not([hidden]) .xterm-rows > div")]' \

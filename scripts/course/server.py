@@ -39,7 +39,7 @@ KEYS = {'command': ['line'], 'terminal': ['terminal'], 'out': ['terminal'],
         'own': ['state', 'piece']}
 NO_ROOT = 'The terminals need root, and sudo does not give it here. make course LAB=yes has them ' \
           'in a virtual machine.'
-LOST = 'The host has ended. The terminal of make course tells why.'
+LOST = 'The host has ended. The terminal in which you started this tells why.'
 
 
 class Session:

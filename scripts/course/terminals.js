@@ -16,8 +16,7 @@ function theme() {
 
 // What is typed goes to the terminal of this number. A paste goes in pieces.
 function newTerminal(number, box, leave) {
-  const view = new Terminal({ cols: COLUMNS, rows: ROWS, fontFamily: '"Deck Mono", monospace', theme: theme(), scrollback: 5000,
-    minimumContrastRatio: 4.5 });
+  const view = new Terminal({ cols: COLUMNS, rows: ROWS, fontFamily: '"Deck Mono", monospace', theme: theme(), scrollback: 5000, minimumContrastRatio: 4.5 });
   view.open(box);
   view.onData(data => {
     for (let at = 0; at < data.length; at += 4096) say('key', { terminal: number, data: data.slice(at, at + 4096) });
