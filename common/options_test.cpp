@@ -180,7 +180,11 @@ TEST_CASE("--user takes a group, or the one with the user's number") {
 
 TEST_CASE("--without leaves out the wall that it names, and no other") {
   const auto built = [](std::initializer_list<const char*> words) {
-    const auto walls = parse(words).walls;
+    sys::Walls walls;
+    const auto notes =
+        testing::written_to(STDERR_FILENO, [&] { walls = parse(words).walls; });
+    CHECK((words.size() > 1) ==
+          (notes.find(" wall: left out by --without\n") != notes.npos));
     return std::vector<bool>{walls.seccomp,      walls.capabilities,
                              walls.landlock,     walls.no_new_privs,
                              walls.hidden_paths, walls.terminal,
@@ -205,10 +209,14 @@ TEST_CASE("--without leaves out the wall that it names, and no other") {
 }
 
 TEST_CASE("-v makes the program verbose") {
-  const sys::Defer hush{[] { sys::verbose = false; }};
+  bool is_verbose = false;
   CHECK_FALSE(sys::verbose);
-  parse({"-v", kRootfs});
-  CHECK(sys::verbose);
+  CHECK(testing::written_to(STDERR_FILENO, [&] {
+          const sys::Defer hush{[] { sys::verbose = false; }};
+          parse({"-v", kRootfs});
+          is_verbose = sys::verbose;
+        }).find("stat(2)") != std::string::npos);
+  CHECK(is_verbose);
 }
 
 TEST_CASE("an option nobody knows is refused") {

@@ -45,7 +45,6 @@ class Matrix(testing.OnAHost):
     def test_each_wall_stops_what_the_table_of_08_says(self):
         result = testing.shell('scripts/matrix/walls --build build --compare steps')
         self.assertEqual(result.status, 0, result.out + result.err)
-        print(result.out, end='')
         self.assertRegex(result.out.splitlines()[-1], r'^\d\d attacks, 0 otherwise than expected$')
 
     def test_a_wall_that_stops_another_attack_is_noticed(self):
