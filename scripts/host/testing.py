@@ -34,6 +34,7 @@ TAKE_PACKAGE_MANAGERS = '''for name in apt-get dnf zypper pacman apk; do
 done
 '''
 
+takes_minutes = unittest.skipUnless('ALL' in os.environ, 'it takes minutes: ALL=yes')
 needs_root = unittest.skipUnless(IS_ROOT, 'it needs root')
 asks_no_kernel = unittest.skipIf(
     'LAB' in os.environ, 'it asks no kernel, and takes long without KVM: it runs outside the lab')

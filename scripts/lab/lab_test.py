@@ -81,6 +81,7 @@ class Inside(Lab):
                          (3, 'before\n', ['.progress.json']), result.err)
         self.assertEqual(testing.contents(my + '/.progress.json'), 'after\n')
 
+    @testing.takes_minutes
     def test_an_ordinary_user_in_the_lab_can_set_limits_in_the_delegated_cgroup(self):
         result = self.lab("--user sh -c 'id -u; build/07-cgroup-memory --net none --memory 16M "
                           "build/rootfs tail /dev/zero' </dev/null")
@@ -188,6 +189,7 @@ class Kernels(Lab):
         self.here = (f'set -e; kernel=$(scripts/lab/kernel "{CACHE}"); '
                      f'cd {self.packages}; ')
 
+    @testing.takes_minutes
     def test_LAB_DEB_boots_the_kernel_of_a_package(self):
         """Packed as others pack one: Debian, by ar(1); Arch, with all below /usr; and Fedora, the
         modules in a package of their own. In front of an RPM's cpio archive is a lead of 96 bytes,

@@ -11,7 +11,6 @@ import secrets
 import shutil
 import subprocess
 import sys
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -88,7 +87,7 @@ for name in STEPS:
         """A step's."""
         self.have_words(step)
     if name in ('01', '08'):  # So do some of theirs.
-        method = unittest.skipUnless('ALL' in os.environ, 'it takes minutes')(method)
+        method = testing.takes_minutes(method)
     setattr(Promises, f'test_those_of_{name}_have_no_code_in_them', method)
 
 
