@@ -86,16 +86,23 @@ std::vector<std::string> with_those_below(const std::string& directory) {
   return all;
 }
 
-// The file of one of the cgroups that has this name on v1, or that on v2.
+std::string need_file(const std::vector<std::string>& groups,
+                      const std::string& v1, const std::string& v2) {
+  auto file = find_file(groups, v1, v2);
+  if (file.empty())
+    throw std::runtime_error{"cgroups(7): no cgroup here has a file " + v2};
+  return file;
+}
+
+}  // namespace
+
 std::string find_file(const std::vector<std::string>& groups,
                       const std::string& v1, const std::string& v2) {
   for (const auto& name : {v1, v2})
     for (const auto& directory : groups)
       if (fs::exists(directory + "/" + name)) return directory + "/" + name;
-  throw std::runtime_error{"cgroups(7): no cgroup here has a file " + v2};
+  return "";
 }
-
-}  // namespace
 
 std::vector<std::string> name_cgroups(const Json& config) {
   const auto path = need<std::string>(config, "/linux/cgroupsPath");
@@ -108,13 +115,12 @@ std::vector<std::string> name_cgroups(const Json& config) {
   std::string its;
   for (std::string line; std::getline(ours, line);)
     its += line.substr(0, line.find(':', line.find(':') + 1) + 1) + path + "\n";
-  const auto mounts = sys::read_file("/proc/self/mountinfo");
-  if (sys::cgroup_directories("0::" + path, mounts).empty())
-    throw std::runtime_error{"cgroups(7): v2 is not mounted"};
-  auto groups = sys::cgroup_directories(its, mounts);
+  auto groups =
+      sys::cgroup_directories(its, sys::read_file("/proc/self/mountinfo"));
   std::erase_if(groups, [&](const std::string& directory) {
     return !directory.ends_with(path);  // Its mount shows another part.
   });
+  if (groups.empty()) throw std::runtime_error{"cgroups(7): there is none"};
   return groups;
 }
 
@@ -137,18 +143,18 @@ void limit_resources(const Json& resources,
                      const std::vector<std::string>& groups) {
   for (const auto& [path, v1, v2] : kLimits) {
     if (at(resources, path).is_null()) continue;
-    const auto file = find_file(groups, v1, v2);
+    const auto file = need_file(groups, v1, v2);
     sys::write_file(file, value_of(path, resources, !file.ends_with(v1)));
   }
   for (const Json& page : at(resources, "/hugepageLimits")) {
     const auto name = "hugetlb." + need<std::string>(page, "/pageSize");
-    sys::write_file(find_file(groups, name + ".limit_in_bytes", name + ".max"),
+    sys::write_file(need_file(groups, name + ".limit_in_bytes", name + ".max"),
                     sys::format("{}", need<std::uint64_t>(page, "/limit")));
   }
   for (const auto& [file, value] : at(resources, "/unified").items()) {
     if (file.find('/') != file.npos)
       refuse_config("{} is no file of a cgroup", file);
-    sys::write_file(find_file(groups, file, file), value.get<std::string>());
+    sys::write_file(need_file(groups, file, file), value.get<std::string>());
   }
 }
 

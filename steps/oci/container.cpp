@@ -73,7 +73,14 @@ void Container::load() {
   if (!text.empty()) saved_ = Json::parse(text);  // Else `create` was killed.
 }
 
+void Container::freeze(bool is_frozen) const {
+  const bool is_v1 = freezer().ends_with("state");
+  sys::write_file(freezer(), is_frozen ? (is_v1 ? "FROZEN" : "1")
+                                       : (is_v1 ? "THAWED" : "0"));
+}
+
 void Container::remove() const {
+  if (status() == "paused") freeze(false);  // On v1, SIGKILL waits for it.
   remove_cgroups(cgroups());
   fs::remove_all(directory_);
 }
@@ -83,7 +90,8 @@ std::string Container::status() const {
   if (start_time(pid()) != need<std::string>(saved_, "/started"))
     return "stopped";
   if (fs::exists(start_fifo())) return "created";
-  return sys::read_file_if_there(freezer()) == "1" ? "paused" : "running";
+  const auto frozen = sys::read_file_if_there(freezer());  // FREEZING on v1.
+  return frozen == "1" || frozen.starts_with("FR") ? "paused" : "running";
 }
 
 void Container::must_be(const std::string& wanted) const {
@@ -108,7 +116,7 @@ std::vector<std::string> Container::cgroups() const {
 }
 
 std::string Container::freezer() const {
-  return cgroups().back() + "/cgroup.freeze";
+  return find_file(cgroups(), "freezer.state", "cgroup.freeze");
 }
 
 sys::Fd Container::open_process() const {

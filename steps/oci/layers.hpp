@@ -128,6 +128,8 @@ class Container {
   void save(pid_t pid);
   /// Reads what an earlier command has saved. Throws if there is no container.
   void load();
+  /// Stops its processes, or lets them go on.
+  void freeze(bool is_frozen) const;
   /// Kills its processes, and forgets it.
   void remove() const;
 
@@ -148,13 +150,13 @@ class Container {
   [[nodiscard]] const Json& config() const { return at(saved_, "/config"); }
   /// Its cgroups, which only this container uses; none until they are made.
   [[nodiscard]] std::vector<std::string> cgroups() const;
-  /// The file in which 1 stops its processes, and 0 lets them go on.
-  [[nodiscard]] std::string freezer() const;
   /// A descriptor for the first process, and for no later one with its PID;
   /// none if it has ended.
   [[nodiscard]] sys::Fd open_process() const;
 
  private:
+  [[nodiscard]] std::string freezer() const;
+
   std::string id_, directory_;
   Json saved_;
 };
@@ -171,6 +173,8 @@ int namespaces(const Json& config, bool only_new);
 class Visit {
  public:
   explicit Visit(const Json& config);
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
   ~Visit();
 
  private:
@@ -219,9 +223,12 @@ void limit_devices(const Json& config, const std::vector<std::string>& groups);
 
 // ---- cgroups.cpp -----------------------------------------------------------
 
-/// The cgroups at linux.cgroupsPath, one directory in each hierarchy. The last
-/// one is that of v2, which also has no limits where v1 has them.
+/// The cgroups at linux.cgroupsPath, one directory in each hierarchy. If v2 is
+/// mounted, its directory is the last.
 std::vector<std::string> name_cgroups(const Json& config);
+/// The file of one of them that has this name on v1, or that on v2, or "".
+std::string find_file(const std::vector<std::string>& groups,
+                      const std::string& v1, const std::string& v2);
 /// Makes them, and those above them. Throws if one is used by others.
 void make_cgroups(const std::vector<std::string>& groups);
 /// Writes the limits of linux.resources.

@@ -195,7 +195,7 @@ int exec(const Container& container, const Words& words) {
 
 void pause(const Container& container, bool is_paused) {
   container.must_be(is_paused ? "running" : "paused");
-  sys::write_file(container.freezer(), is_paused ? "1" : "0");
+  container.freeze(is_paused);
 }
 
 // ---- The program -----------------------------------------------------------
