@@ -21,7 +21,8 @@ look(printing ? 'light' : query.get('look') || (dark.matches ? 'dark' : 'light')
 const [minutes, extras] = PLANS[plan];
 for (const slide of document.querySelectorAll('section'))
   if (PLANS.all[1].some(extra => slide.classList.contains(extra) && !extras.includes(extra)) ||
-      printing === 'handout' && !slide.querySelector('h1') && slide.querySelector('.demo, .delta, .matrix'))
+      printing === 'handout' && (slide.classList.contains('question') ||
+        !slide.querySelector('h1') && slide.querySelector('.demo, .delta, .matrix')))
     slide.remove();
 document.querySelectorAll('section').forEach((slide, n) => { slide.dataset.page = n + 1; });
 

@@ -108,8 +108,8 @@ def minutes(slides):
 def pages(slides, plan='talk'):
     """How many each print has. The hand-out has what there is to write beside."""
     given = [slide for slide in slides if slide.is_in(plan)]
-    kept = sum('```matrix' not in slide.text and not re.fullmatch('(?s)## .*```demo.*', slide.text)
-               for slide in given)
+    kept = sum('```matrix' not in slide.text and 'question' not in slide.classes and
+               not re.fullmatch('(?s)## .*```demo.*', slide.text) for slide in given)
     return {'slides': len(given), 'notes': (len(given) + 1) // 2, 'handout': (kept + 3) // 4,
             **dict.fromkeys(SHEETS, 2)}
 
