@@ -8,7 +8,6 @@ SUDO     := $(if $(filter-out 0,$(shell id -u)),$(shell command -v sudo))
 MY       ?= my
 # If the caller gave -j, that number of jobs holds.
 PARALLEL  = --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
-
 CXXFLAGS ?= $(if $(SANITIZE),-O1,-O2)
 BASE     := -std=c++20 -I. -DFMT_HEADER_ONLY
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion \
@@ -77,9 +76,10 @@ $(BUILD)/%.o: %.cpp $(BUILD)/compile
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(WARNINGS) $(CXXFLAGS) $(INSTRUMENT) -MMD -MP -c -o $@ $<
 rootfs: $(ROOTFS) ; @:
-# If rootfs/build has made it and it has lost a part, it is made again.
-PARTS    := $(addprefix $(ROOTFS)/,bin/busybox etc/passwd proc sys dev tmp)
-LOST     := $(if $(wildcard $(ROOTFS)/etc/rootfs-mark),$(filter-out $(wildcard $(PARTS)),$(PARTS)))
+# If rootfs/build has made it and it has lost a part, or all, it is made again.
+PARTS    := $(addprefix $(ROOTFS)/,bin/busybox bin/sh etc/passwd proc sys dev tmp)
+IS_OTHER := $(if $(wildcard $(ROOTFS)/etc/rootfs-mark),,$(wildcard $(ROOTFS)/*))
+LOST     := $(if $(IS_OTHER),,$(filter-out $(wildcard $(PARTS)),$(PARTS)))
 .PHONY: $(LOST)
 $(ROOTFS): $(LOST)
 # Made without sudo, because the container of an ordinary user needs files of this user.

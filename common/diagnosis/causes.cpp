@@ -301,10 +301,18 @@ std::optional<Cause> forbidden(const Attempt& attempt, const Host& host) {
 
 Cause no_overlay(int errnum, const Host& host) {
   if (errnum == ENODEV) return no_module(host, "overlay");
+  for (const std::string kernels : {"/proc", "/sys", "/dev"})
+    if ((host.directory + "/").starts_with(kernels + "/"))
+      return {kernels + " is the kernel's and no rootfs", "make rootfs"};
   if (host.mount_below.empty())
     return {"an overlay cannot lie on the file system of the rootfs",
             "cp -a . /var/tmp/box && cd /var/tmp/box"};
-  // A user namespace must not show what a mount of the host hides.
+  // A user namespace must not show what a mount of the host hides. What 02 has
+  // not mounted may be needed where it is.
+  if (host.mount_below != host.directory + "/proc")
+    return {"an overlay accepts no rootfs with a mount in it, and there is " +
+                host.mount_below,
+            "make rootfs"};
   return {
       "an overlay accepts no rootfs with a mount in it, as a killed 02 leaves",
       host.mount_below == host.programs + "/rootfs/proc"

@@ -389,15 +389,31 @@ TEST_CASE("no terminal where the file system of terminals is missing") {
 TEST_CASE("a mount in the rootfs stops an overlay, and reset knows 02's") {
   const Attempt overlay{"mount(2) overlay on /tmp/root", EINVAL, CLONE_NEWUSER};
   auto host = user_on_good_host();
-  host.mount_below = host.programs + "/rootfs/proc";
+  host.directory = host.programs + "/rootfs";
+  host.mount_below = host.directory + "/proc";
   CHECK(
       why(overlay, host) ==
       "an overlay accepts no rootfs with a mount in it, as a killed 02 leaves");
   CHECK(mend(overlay, host) == "make reset");
-  host.mount_below = "/srv/rootfs/proc";
-  CHECK(mend(overlay, host) == "sudo umount /srv/rootfs/proc");
-  host.mount_below = "/srv/it's a/proc";
-  CHECK(mend(overlay, host) == "sudo umount '/srv/it'\\''s a/proc'");
+  for (const std::string directory : {"/srv/rootfs", "/srv/it's a"}) {
+    host.directory = directory;
+    host.mount_below = directory + "/proc";
+    CHECK(mend(overlay, host) ==
+          "sudo umount " + sys::shell_word(host.mount_below));
+  }
+  // What is mounted there may be needed.
+  host.mount_below = "/srv/it's a/home";
+  CHECK(why(overlay, host) ==
+        "an overlay accepts no rootfs with a mount in it, and there is "
+        "/srv/it's a/home");
+  CHECK(mend(overlay, host) == "make rootfs");
+  for (const std::string directory : {"/proc", "/sys", "/dev", "/sys/fs"}) {
+    host.directory = directory;
+    for (const std::string mount : {"", "/proc", "/cgroup"}) {
+      host.mount_below = mount.empty() ? "" : directory + mount;
+      CHECK(mend(overlay, host) == "make rootfs");
+    }
+  }
 }
 
 TEST_CASE("other words behind the call change no hint") {

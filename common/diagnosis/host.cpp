@@ -252,8 +252,8 @@ Host look_at_host() {
   host.cgroup_cover = find_cgroup_cover(mounts);
   host.cgroups_from_above = find_cgroups_from_above(mounts);
   std::error_code ignored;
-  host.mount_below =
-      find_mount_below(mounts, std::filesystem::current_path(ignored).string());
+  host.directory = std::filesystem::current_path(ignored).string();
+  host.mount_below = find_mount_below(mounts, host.directory);
   host.has_ids = maps_our_ids(contents("/proc/self/uid_map"));
   host.none_of = find_zero_limits();
   host.selinux = contents("/sys/fs/selinux/enforce") == "1";

@@ -36,6 +36,7 @@ struct Host {
   std::string cgroup_cover;          ///< What hides all cgroups, or "".
   std::string cgroups_from_above;    ///< Where only the host's are seen, or "".
   std::string mounts;                ///< /proc/self/mountinfo
+  std::string directory{};           ///< The working one: a child's rootfs.
   std::string mount_below;           ///< One in the working directory, or "".
   std::string release;               ///< Of the kernel: see uname(2).
   std::string command_line;          ///< Of the kernel.
