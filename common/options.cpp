@@ -291,11 +291,13 @@ Network choose_network(std::optional<Network> said) {
 
 namespace {
 
-// Those of Docker's, Podman's and mount(8)'s, one or several. Any other word
-// may be the end of a path with a colon in it.
+// Those of Docker's, Podman's and mount(8)'s, one or several, in small letters
+// or not. Any other word may be the end of a path with a colon in it.
 bool is_bind_option(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   static const std::string known{
-      " ro rw r w x rx wr rwx z Z U O cached delegated consistent nocopy "
+      " ro rw r w x rx wr rwx z u o cached delegated consistent nocopy "
       "shared "
       "rshared slave rslave private rprivate bind rbind exec noexec "};
   text += ',';

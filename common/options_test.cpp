@@ -466,4 +466,14 @@ TEST_CASE("parse_bind refuses what lacks a part, or has a relative target") {
   }
 }
 
+TEST_CASE("parse_bind refuses an option of other programs, however written") {
+  for (const std::string option : {"z", "Z", "RO", "Rw", "ro,z", "rshared"}) {
+    CHECK_THROWS_WITH_AS(
+        sys::parse_bind("/a:/b:" + option),
+        ("--bind has :ro and :rw only, not ':" + option + "'").c_str(),
+        std::invalid_argument);
+  }
+  CHECK(sys::parse_bind("/a:/b:other").target == "/b:other");
+}
+
 TEST_SUITE_END();
