@@ -124,10 +124,10 @@ def chroot2(host):
 
 
 @row('05', 'unmounts its root to reach the host\'s files',
-     'When a process joins a mount namespace with setns(2), the kernel sets the root directory of '
-     'the process to the root of the mount table. In 01 and 02, this is the / of the host. In 03 '
-     'and 04, root in the container has no right to join the host\'s mount namespace. From 05 on, '
-     'the root of the mount table is the rootfs, because of pivot_root(2). 08 forbids setns(2).')
+     'The attack unmounts /, which could hide the root of the mount table. Then it joins its mount '
+     'namespace again with setns(2), and so gets the root of the mount table as its root directory. '
+     'In 01 and 02, this is the / of the host. In 03 and 04, the attack has no right to join this '
+     'namespace. From 05 on, it gets the rootfs, because of pivot_root(2). 08 forbids setns(2).')
 def unmount(host):
     return host.tells(SECRET)
 
@@ -157,8 +157,8 @@ def image(host):
 
 @row('05', 'changes a host file given as stdin or stdout',
      'A process needs no path for an open file. In 01 to 04, a process can empty a file that was '
-     'opened for appending. The owner of the file can also make the file set-user-ID. If the '
-     'caller opened the file only for reading, a process can open /proc/self/fd/0 for writing. '
+     'opened for appending. A process that owns the file can also make it set-user-ID. If '
+     'the caller opened the file only for reading, a process can open /proc/self/fd/0 for writing. '
      'From 05 on, the container gets pipes, and the parent copies the bytes.')
 def stream(host):
     kept, files = 'kept\n', [f'{host.place}/{host.name}.{name}' for name in ('in', 'log')]
@@ -200,10 +200,9 @@ def localhost(host):
     return host.tells(listen(('127.0.0.1', 0), host.secret)[1])
 
 
-@row('06', 'connects to a host socket that has no path',
-     'A socket without a path, an abstract socket (unix(7)), is hidden neither by chroot(2) nor by '
-     'pivot_root(2). Its name belongs to a network namespace, and 06 is the first step that makes '
-     'a new one.')
+@row('06', 'connects to an abstract socket of the host',
+     'An abstract socket (unix(7)) has no path, so neither chroot(2) nor pivot_root(2) hides it. '
+     'Its name belongs to a network namespace, and 06 is the first step that makes a new one.')
 def abstract(host):
     listen('\0' + host.name, host.secret)
     return host.tells(host.name)

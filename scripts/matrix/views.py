@@ -132,13 +132,13 @@ def turns(rows, step):
     first = sorted(rows, key=lambda row: not row['probe'].startswith('probe-' + step))
     turned = [(row, how) for row in first if (how := changes(row, step))]
     if not turned:
-        return 'In [the matrix](../matrix.md), no row has another result than in the step before.'
+        return f'In [the matrix](../matrix.md), no result changes in step {step}.'
     many = len(turned) > 1
     text = 'In [the matrix](../matrix.md), ' + (
         'these attacks do not hit the host in step 01. ' if step == '01' else
-        f'{"these rows have" if many else "this row has"} another result than in the step before. ')
+        f'{"these results change" if many else "this result changes"} in step {step}. ')
     if any(OWN in how for _, how in turned):
-        text += f'*{OWN.capitalize()}* means that the attack reaches only the container. '
+        text += f'*{OWN.capitalize()}* means that the attack works, but reaches only the container. '
     lines = [text + f'`make matrix STEP={step} PROBE={turned[0][0]["attack"]}` runs ' +
              ('the first row.' if many else 'this attack.'), '']
     is_long = len(turned) > MANY_ROWS
@@ -172,7 +172,7 @@ def still_open(rows, step):
         who, stops = next(iter(by.items()))
         tries = told(row)
         if len(by) < sum(step in row[one] for one in WHO):
-            tries += f', if {STARTED_BY[who]}'
+            tries += f', only if {STARTED_BY[who]}'
         if set(by.values()) != {stops}:
             stops = ', '.join(f'{link}, if {STARTED_BY[one]}' for one, link in by.items()
                               if link != 'none')

@@ -82,13 +82,13 @@ class Views(unittest.TestCase):
                               '[05](../05-mountns/README.md)'),
                 ('01-chroot', "signals the caller's process group (`group`) | "
                               '[03](../03-userns/README.md)'),
-                ('03-userns', "signals the caller's process group (`group`), if an ordinary user "
-                              'starts the container | [08](../08-all/README.md)'),
+                ('03-userns', "signals the caller's process group (`group`), only if an ordinary "
+                              'user starts the container | [08](../08-all/README.md)'),
                 ('06-netns-veth', 'eats 256 MiB of memory (`memory`) | '
                                   '[07](../07-cgroup-memory/README.md), if root starts the '
                                   'container'),
-                ('07-cgroup-memory', 'eats 256 MiB of memory (`memory`), if an ordinary user '
-                                     'starts the container | none')):
+                ('07-cgroup-memory', 'eats 256 MiB of memory (`memory`), only if an ordinary '
+                                     'user starts the container | none')):
             with self.subTest(step):
                 self.assertIn(f'| {line} |\n', open_in(step))
 

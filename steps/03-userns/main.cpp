@@ -35,8 +35,8 @@ void mount_proc() {
 // Writes the id maps of the child. The parent writes them, because a child that
 // root started is not permitted to. The kernel accepts each map only once. Root
 // gives 65536 ids that no account uses. An ordinary user can give only one id,
-// and must first forbid setgroups(2). Otherwise the child could leave a group,
-// and then open a file that is closed only to the members of this group.
+// and must first forbid setgroups(2). A file can exclude one group, and with
+// setgroups(2) the child could leave this group and open the file.
 void map_ids(pid_t child) {
   const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {

@@ -40,8 +40,8 @@ void mount_proc() {
 // Writes the id maps of the child. The parent writes them, because a child that
 // root started is not permitted to. The kernel accepts each map only once. Root
 // gives 65536 ids that no account uses. An ordinary user can give only one id,
-// and must first forbid setgroups(2). Otherwise the child could leave a group,
-// and then open a file that is closed only to the members of this group.
+// and must first forbid setgroups(2). A file can exclude one group, and with
+// setgroups(2) the child could leave this group and open the file.
 void map_ids(pid_t child) {
   const auto proc = sys::format("/proc/{}", child);
   if (::geteuid() == 0) {
@@ -70,9 +70,9 @@ void set_host_name(const std::string& name) {
 }
 
 // Lays a tmpfs over the image, which is our working directory, and enters the
-// result. Reads come from the image, and writes go to the tmpfs. In the places
-// of our next mounts, a hostile image could have links to the host. So we make
-// directories in the upper layer, which hide such links.
+// result. Reads come from the image, and writes go to the tmpfs. A hostile
+// image could have a link to the host as its /dev, and a mount on /dev would
+// follow it. So we make directories in the upper layer, which hide such links.
 void mount_overlay() {
   // Later mounts of the host must not reach us. Our mounts never reach the
   // host, because our mount table belongs to a new user namespace.
@@ -188,9 +188,9 @@ void set_up_network(const Cable& cable, sys::Network network) {
   sys::Netlink own;
   own.set_up("lo");
   const std::string settings = "/proc/sys/net/ipv4/";
-  // These groups can use ping(8) without CAP_NET_RAW. The kernel accepts only
-  // groups of the id map. The map of an ordinary user, who gets no cable, has
-  // only group 0.
+  // The groups whose members can use ping(8) without CAP_NET_RAW, which only
+  // root has. The kernel accepts only groups of the id map. The map of an
+  // ordinary user, who gets no cable, has only group 0.
   sys::write_file(settings + "ping_group_range",
                   cable.inside == 0 ? "0 0" : "0 65535");
   if (cable.inside == 0) return;
