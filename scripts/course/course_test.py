@@ -280,12 +280,12 @@ class Reading(Read):
         self.open()
         self.type(0, 'echo now; cat >/tmp/pasted\n')
         self.assertTrue(until(lambda: '\nnow' in self.screen(0)))
-        lines = '\n'.join(f'{number:04} ' + 'x' * 54 for number in range(100))
+        lines = '\n'.join(f'{number:04} ' + 'x' * 54 for number in range(1500))
         self.js(f'terminals[0].view.paste({json.dumps(lines)})')
         self.type(0, '\n')
         self.page.press('Control', 'd')
         self.type(0, 'wc -c /tmp/pasted\n')
-        self.assertTrue(until(lambda: '6000 /tmp/pasted' in self.screen(0)), self.screen(0))
+        self.assertTrue(until(lambda: '90000 /tmp/pasted' in self.screen(0)), self.screen(0))
 
     def test_a_socket_that_is_lost_comes_back_and_what_runs_goes_on(self):
         self.js('one("button.all", all(".console")[4]).click()')

@@ -30,7 +30,7 @@ from talk import browser, deck
 from texts import sources
 
 PROMPT = b'host# ' if os.geteuid() == 0 else b'host$ '
-SECONDS = 60  # For what must happen, on a slow machine too.
+SECONDS = 120  # For what must happen, on a slow machine too.
 # Of RFC 6455: kinds of messages, and why a connection is closed.
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 NORMAL, PROTOCOL, POLICY, TOO_BIG = 1000, 1002, 1008, 1009

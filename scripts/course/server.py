@@ -33,7 +33,7 @@ PATIENCE = 20       # Seconds for a host to end.
 KEEP = 64 << 10     # Characters of a terminal that a page is shown which comes later.
 MOST = 1 << 24      # Bytes of one message of a lesson.
 TYPED = 64 << 10    # Bytes of one message of a page.
-WAITING = 1024      # Messages that a page has not read yet.
+WAITING = 512       # Messages that a page has not read yet.
 # Of what kind of message a page is told the last one for each of what.
 KEYS = {'command': ['line'], 'terminal': ['terminal'], 'out': ['terminal'],
         'own': ['state', 'piece']}
