@@ -32,14 +32,14 @@ if (window === top) {  // Not in the speaker's previews.
       screens.clear();
     },
     status({ text }) { box.dataset.says = text; },
-    terminal({ terminal, sign, ended }) {
+    terminal({ terminal, sign, ended, rows }) {
       let screen = screens.get(sign);
       if (screen?.number !== terminal) {
         screen?.view.dispose();
         screen?.place.remove();
         const place = document.createElement('div');
         box.append(place);
-        screens.set(sign, screen = { number: terminal, place, view: newTerminal(terminal, place) });
+        screens.set(sign, screen = { number: terminal, place, view: newTerminal(terminal, rows, place) });
         screen.view.onData(text => { if (text === '\r' && screen.ended) open(); });
         fit();
         screen.view.focus();

@@ -9,23 +9,22 @@ const status = text => { one('.status').textContent = text; };
 
 // The letters are as large as the place allows, so that two terminals can be seen.
 function fit() {
-  const wide = (stack.clientWidth - 54) / COLUMNS / 0.6, high = (stack.clientHeight / 2 - 62) / ROWS / 1.3;
-  const size = Math.floor(4 * Math.max(9, Math.min(15, wide, high))) / 4;
   for (const { view } of terminals) {
+    const wide = (stack.clientWidth - 54) / COLUMNS / 0.6, high = (stack.clientHeight / 2 - 62) / view.rows / 1.3;
     view.options.theme = theme();
-    view.options.fontSize = size;
+    view.options.fontSize = Math.floor(4 * Math.max(9, Math.min(15, wide, high))) / 4;
   }
 }
 lookers.push(fit);
 new ResizeObserver(() => requestAnimationFrame(fit)).observe(stack);
 
-function open(number) {
+function open(number, rows) {
   const head = make('button', { type: 'button', className: 'head', ariaExpanded: 'true' });
   const body = make('div', { className: 'screen' });
   const box = make('section', { className: 'pane' }, head, body);
   empty.hidden = true;
   stack.append(box);
-  const view = newTerminal(number, body, () => head.focus());
+  const view = newTerminal(number, rows, body, () => head.focus());
   head.onclick = () => unfold(number, !box.classList.contains('open'));
   return terminals[number] = { number, head, box, view };
 }
@@ -42,8 +41,8 @@ function show(number) {
   for (const other of terminals) unfold(other.number, other.number === number || other.number === second);
 }
 
-function about({ terminal, sign, inside, ended }) {
-  const isNew = !terminals[terminal], { box, head } = terminals[terminal] || open(terminal);
+function about({ terminal, sign, inside, ended, rows }) {
+  const isNew = !terminals[terminal], { box, head } = terminals[terminal] || open(terminal, rows);
   box.classList.toggle('box', inside);
   box.classList.toggle('ended', ended);
   const where = sign === '#' ? 'host, root' : 'host, you';

@@ -1,6 +1,6 @@
 // Terminals that a page shows, and the socket to the server that has them.
 'use strict';
-const COLUMNS = 84, ROWS = 22;  // As in scripts/course/lesson.
+const COLUMNS = 84;  // As in scripts/course/lesson.
 let socket = null, wait = 250;
 const say = (what, more = {}) => socket?.readyState === 1 && socket.send(JSON.stringify({ do: what, ...more }));
 
@@ -15,8 +15,8 @@ function theme() {
 }
 
 // What is typed goes to the terminal of this number. A paste goes in pieces.
-function newTerminal(number, box, leave) {
-  const view = new Terminal({ cols: COLUMNS, rows: ROWS, fontFamily: '"Deck Mono", monospace', theme: theme(), scrollback: 5000, minimumContrastRatio: 4.5 });
+function newTerminal(number, rows, box, leave) {
+  const view = new Terminal({ cols: COLUMNS, rows, fontFamily: '"Deck Mono", monospace', theme: theme(), scrollback: 5000, minimumContrastRatio: 4.5 });
   view.open(box);
   view.onData(data => {
     for (let at = 0; at < data.length; at += 4096) say('key', { terminal: number, data: data.slice(at, at + 4096) });
