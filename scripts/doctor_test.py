@@ -190,6 +190,34 @@ class Both:
         self.assertEqual(self.told(after='>&-').status, 1)
 
     @testing.asks_no_kernel
+    def test_no_verdict_depends_on_the_path_of_the_caller(self):
+        whole = self.told()
+        for path in ('-u PATH', 'PATH=', 'PATH=/no/such'):
+            with self.subTest(path):
+                told = self.shell(f'{self.who}/usr/bin/env {path} BUILD={shlex.quote(self.build)} '
+                                  f'/bin/sh {self.tree}/scripts/doctor')
+                self.assertEqual(told, whole)
+
+    @testing.needs_root
+    @testing.asks_no_kernel
+    def test_a_dev_without_null_is_named_first_and_what_mends_it(self):
+        why = ' 08: /dev has no device null that can be used\n    '
+        self.own_mounts()
+        self.must('mount -t tmpfs none /media')
+        whole = self.told()
+        for prepare, mend in (('mount -t tmpfs none /dev', 'umount /dev'),
+                              ('cp -a /dev/zero /dev/full /dev/*random /dev/tty /media; '
+                               'mount --bind /media /dev; : >/dev/null',
+                               'rm -f /dev/null && mknod -m 666 /dev/null c 1 3')):
+            with self.subTest(prepare):
+                self.must(prepare)
+                told = self.told()
+                self.assertEqual((told.status, told.err), (1, ''))
+                self.assertTrue(told.out.partition(why)[2].count(mend), told)
+                self.must(self.as_root(told.out.splitlines()[-1].strip()))
+                self.assertEqual(self.told().out, whole.out)
+
+    @testing.asks_no_kernel
     def test_unshare_is_tried_too(self):
         # Lessons type it; a step's own program may be permitted what it is not.
         told = self.told(self.pretend('unshare', '''[ "$1" = --version ] &&

@@ -51,6 +51,19 @@ class Setup(testing.OnAHost):
         self.assertEqual(len(result.err.splitlines()), 1, result.err)
         self.assertIn('this is Darwin, and containers need Linux', result.err)
 
+    def test_what_is_missing_does_not_depend_on_the_path_of_the_caller(self):
+        told = testing.shell('scripts/setup --dry-run run')
+        for path in ('-u PATH', 'PATH=', 'PATH=/no/such'):
+            self.assertEqual(
+                testing.shell(f'/usr/bin/env {path} /bin/sh scripts/setup --dry-run run'), told)
+
+    @testing.needs_root
+    def test_a_dev_without_null_is_not_taken_for_missing_programs(self):
+        told = testing.shell("unshare --mount sh -c 'mount -t tmpfs none /dev; "
+                             "sh scripts/setup --dry-run'")
+        self.assertEqual(told, (1, '', 'setup: /dev has no device null; hint: scripts/doctor names '
+                                'what mends it\n'))
+
     @testing.needs_root  # An ordinary user's reset looks at what others do on the machine.
     def test_CDPATH_changes_no_directory_of_reset(self):
         place = self.scratch()
