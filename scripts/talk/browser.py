@@ -98,7 +98,8 @@ class Page:
     def close(self):
         """Ends the browser, and then removes its files."""
         self.process.communicate()
-        shutil.rmtree(self.home)
+        while os.path.exists(self.home):  # A browser that was killed may still write.
+            shutil.rmtree(self.home, ignore_errors=True)
 
 
 # Millimetres: a slide, and A4.
