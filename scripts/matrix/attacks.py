@@ -265,8 +265,8 @@ def lacks_tiocsti(who, step):
 @row('08', 'types into the caller\'s terminal',
      'Up to 07, the terminal is the caller\'s, and a process can insert characters into the '
      'terminal\'s input. 08 makes a new terminal, and its filter refuses `TIOCSTI`. If '
-     'dev.tty.legacy_tiocsti is 0 on the host, the kernel permits `TIOCSTI` only to root of the '
-     'host.', lacks_tiocsti)
+     'dev.tty.legacy_tiocsti is 0 on the host, the kernel refuses `TIOCSTI` to ordinary users.',
+     lacks_tiocsti)
 def tiocsti(host):
     ours, its = os.openpty()
     fcntl.ioctl(its, termios.TIOCSCTTY, 0)

@@ -200,7 +200,7 @@ def walls(found):
             if verdict != row['none']:
                 alone.setdefault(verdict, []).append(f'`{wall}`')
                 idle = [one for one in idle if one != wall]
-        stops = '; '.join(f'{" or ".join(names)}: {in_words(verdict)}'
+        stops = '; '.join(f'{in_words(verdict)} with {" or ".join(names)}'
                           for verdict, names in alone.items())
         if stops:
             lines.append(f'| {told({"label": ROWS[name].label, "attack": name})} | '

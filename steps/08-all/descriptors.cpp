@@ -9,12 +9,10 @@
 #include "steps/08-all/layers.hpp"
 
 void leave_descriptors() {
-  // We close the descriptors now. Close-on-exec would be too late, because
-  // execve(2) opens the command before it closes them, and the path of the
-  // command can be "/proc/self/fd/9/bin/sh". One descriptor stays open, the
-  // pipe through which we report a failure to our parent. Its number is above
-  // 3, because the terminal and the gate were opened before it. So neither of
-  // the two ranges is empty. For an empty range, close_range(2) would fail.
+  // Close-on-exec would be too late. execve(2) opens the command first, and the
+  // path of the command can be "/proc/self/fd/9/bin/sh". `kept` is the pipe to
+  // our parent, through which we report a failure. The gate was opened before
+  // this pipe, so `kept` is above 3. close_range(2) would fail from 3 to 2.
   const auto kept = static_cast<unsigned>(sys::failure_descriptor());
   sys::check(::syscall(SYS_close_range, STDERR_FILENO + 1, kept - 1, 0),
              "close_range(2) from 3 on");
