@@ -135,6 +135,21 @@ class Doctor(testing.OnAHost):
         may = testing.shell(f'ulimit {limit} 12; {command}').status == 0
         return command if self.is_root and may else 'exit'
 
+    def with_none_of(self, kind):
+        """How a command begins that runs in a user namespace which has all ids, and in which it may
+        make no namespace of that kind."""
+        script = self.scratch() + '/run'
+        testing.write(script, r'''
+unshare --user sh -c '
+  until grep -q . /proc/self/uid_map; do sleep 0.1; done
+  exec sh -c "echo 0 >/proc/sys/user/max_KIND_namespaces; \"\$@\"; exit" sh "$@"
+' sh "$@" <&0 &
+until echo 0 0 4294967295 >/proc/$!/uid_map; do sleep 0.1; done 2>/dev/null
+echo 0 0 4294967295 >/proc/$!/gid_map
+wait $!
+'''.replace('KIND', kind))
+        return f'sh {script} '
+
     def copy_of_all(self):
         """A copy of the project in which nothing is built."""
         tree = self.scratch()
@@ -200,6 +215,29 @@ class Both:
 
     @testing.needs_root
     @testing.asks_no_kernel
+    def test_programs_on_a_mount_with_noexec_and_what_mends_it(self):
+        self.own_mounts()
+        self.must(f'mkdir {self.tree}/programs && mount -t tmpfs none {self.tree}/programs && '
+                  f'cp -a {self.build}/. {self.tree}/programs')
+        self.build = self.tree + '/programs'
+        whole = self.told()
+        self.must(f'mount -o remount,noexec {self.build}')
+        told = self.told()
+        self.assertEqual((told.status, told.err), (1, ''))
+        self.assertEqual(told.out.partition('\n\n')[2].partition('\n')[0],
+                         f'01 02 03 04 05 06 07 08: {self.build} is mounted noexec')
+        self.must(self.as_root(told.out.splitlines()[-1].strip()))
+        self.assertEqual(self.told(), whole)
+
+    @testing.needs_root
+    @testing.asks_no_kernel
+    def test_a_limit_on_mount_namespaces_is_one_cause(self):
+        told = self.told(self.with_none_of('mnt'))
+        self.assertIn(': user.max_mnt_namespaces is 0\n', told.out)
+        self.assertNotIn('unshare(1)', told.out)
+
+    @testing.needs_root
+    @testing.asks_no_kernel
     def test_a_dev_without_null_is_named_first_and_what_mends_it(self):
         why = ' 08: /dev has no device null that can be used\n    '
         self.own_mounts()
@@ -246,7 +284,9 @@ exec "$@"
                 self.assertEqual(told.status, 1)
                 self.assertIn('not here', line_of(told.out, '08-all'))
                 self.assertNotIn('cgroup', line_of(told.out, '08: 08-all '))
-                self.assertIn("/08-all' -v ", told.out)
+                self.assertIn('\n    make lab\n', told.out)
+                # What has just failed mends nothing.
+                self.assertNotIn("/08-all' -v ", told.out)
 
     @testing.asks_no_kernel
     def test_for_root_of_a_user_namespace_there_is_one_cause(self):
@@ -457,6 +497,49 @@ class AsRoot(Both, Doctor):
         self.assertEqual(self.told('TMPDIR=/media ').status, 0)
 
     @testing.asks_no_kernel
+    def test_for_a_build_that_fails_the_hint_is_nothing_that_has_just_failed(self):
+        tree = self.copy_of_all()
+        run = f'cd {tree} && ' + self.pretend(
+            'make', 'echo x: strange error >&2\nexit 1\n') + 'sh scripts/doctor'
+        why = ': the build failed: x: strange error\n    '
+        self.assertTrue(self.shell(run).out.endswith(why + 'see steps/hosts.md\n'))
+        self.must(f'mkdir {tree}/build')
+        self.assertTrue(self.shell(run).out.endswith(why + 'make clean && make build rootfs\n'))
+
+    @testing.asks_no_kernel
+    def test_root_that_cannot_write_maps_is_one_cause(self):
+        for without in ('setuid', 'setgid'):
+            told = self.told(f'setpriv --bounding-set -{without} --inh-caps -{without} ')
+            causes = told.out.partition('\n\n')[2]
+            self.assertEqual(causes, f'03 04 05 06 07 08: root has no CAP_{without.upper()} here\n'
+                                     '    exit\n')
+
+    @testing.asks_no_kernel
+    def test_a_pid_in_a_message_makes_no_other_cause(self):
+        told = self.told(self.pretend('timeout', """\
+case $2 in
+  *07-*) echo '{"message": "write(2) x to /proc/7/uid_map: no (EPERM)"}' >&2; exit 125 ;;
+  *08-*) echo '{"message": "write(2) x to /proc/88/uid_map: no (EPERM)"}' >&2; exit 125 ;;
+esac
+shift
+exec "$@"
+"""))
+        self.assertTrue(told.out.endswith(
+            '\n\n07 08: write(2) x to /proc/PID/uid_map: no (EPERM)\n    make lab\n'), told)
+
+    @testing.asks_no_kernel
+    def test_a_sys_that_is_hidden_is_one_cause_and_what_mends_it(self):
+        self.own_mounts()
+        self.must('mount -t tmpfs none /sys')
+        why = 'a part of /sys is hidden by the mount /sys'
+        self.assertEqual(self.told().out.partition('\n\n')[2],
+                         f'06 07 08: {why}\n    umount /sys\n')
+        for name in ('06-netns-veth', '07-cgroup-memory', '08-all'):
+            self.assertEqual(self.fails(name, why), 'umount /sys')
+        self.must('umount /sys')
+        self.assertEqual(self.told().status, 0)
+
+    @testing.asks_no_kernel
     def test_without_a_package_manager_no_hint_names_one(self):
         tree = self.copy_of_all()
         self.own_mounts()
@@ -506,20 +589,9 @@ class AsRoot(Both, Doctor):
 
     @testing.asks_no_kernel
     def test_no_user_namespaces_and_what_mends_it(self):
-        # In a user namespace that has all ids, the command may make none.
-        script = self.scratch() + '/run'
-        testing.write(script, r'''
-unshare --user sh -c '
-  until grep -q . /proc/self/uid_map; do sleep 0.1; done
-  exec sh -c "echo 0 >/proc/sys/user/max_user_namespaces; \"\$@\"; exit" sh "$@"
-' sh "$@" <&0 &
-until echo 0 0 4294967295 >/proc/$!/uid_map; do sleep 0.1; done 2>/dev/null
-echo 0 0 4294967295 >/proc/$!/gid_map
-wait $!
-''')
-        self.assertEqual(
-            self.fails('03-userns', 'user.max_user_namespaces is 0', f'sh {script} '),
-            'sysctl -w user.max_user_namespaces=15000')
+        self.assertEqual(self.fails('03-userns', 'user.max_user_namespaces is 0',
+                                    self.with_none_of('user')),
+                         'sysctl -w user.max_user_namespaces=15000')
 
 
 class AsUser(Both, Doctor):

@@ -137,6 +137,13 @@ Cause no_proc(const Host& host) {
           "sudo mount -t proc proc /proc"};
 }
 
+Cause masked(const Host& host, const std::string& mask) {
+  const auto what = sys::format("a part of {} is hidden",
+                                mask.starts_with("/sys") ? "/sys" : "/proc");
+  if (!host.container.empty()) return in_container(host, what);
+  return {what + " by the mount " + mask, "sudo umount " + shell_word(mask)};
+}
+
 // Those of the controllers wanted that v1 has. Where nothing is mounted, or for
 // reading only, what the next program will want is among them.
 std::vector<std::string> wanted_on_v1(const Attempt& attempt,
@@ -194,6 +201,8 @@ Cause read_only_cgroups(const Attempt& attempt, const Host& host) {
 Cause no_cgroup(const Attempt& attempt, const Host& host) {
   const auto v1 = wanted_on_v1(attempt, host);
   if (host.is_root && !host.has_ids && host.container.empty()) return kNoIds;
+  if (!host.cgroup_cover.empty() && host.cgroup_cover == host.sys_mask)
+    return masked(host, host.sys_mask);  // It stops a new sysfs, too.
   if (!host.cgroup_cover.empty() && host.container.empty())
     return {"the cgroups are hidden by the mount " + host.cgroup_cover,
             "sudo umount " + shell_word(host.cgroup_cover)};
@@ -246,13 +255,6 @@ Cause no_cgroup(const Attempt& attempt, const Host& host) {
   return {"the cgroups here are root's", kAsRoot, Stops::kUsers};
 }
 
-Cause masked(const Host& host) {
-  if (!host.container.empty())
-    return in_container(host, "a part of /proc is hidden");
-  return {"a part of /proc is hidden by the mount " + host.mask,
-          "sudo umount " + shell_word(host.mask)};
-}
-
 // Whatever a host has that forbids things and does not say which.
 std::optional<Cause> policy(const std::string& what, const Host& host) {
   if (!host.is_root && host.apparmor_restricts) return kAppArmor;
@@ -294,7 +296,15 @@ std::optional<Cause> forbidden(const Attempt& attempt, const Host& host) {
   if (makes_user_namespace) return no_user_namespace(attempt, host);
   // Where a container manager forbids, it forbids that as well.
   if (host.is_root && !host.has_ids && host.container.empty()) return kNoIds;
-  if (is_mount_of(attempt, "proc") && !host.mask.empty()) return masked(host);
+  if (is_mount_of(attempt, "proc") && !host.mask.empty())
+    return masked(host, host.mask);
+  if (is_mount_of(attempt, "sysfs") && !host.sys_mask.empty())
+    return masked(host, host.sys_mask);
+  if (contains(attempt.subject(), "id_map") && host.is_root &&
+      host.container.empty())
+    return Cause{sys::format("root has no CAP_SET{}ID here",
+                             contains(attempt.subject(), "uid") ? 'U' : 'G'),
+                 "exit"};
   return policy(
       is_about_mounts(attempt) ? "mounts are" : forbidden_one(attempt), host);
 }
@@ -325,6 +335,28 @@ bool is_forbidden(const Attempt& attempt) {
   return attempt.errnum == EPERM ||
          (attempt.errnum == EACCES &&
           (makes_process(attempt) || attempt.call() == "mount(2)"));
+}
+
+// A limit of the caller's, or the end of a process that was looked at.
+std::optional<Cause> used_up(const Attempt& attempt, const Host& host) {
+  const int errnum = attempt.errnum;
+  if (errnum == EMFILE)
+    return Cause{"ulimit -n permits no more open descriptors",
+                 host.is_root ? "ulimit -n 1024" : "exit"};
+  if (errnum == EAGAIN && makes_process(attempt))
+    return Cause{
+        "ulimit -u, or pids.max of the cgroup, permits no more "
+        "processes",
+        "exit"};
+  if (errnum == ESRCH &&
+      (attempt.call() == "setns(2)" || attempt.call() == "read(2)"))
+    return Cause{"the container has ended",
+                 "pgrep 08-all prints those of 08-all"};
+  if (errnum == EACCES && !host.is_root &&
+      (attempt.call() == "chdir(2)" || attempt.call() == "stat(2)"))
+    return Cause{"this user may not enter that directory, or one above it",
+                 kAsRoot, Stops::kUsers};
+  return {};
 }
 
 bool makes_namespaces(const Attempt& attempt) {
@@ -367,10 +399,11 @@ std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
   if (errnum == ENOSYS && host.has_filter)
     return filtered(host, forbidden_one(attempt));
   if (names_path_in(attempt, "/proc/sys") && !host.mask.empty())
-    return masked(host);
+    return masked(host, host.mask);
   if (makes_namespaces(attempt) && is_one_of(errnum, {ENOSPC, EUSERS}))
     return at_a_limit(attempt, host);
-  auto cause = missing(attempt, host);
+  auto cause = used_up(attempt, host);
+  if (!cause) cause = missing(attempt, host);
   if (!cause && is_forbidden(attempt)) cause = forbidden(attempt, host);
   if (!cause && makes_veth(attempt))
     return Cause{"a container can do without a cable", "--net none"};

@@ -345,6 +345,73 @@ TEST_CASE("a hidden part of /proc is no container's without a container") {
   CHECK(why(kProcInside, host) == "a part of /proc is hidden by podman");
 }
 
+TEST_CASE("what hides /sys stops a sysfs and hides cgroups: it is one cause") {
+  const std::string whole =
+      "23 21 0:6 / /sys rw - sysfs sysfs rw\n"
+      "24 23 0:7 / /sys/fs/cgroup rw - tmpfs t rw\n"
+      "25 23 0:8 / /sys/kernel/debug rw - debugfs d rw\n";
+  CHECK(sys::find_sys_mask(whole).empty());
+  const std::string over = "51 23 0:9 / /sys rw - tmpfs none rw\n";
+  CHECK(sys::find_sys_mask(whole + over) == "/sys");
+  CHECK(sys::find_sys_mask(whole + over +
+                           "52 51 0:6 / /sys rw - sysfs sysfs rw\n")
+            .empty());
+  CHECK(sys::find_sys_mask(whole +
+                           "53 23 0:9 / /sys/firmware ro - tmpfs none rw\n") ==
+        "/sys/firmware");
+  const Attempt sysfs{"mount(2) sysfs on /sys", EPERM, CLONE_NEWUSER};
+  auto host = root_on_good_host();
+  host.sys_mask = host.cgroup_cover = "/sys";
+  CHECK(mend(sysfs, host) == "umount /sys");
+  CHECK(explain(sysfs, host) == explain(no_cgroup(ENOENT), host));
+  CHECK_FALSE(explain(kMountInside, host));
+  host.cgroup_cover = "/sys/fs/cgroup";
+  CHECK(mend(no_cgroup(ENOENT), host) == "umount /sys/fs/cgroup");
+  host.container = "docker";
+  CHECK(why(sysfs, host) == "a part of /sys is hidden by docker");
+}
+
+TEST_CASE("root that cannot write a map lacks the capability for it") {
+  for (const std::string letter : {"u", "g"}) {
+    const Attempt map{"write(2) '0 1 2' to /proc/7/" + letter + "id_map", EPERM,
+                      0};
+    CHECK(why(map, root_on_good_host()) ==
+          "root has no CAP_SET" + std::string{letter == "u" ? "U" : "G"} +
+              "ID here");
+    CHECK(mend(map, root_on_good_host()) == "exit");
+    CHECK_FALSE(explain(map, user_on_good_host()));
+  }
+}
+
+TEST_CASE("a limit of the caller's shell is named, and what lifts it") {
+  for (const char* const call : {"pipe2(2)", "open(2) /dev/null"}) {
+    CHECK(mend({call, EMFILE, 0}, root_on_good_host()) == "ulimit -n 1024");
+    CHECK(mend({call, EMFILE, 0}, user_on_good_host()) == "exit");
+  }
+  CHECK(why(with(kUserNamespace, EAGAIN), user_on_good_host())
+            .starts_with("ulimit -u, or pids.max of the cgroup"));
+  CHECK_FALSE(explain({"read(2) x", EAGAIN, 0}, user_on_good_host()));
+}
+
+TEST_CASE("a container that ends while somebody enters it has ended") {
+  const Attempt enter{"setns(2) to the namespaces of process 7", ESRCH, 0};
+  CHECK(why(enter, root_on_good_host()) == "the container has ended");
+  CHECK(why({"read(2) /proc/7/status", ESRCH, 0}, root_on_good_host()) ==
+        "the container has ended");
+  CHECK_FALSE(explain(with(enter, EINVAL), root_on_good_host()));
+}
+
+TEST_CASE("a directory that is closed to a user is open to root") {
+  for (const char* const text :
+       {"chdir(2) to /srv/x", "stat(2) /srv/x: find the rootfs"}) {
+    const Attempt to{text, EACCES, 0};
+    CHECK(why(to, user_on_good_host())
+              .starts_with("this user may not enter that directory"));
+    CHECK_FALSE(explain(to, root_on_good_host()));
+    CHECK_FALSE(explain(with(to, ENOENT), user_on_good_host()));
+  }
+}
+
 TEST_CASE("SELinux is named last of all") {
   auto host = user_on_good_host();
   host.selinux = true;

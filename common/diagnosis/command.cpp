@@ -32,13 +32,16 @@ std::string first_line(const std::string& file) {
 }
 
 // Why there is nothing to run, by what was said.
-std::string hint_for_missing(const std::string& command) {
+std::string hint_for_missing(const std::string& command,
+                             const std::string& path) {
   if (!exists("/bin") && !exists("/usr/bin"))
     return "the rootfs has no /bin; make rootfs makes one that has";
   if (command.empty()) return "COMMAND is an empty word";
   if (command.starts_with('-')) return "options stand in front of ROOTFS";
   if (command.find(' ') != command.npos)
     return "each argument is a word of its own; or say sh -c '" + command + "'";
+  if (path.empty() && command.find('/') == command.npos)
+    return "PATH is empty, so COMMAND is found only by a path";
   return {};
 }
 
@@ -57,8 +60,8 @@ std::string find_along(std::string_view path, const std::string& command) {
 }
 
 std::string hint_for_exec(int errnum, const std::string& command,
-                          const std::string& file) {
-  if (errnum == ENOENT && file.empty()) return hint_for_missing(command);
+                          const std::string& file, const std::string& path) {
+  if (errnum == ENOENT && file.empty()) return hint_for_missing(command, path);
   const auto line = first_line(file);
   if (errnum == ENOENT)
     return line.starts_with("#!") && line.ends_with('\r')
@@ -78,17 +81,20 @@ std::string hint_for_exec(int errnum, const std::string& command,
   if (::statvfs(file.empty() ? "/" : file.c_str(), &where) == 0 &&
       (where.f_flag & ST_NOEXEC) != 0)
     return "it is on a file system that is mounted noexec";
-  return is_there && (it.st_mode & 0111) == 0 ? "chmod +x makes it executable"
-                                              : "";
+  if (is_there && (it.st_mode & 0111) == 0)
+    return "chmod +x makes it executable";
+  return is_there && ::access(file.c_str(), X_OK) == 0
+             ? ""
+             : "this user may not execute it, or enter a directory above it";
 }
 
 void exec_failed(const char* command, const char* path) {
   const int errnum = errno;
   if (path == nullptr) path = std::getenv("PATH");
-  const auto file =
-      find_along(path == nullptr ? "/bin:/usr/bin" : path, command);
+  const std::string along = path == nullptr ? "/bin:/usr/bin" : path;
+  const auto file = find_along(along, command);
   throw Error{errnum, sys::format("execve(2) {}", command),
-              hint_for_exec(errnum, command, file),
+              hint_for_exec(errnum, command, file, along),
               errnum == ENOENT ? kNotFound : kNotExecutable};
 }
 

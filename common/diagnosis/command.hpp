@@ -11,8 +11,8 @@ namespace sys {
 std::string find_along(std::string_view path, const std::string& command);
 
 /// Why execve(2) failed with `errnum` on `file`, which find_along found for
-/// `command`; "" if that cannot be told.
+/// `command` along `path`; "" if that cannot be told.
 std::string hint_for_exec(int errnum, const std::string& command,
-                          const std::string& file);
+                          const std::string& file, const std::string& path);
 
 }  // namespace sys

@@ -107,6 +107,18 @@ std::string find_mask(std::string_view mountinfo) {
   return {};
 }
 
+std::string find_sys_mask(std::string_view mountinfo) {
+  std::string mask;
+  for (const auto& mount : parse_mounts(mountinfo)) {
+    if (mount.point == "/sys") mask = mount.kind == "sysfs" ? "" : "/sys";
+    // Other file systems lie where the kernel keeps a place free for them.
+    if (mask.empty() && mount.kind.ends_with("tmpfs") &&
+        mount.point.starts_with("/sys/") && mount.point != "/sys/fs/cgroup")
+      mask = mount.point;
+  }
+  return mask;
+}
+
 std::string find_cgroup_cover(std::string_view mountinfo) {
   std::vector<std::string> seen;
   std::string cover;
@@ -248,6 +260,7 @@ Host look_at_host() {
   host.mounts = mounts;
   host.is_chrooted = shows_chroot(mounts, of_init);
   host.mask = find_mask(mounts);
+  host.sys_mask = find_sys_mask(mounts);
   host.has_cgroups = contains(mounts, " - cgroup");
   host.cgroup_cover = find_cgroup_cover(mounts);
   host.cgroups_from_above = find_cgroups_from_above(mounts);

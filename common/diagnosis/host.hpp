@@ -33,6 +33,7 @@ struct Host {
   std::vector<std::string> none_of;  ///< "user" if max_user_namespaces is 0.
   std::string container;             ///< One that forbids: "docker", or "".
   std::string mask;                  ///< What is mounted over a part of /proc.
+  std::string sys_mask;              ///< What is mounted over /sys or a part.
   std::string cgroup_cover;          ///< What hides all cgroups, or "".
   std::string cgroups_from_above;    ///< Where only the host's are seen, or "".
   std::string mounts;                ///< /proc/self/mountinfo
@@ -77,6 +78,9 @@ bool shows_same_mounts(std::string_view own, std::string_view of_init);
 /// The first mount below /proc that hides a part of it, or "": with one, no new
 /// proc may be mounted in a user namespace. Takes /proc/self/mountinfo.
 std::string find_mask(std::string_view mountinfo);
+
+/// The same for /sys.
+std::string find_sys_mask(std::string_view mountinfo);
 
 /// The mount that hides all cgroup file systems that were mounted before, or ""
 /// if one can be seen, or there is none. Takes /proc/self/mountinfo.

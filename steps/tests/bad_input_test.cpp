@@ -286,6 +286,7 @@ const std::vector<Mistake> kOfEach{
 const std::vector<Mistake> kOfThoseWithoutExecvp{
     {"{08} {D}/ubuntu alien", 126, "another kind of processor", ""},
     {"{08} {D}/ubuntu /bin/alien", 126, "another kind of processor", ""},
+    {"{08} --env PATH= {R} true", 127, "hint: PATH is empty", ""},
     {"{08} {D}/ubuntu plain", 126, "no script that begins with #!", ""},
 };
 
