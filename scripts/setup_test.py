@@ -79,6 +79,21 @@ class Setup(testing.OnAHost):
                 self.assertIn("CDPATH='' cd -- ", line, script)
 
     @testing.needs_root
+    @testing.asks_no_kernel
+    def test_if_something_is_still_missing_the_reason_of_the_package_manager_is_shown(self):
+        place = self.scratch()
+        for status, told in ((0, 'setup: still missing: '),
+                             (100, 'setup: apt-get failed, still missing: ')):
+            testing.write(f'{place}/apt-get', '#!/bin/sh\necho "E: no network" >&2\n'
+                                              f'[ "$2" = -s ] || exit {status}\n')
+            os.chmod(f'{place}/apt-get', 0o755)
+            result = testing.shell(f'PATH={place}:$PATH CXX=no-such-g++ scripts/setup run')
+            self.assertEqual(result.status, 1)
+            lines = result.err.splitlines()
+            self.assertIn('E: no network', lines)
+            self.assertTrue(lines[-1].startswith(told), lines)
+
+    @testing.needs_root
     def test_in_a_copy_of_another_user_the_hint_is_chown(self):
         place = self.scratch()
         self.must(f'cp -r scripts {place}')
