@@ -181,9 +181,17 @@ bool takes(const Usage& usage, std::string_view name) {
   std::exit(EXIT_SUCCESS);
 }
 
+// Whether we are a step from this one on: "05-mountns" is one from "04" on.
+bool is_from(std::string_view step) {
+  const std::string_view name{::program_invocation_short_name};
+  return name >= step && name < "09";
+}
+
 [[noreturn]] void unknown(std::string_view name) {
   for (const auto& option : kOptions)
-    if (option.name == name)
+    if (option.name == name && is_from(option.since))  // A learner's program.
+      invalid(sys::format("unknown option {}; hint: add it to .options", name));
+    else if (option.name == name)
       invalid(
           sys::format("unknown option {}; hint: the steps from {} on have it",
                       name, option.since));

@@ -234,6 +234,14 @@ TEST_CASE("a step knows no option of a later one") {
                        "unknown option --memory; hint: the steps from 07 on "
                        "have it",
                        std::invalid_argument);
+  CommandLine forgotten{"--memory", "64M", kRootfs};
+  char* const before = ::program_invocation_short_name;
+  std::string name{"07-cgroup-memory"};
+  ::program_invocation_short_name = name.data();
+  const sys::Defer restore{[&] { ::program_invocation_short_name = before; }};
+  CHECK_THROWS_WITH_AS(forgotten.parse({"--hostname"}),
+                       "unknown option --memory; hint: add it to .options",
+                       std::invalid_argument);
   CommandLine own{"--hostname", "x", kRootfs};
   CHECK(own.parse({"--hostname"}).hostname == "x");
 }
