@@ -35,7 +35,7 @@ PROMISE_AS_ROOT(
   CHECK_MESSAGE(
       status.find("NSpid:\t" + std::to_string(box.child()) + "\t1\n") !=
           std::string::npos,
-      "the command has not PID 1 in one more PID namespace than the host's");
+      "the command is not PID 1 of a PID namespace right below the host's");
   box.finish();
 }
 
@@ -48,7 +48,9 @@ PROMISE_AS_ROOT("its PID namespace is another one than the host's",
                       "namespace can signal each other."}) {
   const auto inside =
       shell(step(Caller::kRoot, "02-pidns") + "readlink /proc/self/ns/pid");
-  CHECK(inside.out.starts_with("pid:["));
+  CHECK_MESSAGE(inside.out.starts_with("pid:["),
+                "the container cannot read this link: its /proc is empty, or "
+                "not its own");
   CHECK(inside.out != shell("readlink /proc/self/ns/pid").out);
   // One step earlier it is the same.
   shell("mount -t proc proc " + host::rootfs(Caller::kRoot) + "/proc");

@@ -113,7 +113,9 @@ PROMISE_AS_USER(
   CHECK(box.hear() == "ready");
   const auto proc = "/proc/" + std::to_string(box.child());
   CHECK(host::contents(proc + "/setgroups") == "deny\n");
-  CHECK(host::contents(proc + "/uid_map").ends_with("          1\n"));
+  const auto map = host::contents(proc + "/uid_map");
+  CHECK_MESSAGE(map.ends_with("          1\n"),
+                "the map is not one of a single id: " << map);
   box.finish();
 }
 
@@ -144,8 +146,9 @@ PROMISE_AS_BOTH("it may not mount, and is told why", Kept{"03", "03-04"},
   const auto result = shell(step(caller, "03-userns") + "ls /proc");
   CHECK(result.status == 0);
   CHECK(result.out.empty());
-  CHECK(result.err.starts_with(
-      "03-userns: no /proc (EPERM), so ps shows nothing"));
+  CHECK_MESSAGE(result.err.starts_with(
+                    "03-userns: no /proc (EPERM), so ps shows nothing"),
+                "the program does not say that there is no /proc, and why");
   CHECK(shell(step(caller, "03-userns") + "mount -t tmpfs none /tmp").status !=
         0);
 }

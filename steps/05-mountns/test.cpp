@@ -18,12 +18,20 @@ namespace {
 
 const std::string kStep = "05-mountns";
 
-// Names, kinds, sizes and contents of a whole tree.
-std::string fingerprint(const std::string& tree) {
-  return shell("cd '" + tree +
-               "' && ls -lAR --time-style=full-iso . && "
-               "find . -type f -exec cat {} + | cksum")
-      .out;
+// Names, kinds, sizes and contents of a whole tree, a line for each file.
+std::vector<std::string> fingerprint(const std::string& tree) {
+  const auto found =
+      shell("cd '" + tree +
+            "' && find . -printf '%p: %M, %U, %G, %s bytes, %t, %l\\n' && "
+            "find . -type f -exec cksum {} +");
+  host::ran().pop_back();  // Nobody reads so long a list.
+  return host::lines(found.out);
+}
+
+// Compares it with what it was before.
+void check_image(Caller caller, const std::vector<std::string>& before) {
+  const auto changes = host::changed(before, fingerprint(host::rootfs(caller)));
+  CHECK_MESSAGE(changes == "", "the image is not as it was: " << changes);
 }
 
 // One line of a mountinfo: see proc(5).
@@ -56,7 +64,7 @@ PROMISE_AS_BOTH(
   const auto before = host::mounts();
   host::Running box{step(caller, kStep) +
                     "sh -c 'mount -t tmpfs secret /mnt && echo 1 >/mnt/file && "
-                    "echo ready; read wait'"};
+                    "echo ready || echo refused; read wait'"};
   CHECK(box.hear() == "ready");
   CHECK_MESSAGE(host::changed_mounts(before) == "",
                 "while it runs, the host's mount table is not as before");
@@ -113,6 +121,14 @@ PROMISE_AS_ROOT("what the host mounts meanwhile is not inside", Kept{"05"},
   host::Running box{host::step_in(tree, Caller::kRoot, kStep) +
                     "sh -c 'echo ready; read wait; ls /mnt; echo end'"};
   CHECK(box.hear() == "ready");
+  std::string connected;
+  for (const auto& line : host::lines(host::contents(
+           "/proc/" + std::to_string(box.child()) + "/mountinfo")))
+    if (line.find(" shared:") != std::string::npos ||
+        line.find(" master:") != std::string::npos)
+      connected += line + " ";
+  CHECK_MESSAGE(connected == "",
+                "mounts are still connected with the host's: " << connected);
   must("mount -t tmpfs late " + tree + "/mnt; touch " + tree + "/mnt/late");
   box.say("go on");
   CHECK(box.hear() == "end");
@@ -126,7 +142,8 @@ PROMISE_AS_BOTH("its mount namespace is its own", Kept{"05-08", "05-06 08"},
                       "different namespaces, because a shared mount table lets "
                       "the container change the host."}) {
   const auto inside = shell(step(caller, kStep) + "readlink /proc/self/ns/mnt");
-  CHECK(inside.out.starts_with("mnt:["));
+  CHECK_MESSAGE(inside.out.starts_with("mnt:["),
+                "the container cannot read this link in its /proc");
   CHECK(inside.out != shell("readlink /proc/self/ns/mnt").out);
 }
 
@@ -140,8 +157,7 @@ PROMISE_AS_BOTH(
       step(caller, kStep) +
       "sh -c 'echo new >/file && cat /file; rm -rf /bin /etc 2>/dev/null'");
   CHECK(result.out == "new\n");
-  CHECK_MESSAGE(fingerprint(host::rootfs(caller)) == before,
-                "the image is not as it was");
+  check_image(caller, before);
 }
 
 PROMISE_AS_USER(
@@ -159,8 +175,7 @@ PROMISE_AS_USER(
   const std::string left =
       host::has_tmpfs_attributes() ? "" : "/bin is there\n";
   CHECK(result.out == left);
-  CHECK_MESSAGE(fingerprint(host::rootfs(Caller::kUser)) == before,
-                "the image is not as it was");
+  check_image(Caller::kUser, before);
 }
 
 PROMISE_AS_BOTH("/proc shows its own processes, ps sees again",
@@ -230,6 +245,19 @@ PROMISE_AS_BOTH("--bind shows a directory of the host's, :ro only shows it",
   CHECK(host::contents(shared + "/back") == "box\n");
 }
 
+// A place that is missing is made, which needs a root that can be written.
+PROMISE_AS_BOTH("--bind finds its place with --read-only, too",
+                Kept{"05-08", "05-06 08"}, Pieces{"--bind and --read-only"},
+                Fails{"We bind a directory to a place that the image has not, "
+                      "with --read-only, and expect its content there, because "
+                      "each of the two options must work with the other."}) {
+  const auto shared = host::scratch("shown");
+  must("chmod 755 " + shared + "; echo host >" + shared + "/file");
+  CHECK(shell(step(caller, kStep, "--read-only --bind " + shared + ":/new") +
+              "cat /new/file")
+            .out == "host\n");
+}
+
 PROMISE_AS_BOTH("--bind shows a single file, too", Kept{"05-08", "05-06 08"},
                 Pieces{"--bind and --read-only"},
                 Fails{"We bind a single file and expect its content in the "
@@ -294,7 +322,9 @@ PROMISE_AS_BOTH("an image with links to the host has no hold on it",
     const auto result =
         shell(host::step_in(tree, caller, kStep) + "sh -c 'echo x >/" + name +
               "/x; ls -ld /" + name + "'");
-    CHECK(result.out.starts_with("d"));
+    CHECK_MESSAGE(result.out.starts_with("d"),
+                  "/" << name << " in the container is not a directory, but "
+                      << "the link of the image");
     CHECK_MESSAGE(fs::is_empty(victim),
                   "a file was written on the host, through the link " << name);
   }
@@ -314,21 +344,30 @@ PROMISE_AS_BOTH("a path with blanks, commas and colons is a path",
 }
 
 PROMISE_AS_BOTH("the umask of the caller shows nowhere",
-                Kept{"05-08", "05-06 08"},
-                Pieces{"The overlay", "/proc and /dev"},
-                Fails{"We run the step with umask 077 and expect the usual "
-                      "modes of the directories and umask 022, because other "
-                      "users of the container need to read them."}) {
-  CHECK(shell("umask 077; " + step(caller, kStep) +
-              "stat -c %a / /dev /proc /tmp /dev/shm")
-            .out == "755\n755\n555\n1777\n1777\n");
+                Kept{"05-08", "05-06 08"}, Pieces{"The overlay"},
+                Fails{"We run the step with umask 077 and expect mode 755 of / "
+                      "and umask 022, because other users of the container "
+                      "need to read its files, and not to write them."}) {
+  CHECK(shell("umask 077; " + step(caller, kStep) + "stat -c %a /").out ==
+        "755\n");
   CHECK(shell("umask 077; " + step(caller, kStep) + "sh -c umask").out ==
         "0022\n");
 }
 
+PROMISE_AS_BOTH("the directories that it mounts have the usual modes",
+                Kept{"05-08", "05-06 08"}, Pieces{"/proc and /dev"},
+                Fails{"We run the step with umask 077 and expect the usual "
+                      "modes of its directories, because all users of the "
+                      "container need /tmp and /dev/shm, and none may write to "
+                      "/dev."}) {
+  CHECK(shell("umask 077; " + step(caller, kStep) +
+              "stat -c %a /dev /proc /tmp /dev/shm")
+            .out == "755\n555\n1777\n1777\n");
+}
+
 PROMISE_AS_BOTH(
     "each mount allows no more than it is for", Kept{"05-08", "05"},
-    Pieces{"/proc and /dev", "The old root"},
+    Pieces{"/proc and /dev"},
     Fails{"We read the flags of the container's mounts and expect nodev, "
           "nosuid and noexec wherever the mount can do without, because each "
           "permission is a tool for an attack."}) {
@@ -356,13 +395,17 @@ PROMISE_AS_BOTH("nothing lies below its root", Kept{"05-08", "05-06 08"},
                       "host below it."}) {
   host::Running box{step(caller, kStep) + "sh -c 'echo ready; read wait'"};
   CHECK(box.hear() == "ready");
-  CHECK_MESSAGE(
-      shell("nsenter --mount " +
-            std::string{::geteuid() == 0 ? ""
-                                         : "--user --preserve-credentials "} +
-            "--target " + std::to_string(box.child()) + " umount -l /")
-              .status == 1,
-      "/ can be unmounted");
+  const auto enter =
+      "nsenter --mount " +
+      std::string{::geteuid() == 0 ? "" : "--user --preserve-credentials "} +
+      "--target " + std::to_string(box.child()) + " ";
+  CHECK_MESSAGE(shell(enter + "cat /etc/rootfs-mark").out ==
+                    host::contents(host::rootfs(caller) + "/etc/rootfs-mark"),
+                "the root of the container's mount table is not the rootfs, "
+                "but still another one, as nsenter(1) shows");
+  if (!host::has_failed())
+    CHECK_MESSAGE(shell(enter + "umount -l /").status == 1,
+                  "/ can be unmounted");
   box.finish();
 }
 
@@ -382,7 +425,8 @@ PROMISE_AS_BOTH(
             "echo evil >/proc/self/fd/$i; done; exit 7' <in >>out 2>>err");
   CHECK(result.status == 7);
   for (const std::string name : {"/in", "/out", "/err"}) {
-    CHECK(host::contents(directory + name).starts_with("kept\n"));
+    CHECK_MESSAGE(host::contents(directory + name).starts_with("kept\n"),
+                  "the container has overwritten the file of the host");
     CHECK(shell("stat -c %a " + directory + name).out == "666\n");
   }
 }

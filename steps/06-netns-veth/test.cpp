@@ -137,7 +137,8 @@ PROMISE_AS_ROOT(
                     ask(kGateway, 5) +
                     " && echo answer || echo none; read wait'"};
   const auto address = box.hear();
-  CHECK(address.starts_with("10.199."));
+  CHECK_MESSAGE(address.starts_with("10.199."),
+                "the container has no address of 10.199.0.0/18");
   CHECK(box.hear() == "answer");
   CHECK(shell("busybox ping -qc1 -W5 " + address).status == 0);
   box.finish();
@@ -232,7 +233,8 @@ PROMISE_AS_BOTH("its network namespace is its own", Kept{"06-08", "06 08"},
                       "different namespaces, because a shared one lets the "
                       "container see all traffic of the host."}) {
   const auto inside = shell(step(caller, kStep) + "readlink /proc/self/ns/net");
-  CHECK(inside.out.starts_with("net:["));
+  CHECK_MESSAGE(inside.out.starts_with("net:["),
+                "the container cannot read this link in its /proc");
   CHECK(inside.out != shell("readlink /proc/self/ns/net").out);
 }
 
@@ -340,12 +342,20 @@ PROMISE_AS_ROOT("a block that the host has a route to is left alone",
   };
   must("ip link add taken type bridge; ip link set taken up");
   // A VPN's stand-in for a default route, in two halves.
-  must("ip route add 0.0.0.0/1 dev taken; ip route add 128.0.0.0/1 dev taken");
-  CHECK(net().starts_with("10.199."));
-  must("ip route add 10.0.0.0/8 dev taken");
-  CHECK(net().starts_with("172.29."));
-  must("ip route add 172.16.0.0/12 dev taken");
-  CHECK(net().starts_with("192.168."));
+  std::string routes;
+  const auto expect = [&](const std::string& more, const std::string& block) {
+    for (const auto& route : host::lines(more)) {
+      must("ip route add " + route + " dev taken");
+      routes += " " + route;
+    }
+    INFO("the host has only these routes more:" << routes);
+    const auto address = net();
+    CHECK_MESSAGE(address.starts_with(block),
+                  "the container has no address of " << block << "x.x");
+  };
+  expect("0.0.0.0/1\n128.0.0.0/1", "10.199.");
+  expect("10.0.0.0/8", "172.29.");
+  expect("172.16.0.0/12", "192.168.");
   must("ip route add unreachable 192.168.192.0/18");
   const auto result = shell(step(Caller::kRoot, kStep) + "echo ran");
   CHECK(result.status == 125);
@@ -354,6 +364,38 @@ PROMISE_AS_ROOT("a block that the host has a route to is left alone",
   CHECK(shell(step(Caller::kRoot, kStep, "--net none") + "echo ran").out ==
         "ran\n");
   must("ip route del unreachable 192.168.192.0/18; ip link delete taken");
+}
+
+// All numbers but one are taken: by a few links that have many names each.
+PROMISE_AS_ROOT("a number that is taken is left, and the next one is tried",
+                Kept{"06"}, Pieces{"The cable"},
+                Fails{"The host has links with all names from box0 to box4095 "
+                      "but one, and we expect the container to use that one, "
+                      "because a name that is taken is no reason to end."}) {
+  constexpr int kNumbers = 4096;
+  constexpr int kFree = 1747;
+  constexpr int kOfALink = 256;  // The kernel's limit is not far above.
+  constexpr int kOfALine = 32;   // That of ip(8) is 100 words.
+  const auto lines = host::scratch("names-of-links") + "/batch";
+  std::ofstream file{lines};
+  for (int number = 0; number < kNumbers; ++number) {
+    const auto link = "names" + std::to_string(number / kOfALink);
+    if (number % kOfALink == 0) file << "link add " << link << " type bridge";
+    if (number % kOfALine == 0) file << "\nlink property add dev " << link;
+    if (number != kFree) file << " altname box" << number;
+    if (number % kOfALine == kOfALine - 1) file << "\n";
+  }
+  file.close();
+  must("ip -batch " + lines);
+  const auto result =
+      shell(step(Caller::kRoot, kStep) + "sh -c '" + kAddress + "'");
+  CHECK_MESSAGE(result.out.starts_with("10.199."),
+                "the container has no cable, but the name box1747 is free");
+  file.open(lines);
+  for (int link = 0; link < kNumbers / kOfALink; ++link)
+    file << "link delete names" << link << "\n";
+  file.close();
+  must("ip -batch " + lines);
 }
 
 // A program tries the numbers from one on that it has chosen: its PID, or 0.

@@ -269,6 +269,18 @@ std::string Running::hear() const {
                    ::read(from_, &c, 1) == 1 && c != '\n';)
     line += c;
   note_output(ran().at(ran_).out, line + "\n");
+  // At the end of its output it ends, as a rule, with a status that is told.
+  siginfo_t info{};
+  for (int i = 0; i < 200 && line.empty() && (end.revents & POLLHUP) != 0 &&
+                  info.si_pid != pid_;
+       ++i) {
+    (void)::waitid(P_PID, static_cast<id_t>(pid_), &info,
+                   WEXITED | WNOHANG | WNOWAIT);
+    ::poll(nullptr, 0, 5);
+  }
+  if (info.si_pid == pid_)
+    ran().at(ran_).status =
+        info.si_status + (info.si_code == CLD_EXITED ? 0 : 128);
   return line;
 }
 
@@ -309,6 +321,41 @@ bool eventually(const std::function<bool(pid_t)>& done, pid_t pid) {
   return true;
 }
 
+namespace {
+
+// Whether a process gets no more of KILL: it sleeps, has no KILL pending, and
+// is not ending. PID 1 of a namespace sleeps while it ends, until all others
+// have.
+bool stays(pid_t pid) {
+  constexpr unsigned kExiting = 0x4;  // PF_EXITING of the kernel.
+  constexpr int kFlags = 6;           // The seventh word behind the name.
+  const auto directory = "/proc/" + std::to_string(pid);
+  const auto status = contents(directory + "/status");
+  for (const std::string field : {"\nSigPnd:\t", "\nShdPnd:\t"}) {
+    const auto at = status.find(field);
+    if (at == std::string::npos) return false;
+    const auto pending =
+        std::stoull(status.substr(at + field.size(), 16), nullptr, 16);
+    if ((pending >> (SIGKILL - 1) & 1) != 0) return false;
+  }
+  const auto stat = contents(directory + "/stat");
+  std::istringstream words{stat.substr(std::min(stat.size(), stat.rfind(')')))};
+  std::string word;
+  std::string state;
+  unsigned flags = kExiting;
+  words >> word >> state;
+  for (int i = 1; i < kFlags; ++i) words >> word;
+  words >> flags;
+  return state == "S" && (flags & kExiting) == 0;
+}
+
+}  // namespace
+
+bool ends(pid_t pid) {
+  (void)eventually([](pid_t one) { return is_gone(one) || stays(one); }, pid);
+  return is_gone(pid);
+}
+
 bool comes_to_run(pid_t pid, const std::string& name) {
   const std::function<bool(pid_t)> runs = [&](pid_t above) {
     for (const pid_t below : children(above))
@@ -317,7 +364,8 @@ bool comes_to_run(pid_t pid, const std::string& name) {
         return true;
     return false;
   };
-  return eventually(runs, pid);
+  (void)eventually([&](pid_t one) { return runs(one) || is_gone(one); }, pid);
+  return runs(pid);
 }
 
 // ---- The host --------------------------------------------------------------
@@ -481,12 +529,12 @@ std::string only_in(const std::vector<std::string>& some,
   return found;
 }
 
+}  // namespace
+
 std::string changed(const std::vector<std::string>& before,
                     const std::vector<std::string>& now) {
   return only_in(now, before, "+ ") + only_in(before, now, "- ");
 }
-
-}  // namespace
 
 std::vector<std::string> mounts() {
   return ::geteuid() != 0 ? std::vector<std::string>{}
@@ -523,11 +571,10 @@ Unharmed::~Unharmed() {
       "or one is gone",
       changed_mounts(mounts_));
   // What was killed ends soon, but not at once; so does a network namespace,
-  // and a link goes with it.
+  // and a link goes with it. A cgroup goes with its program, or never.
   (void)eventually(
       [&](pid_t) {
         return only_in(links(), links_, "").empty() && network() == network_ &&
-               only_in(our_cgroups(), cgroups_, "").empty() &&
                changed(processes_, our_processes()).empty();
       },
       0);

@@ -111,9 +111,13 @@ std::vector<pid_t> children(pid_t pid);
 /// Waits until `done` says so; false if that takes more than half a minute.
 bool eventually(const std::function<bool(pid_t)>& done, pid_t pid);
 
+/// Waits until the process has ended. False if it takes more than half a
+/// minute, or if it sleeps and no KILL has reached it: then it will not end.
+bool ends(pid_t pid);
+
 /// Waits until a process below `pid` runs the program `name`; false if that
-/// takes more than half a minute. A shell that is about to exec does not do: it
-/// may catch a signal and forget it.
+/// takes more than half a minute, or if `pid` has ended. A shell that is about
+/// to exec does not do: it may catch a signal and forget it.
 bool comes_to_run(pid_t pid, const std::string& name);
 
 /// Whether there is such a process, zombies not counted.
@@ -143,7 +147,12 @@ std::vector<std::string> lines(const std::string& text);
 /// is empty.
 std::vector<std::string> mounts();
 
-/// What is other now, a line each, with a + or a - before it.
+/// What is in one list and not in the other, a line each, with a + or a -
+/// before it.
+std::string changed(const std::vector<std::string>& before,
+                    const std::vector<std::string>& now);
+
+/// What is other now, as changed() tells it.
 std::string changed_mounts(const std::vector<std::string>& before);
 
 /// The fixture of every test of a step: at its end, no mount, link, cgroup or

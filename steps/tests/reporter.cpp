@@ -16,6 +16,7 @@ std::string json_string(const std::string& text) {
   std::string quoted;
   std::istringstream lines{text};
   for (std::string line; std::getline(lines, line);) {
+    std::replace(line.begin(), line.end(), '\t', ' ');
     const auto one = sys::json_string(line);
     quoted += one.substr(1, one.size() - 2) + (lines.eof() ? "" : "\\n");
   }
