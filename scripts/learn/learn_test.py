@@ -248,7 +248,12 @@ class Watch(Learner):
         watch.expect('h: the next hint')
         watch.send('h')
         watch.expect('Another root directory, 1 of 4: the idea')
+        self.write('01', 'int main() { return no_such_name; }')
+        watch.expect('It does not build')
+        watch.send('h')
+        watch.expect('It does not build: the compiler says why, above')
         self.write('01', course('01'))
+        watch.expect(r'\[\.+\] 0 of \d+')  # It shows that it works.
         watch.expect(r'Another root directory: \d+ hold')
         watch.expect(r'\d+ hold, 0 do not, 0 not checked')
         watch.expect('h: the next hint')
@@ -310,6 +315,34 @@ class Promises(testing.OnAHost):
                 step, words, name, _ = line.split('|', 3)
                 with self.subTest(f'{step}: {words}'):
                     self.assertTrue(checker.is_any_wanted(step[:2], name), name)
+
+    @testing.asks_no_kernel
+    def test_a_mistake_leads_to_the_piece_of_this_step_that_can_make_it(self):
+        pieces = {test['name']: test['pieces'] for test in checker.all_tests()}
+        for step, name, saw, said, piece in (
+                ('05', 'it runs a command (root)', 'It printed no text, and ended with status 0.',
+                 '', 'The standard streams'),
+                ('06', 'it runs a command (root)', '', '06-netns-veth: open(2) /proc/sys/net/ipv4/'
+                 'conf/eth0/rp_filter: No such file or directory (ENOENT)',
+                 'Nothing new comes in'),
+                ('02', "the command gets no open file but the caller's (root)", '', '',
+                 'No link in the place of /proc'),
+                ('05', 'what the host mounts meanwhile is not inside (root)', '', '',
+                 'A separate mount table'),
+                ('05', 'each mount allows no more than it is for (root)', '', '', '/proc and /dev'),
+                ('05', 'the umask of the caller shows nowhere (root)', '', '', 'The overlay')):
+            promise = {'name': name, 'pieces': pieces.get(name, []), 'said': said, 'saw': saw}
+            with self.subTest(f'{step}: {name}'):
+                found, whose = topic_of(promise, step)
+                self.assertEqual((found.name, whose), (piece, step))
+
+    @testing.asks_no_kernel
+    def test_what_a_test_waits_for_is_said_in_any_case(self):
+        for path in [f'{path}/test.cpp' for path in STEPS.values()]:
+            text = re.sub(r'"\s*"', '', testing.contents(path))
+            for command in re.findall(r'host::Running \w+\{.*?\};', text, re.S):
+                for said in re.findall(r'&& echo (?:(?!&&)[^;"])*; read wait', command):
+                    self.assertIn('||', said, path)
 
     def test_the_steps_that_keep_a_promise_are_ranges_and_single_ones(self):
         self.assertEqual([step for step in STEPS if checker.keeps(step, '03-05 08')],

@@ -29,6 +29,19 @@ def coloured(text, verdict):
     return f'\033[{COLOURS[verdict]}m{text}\033[0m' if is_terminal() else text
 
 
+def show_bar(count, number):
+    """How many of some promises hold: on a terminal, until clear_bar()."""
+    if is_terminal():
+        done = min(BAR, BAR * count // max(number, 1))
+        print(f'\r\033[K[{"#" * done}{"." * (BAR - done)}] {count} of {number}', end='',
+              flush=True)
+
+
+def clear_bar():
+    if is_terminal():
+        print('\r\033[K', end='', flush=True)
+
+
 class Report:
     """Tells of one check. What holds is a count, of which a terminal shows a bar; but all is told,
     one a line, with V=1, and where a learner asks for some."""
@@ -50,14 +63,11 @@ class Report:
         self.bar()
 
     def bar(self):
-        if is_terminal() and not self.tells_all:
-            done = min(BAR, BAR * self.count // max(self.number, 1))
-            print(f'\r\033[K[{"#" * done}{"." * (BAR - done)}] {self.count} of {self.number}',
-                  end='', flush=True)
+        if not self.tells_all:
+            show_bar(self.count, self.number)
 
     def clear(self):
-        if is_terminal():
-            print('\r\033[K', end='', flush=True)
+        clear_bar()
 
     def end(self):
         """One line for each reason why something was not checked."""

@@ -80,13 +80,15 @@ def start(step):
     code = re.sub(r'\A(//.*\n)*\n*', '', text)
     head = ''.join(f'// {line}'.rstrip() + '\n' for line in words.splitlines())
     pieces = ''.join(f"//   make check-{step} ONLY='{topic.name}'\n" for topic in topics)
+    again = f'//   make catch-up-{step}   the finished step before, to begin with\n'
     write(mine(step), f'''// Step {step}: your task.
 //
 {head}//
 // Piece by piece, in this order, and each can be checked alone:
 //
 {pieces}//
-//   make check-{step}      what holds, and what does not
+{again * (step > '01')}//   make check-{step}      what holds, and what does not
+//   make watch-{step}      checks the piece at hand at each save
 //   make hint-{step}       the next hint, mildest first
 //   make diff-{step}       what the course adds: the solution
 

@@ -48,13 +48,16 @@ def wait(step, before):
     return ''
 
 
-def check_part(step, piece, jobs):
+def check_part(step, piece, jobs, progresses=lambda count, number: None):
     """The promises of a piece, or of the whole step, up to the first that is broken. They are
-    remembered."""
+    remembered. `progresses` hears of each how many there were until then, of how many."""
     part = [one for one in checker.parts(step) if piece in (one.piece, None)]
     found = []
+    number = checker.number_of(step, part)
+    progresses(0, number)
     for promise in checker.promises(step, part, jobs, stops=True):
         found.append(promise)
+        progresses(len(found), number)
         if promise.verdict == BROKEN:
             break
     holds = not found or found[-1].verdict != BROKEN
@@ -65,7 +68,8 @@ def check_part(step, piece, jobs):
 def check_piece(step, piece, jobs):
     """Tells the first promise of a piece that is broken, or how many hold. Returns whether all
     do."""
-    found = check_part(step, piece, jobs)
+    found = check_part(step, piece, jobs, report.show_bar)
+    report.clear_bar()
     if found and found[-1].verdict == BROKEN:
         report.tell(found[-1])
         print(f'\nPiece: {piece}')
@@ -84,26 +88,29 @@ def from_hand(step):
 
 
 def check_on(step, jobs, check_all):
-    """From the piece at hand on, and at last the whole step."""
+    """From the piece at hand on, and at last the whole step. Returns whether it builds."""
     if report.is_terminal():
         print('\033[H\033[2J', end='')
     print(f'{STEPS[step]}, as {mine(step)} has it\n', flush=True)
     if not build(step):
         print('\nIt does not build.')
-        return
+        return False
     if all(check_piece(step, piece, jobs) for piece in from_hand(step)):
         check_all()
+    return True
 
 
 def watch(step, jobs, check_all):
     """Until q, or ^C. `check_all` checks the whole step."""
     with keys():
-        key, seen = '', None
+        key, seen, builds = '', None, False
         while key != 'q':
             if key == '':
                 seen = saved(step)
-                check_on(step, jobs, check_all)
+                builds = check_on(step, jobs, check_all)
                 print(f'\n{KEYS}   (at each save of {mine(step)} it checks again)', flush=True)
+            elif key in ('h', 'a') and not builds:
+                print('\nIt does not build: the compiler says why, above. Hints are for what runs.')
             elif key == 'h':
                 print()
                 report.tell_hint(task.hint(step), step, 'h')

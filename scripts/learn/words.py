@@ -8,6 +8,7 @@ from learn.files import STEPS, program
 from learn.throwaway import rootfs
 
 MOST = 300  # Letters of what a program printed.
+FAILED = 125  # The status of a program that failed itself.
 # How two values that a test compares ought to be. It expects the second.
 OUGHT = {' == ': '{}', ' != ': 'anything but {}', ' >= ': '{} or more', ' <= ': '{} or less',
          ' > ': 'more than {}', ' < ': 'less than {}'}
@@ -90,18 +91,29 @@ def compared(values, ran):
     return []
 
 
-def failure_in_words(failure, step):
+def capital(text):
+    """A sentence that begins with a word, and not with a name such as rp_filter or rm:."""
+    return text[:1].upper() + text[1:] if re.match(r'[a-z]+( |$)', text) else text
+
+
+def failure_in_words(failure, step, may_fail=False):
     """What a check of a test saw, as steps/tests/reporter.cpp tells it. The words of a capture are
-    C++, as in "net := veth"."""
+    C++, as in "net := veth". If the program failed and not `may_fail`, that comes first."""
     told = [text for text in failure.get('told', []) if ' := ' not in text]
-    values, ran = failure.get('values', ''), failure.get('ran', [])
+    values, ran, first = failure.get('values', ''), failure.get('ran', []), []
+    last = next((one for one in reversed(ran) if STEPS[step] in one['line']), None)
+    if last and last['status'] == FAILED and not may_fail:
+        lines = [line for line in last['err'].splitlines() if line.startswith(STEPS[step] + ':')]
+        first = ['The program itself failed, with status 125' +
+                 (f': {plain(lines[-1])}' if lines else ', and said nothing.')]
+        told.pop() if told else None  # It is about a command that has not run.
     if told:
-        found = [plain(text[:1].upper() + text[1:]) for text in told]
+        found = [plain(capital(text)) for text in told]
     elif values.startswith('exception: '):
         found = ['The test cannot read what it sees: it expects another text there.']
     else:
         found = compared(values, ran)
-    return [*what_ran(ran, step), *found]
+    return [*first, *what_ran(ran, step), *found]
 
 
 # How an attack ended that should have ended otherwise.

@@ -45,6 +45,25 @@ class Words(testing.OnAHost):
         self.assertEqual(words.how_it_ended(139), 'status 139 (SIGSEGV)')
 
     @testing.asks_no_kernel
+    def test_a_program_that_failed_is_told_first_and_in_place_of_what_it_does_not_show(self):
+        error = '06-netns-veth: no free cable'
+        failure = {'told': ['the host has a route', 'it can reach another one'],
+                   'ran': [{'line': '/x/06-netns-veth R true', 'status': 125, 'out': '',
+                            'err': error + '\n'}]}
+        told = words.failure_in_words(failure, '06')
+        self.assertEqual((told[0], told[-1]), (
+            f'The program itself failed, with status 125: {error}', 'The host has a route'))
+        told = words.failure_in_words(failure, '06', may_fail=True)
+        self.assertEqual((told[0], told[-1]), (
+            'We ran: 06-netns-veth R true', 'It can reach another one'))
+
+    @testing.asks_no_kernel
+    def test_a_sentence_begins_with_a_capital_letter_and_a_name_stays(self):
+        self.assertEqual([words.capital(text) for text in
+                          ('a link', 'rm: no', 'rp_filter of', 'eth0 is', '/ is')],
+                         ['A link', 'rm: no', 'rp_filter of', 'eth0 is', '/ is'])
+
+    @testing.asks_no_kernel
     def test_code_is_found(self):
         for text in ('found "a::b"', 'x == y', 'at 0x55d0', 'size()', 'it is not nothing'):
             self.assertRegex(text, CODE)
