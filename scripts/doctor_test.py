@@ -504,7 +504,7 @@ class AsRoot(Both, Doctor):
         why = ': the build failed: x: strange error\n    '
         self.assertTrue(self.shell(run).out.endswith(why + 'see steps/hosts.md\n'))
         self.must(f'mkdir {tree}/build')
-        self.assertTrue(self.shell(run).out.endswith(why + 'make clean && make build rootfs\n'))
+        self.assertTrue(self.shell(run).out.endswith(why + 'make clean && make doctor\n'))
 
     @testing.asks_no_kernel
     def test_root_that_cannot_write_maps_is_one_cause(self):

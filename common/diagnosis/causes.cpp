@@ -388,6 +388,8 @@ std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
   const int errnum = attempt.errnum;
   // The command has its path in the container, whose /proc is another one.
   if (attempt.call() == "execve(2)") return {};
+  // Without a free descriptor we could not look at /proc.
+  if (auto cause = used_up(attempt, host)) return cause;
   const bool wants_cgroup = !attempt.controllers.empty();
   if (!host.shows_us && (names_path_in(attempt, "/proc") || wants_cgroup))
     return no_proc(host);
@@ -402,8 +404,7 @@ std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
     return masked(host, host.mask);
   if (makes_namespaces(attempt) && is_one_of(errnum, {ENOSPC, EUSERS}))
     return at_a_limit(attempt, host);
-  auto cause = used_up(attempt, host);
-  if (!cause) cause = missing(attempt, host);
+  auto cause = missing(attempt, host);
   if (!cause && is_forbidden(attempt)) cause = forbidden(attempt, host);
   if (!cause && makes_veth(attempt))
     return Cause{"a container can do without a cable", "--net none"};

@@ -388,6 +388,12 @@ TEST_CASE("a limit of the caller's shell is named, and what lifts it") {
     CHECK(mend({call, EMFILE, 0}, root_on_good_host()) == "ulimit -n 1024");
     CHECK(mend({call, EMFILE, 0}, user_on_good_host()) == "exit");
   }
+  // Then /proc could not be read, and only seems to be missing.
+  auto host = root_on_good_host();
+  host.shows_us = false;
+  for (const char* const call : {"open(2) /proc/self/status", "open(2) /x"})
+    CHECK(mend({call, EMFILE, 0}, host) == "ulimit -n 1024");
+  CHECK(mend(no_cgroup(EMFILE), host) == "ulimit -n 1024");
   CHECK(why(with(kUserNamespace, EAGAIN), user_on_good_host())
             .starts_with("ulimit -u, or pids.max of the cgroup"));
   CHECK_FALSE(explain({"read(2) x", EAGAIN, 0}, user_on_good_host()));
