@@ -200,6 +200,16 @@ $reset
 nft list tables
 ''')
 
+    @needs('nft')
+    def test_what_reset_finds_does_not_depend_on_the_path_of_the_caller(self):
+        self.prints('reset: nft delete table ip box1\n' * 3, r'''
+nft "table ip box1 { chain between { type filter hook forward priority 0;
+  iifname \"box1\" oifname \"box*\" drop; }; }"
+for path in /no/such /usr/bin:/bin ''; do
+  (PATH=$path; export PATH; /bin/sh $reset --dry-run)
+done
+''')
+
     def rules_go(self, tool, expected):
         self.prints(expected, f'tool={tool}' + r'''
 echo 1 >/proc/sys/net/ipv4/ip_forward

@@ -349,7 +349,8 @@ std::optional<Cause> used_up(const Attempt& attempt, const Host& host) {
         "processes",
         "exit"};
   if (errnum == ESRCH &&
-      (attempt.call() == "setns(2)" || attempt.call() == "read(2)"))
+      (attempt.call() == "setns(2)" || attempt.call() == "read(2)" ||
+       attempt.call() == "poll(2)"))
     return Cause{"the container has ended",
                  "pgrep 08-all prints those of 08-all"};
   if (errnum == EACCES && !host.is_root &&

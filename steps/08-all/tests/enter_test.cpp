@@ -351,7 +351,9 @@ TEST_AS_BOTH("enter says what it waits for, and a signal ends it meanwhile") {
   host::Running visitor{visit(all->pid())};
   CHECK(visitor.hear() == told);
   const auto ended = "enter: poll(2) process " + std::to_string(all->pid()) +
-                     ": wait for its container: No such process (ESRCH)";
+                     ": wait for its container: No such process (ESRCH); "
+                     "hint: the container has ended: pgrep 08-all prints those "
+                     "of 08-all";
   all.reset();
   CHECK(visitor.hear() == ended);
   CHECK(visitor.finish() == 125);
