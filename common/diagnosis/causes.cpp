@@ -198,14 +198,18 @@ Cause read_only_cgroups(const Attempt& attempt, const Host& host) {
                            : sys::format("{}", fmt::join(commands, " && "))};
 }
 
+Cause covered(const Host& host) {
+  // What hides /sys stops a new sysfs, too.
+  if (host.cgroup_cover == host.sys_mask) return masked(host, host.sys_mask);
+  return {"the cgroups are hidden by the mount " + host.cgroup_cover,
+          "sudo umount " + shell_word(host.cgroup_cover)};
+}
+
 Cause no_cgroup(const Attempt& attempt, const Host& host) {
   const auto v1 = wanted_on_v1(attempt, host);
   if (host.is_root && !host.has_ids && host.container.empty()) return kNoIds;
-  if (!host.cgroup_cover.empty() && host.cgroup_cover == host.sys_mask)
-    return masked(host, host.sys_mask);  // It stops a new sysfs, too.
   if (!host.cgroup_cover.empty() && host.container.empty())
-    return {"the cgroups are hidden by the mount " + host.cgroup_cover,
-            "sudo umount " + shell_word(host.cgroup_cover)};
+    return covered(host);
   if (attempt.errnum == EBUSY) return full_cgroup(attempt.directory, host);
   if (attempt.errnum == EOPNOTSUPP)
     return {sys::format("the cgroup {} is threaded, so it accepts no container",
