@@ -187,11 +187,26 @@ PROMISE_AS_BOTH("/proc shows its own processes, ps sees again",
 }
 
 PROMISE_AS_BOTH(
+    "its root is an overlay without devices", Kept{"05-08", "05-06 08"},
+    Pieces{"The overlay"},
+    Fails{"We read the container's mount table from the host and expect an "
+          "overlay with nodev as its root, because an image can have a device "
+          "node of a disk."}) {
+  host::Running box{step(caller, kStep) + "sh -c 'echo ready; read wait'"};
+  CHECK(box.hear() == "ready");
+  const auto lacks = host::lacks(
+      host::contents("/proc/" + std::to_string(box.child()) + "/mounts"), "/",
+      "overlay rw nodev");
+  CHECK_MESSAGE(lacks == "", lacks);
+  box.finish();
+}
+
+PROMISE_AS_BOTH(
     "/dev has the harmless devices, terminals and memory of its own",
-    Kept{"05-08", "05-06 08"}, Pieces{"/proc and /dev", "The standard streams"},
-    Fails{"We use null, zero, full, urandom, pts, shm and the links in /dev "
-          "and expect them to work, and mknod(1) to fail, because a disk is no "
-          "harmless device."}) {
+    Kept{"05-08", "05-06 08"}, Pieces{"/proc and /dev"},
+    Fails{"We use null, zero, full, urandom, pts and shm and read the links in "
+          "/dev, and expect them to be right, and mknod(1) to fail, because a "
+          "disk is no harmless device."}) {
   CHECK(shell(step(caller, kStep) + "sh -c 'head -c3 /dev/zero | wc -c; "
                                     "echo x >/dev/null && echo ok; "
                                     "echo x >/dev/full || echo full; "
@@ -202,12 +217,26 @@ PROMISE_AS_BOTH(
       "/dev/urandom /dev/tty";
   CHECK(shell(step(caller, kStep) + numbers).out == shell(numbers).out);
   CHECK(shell(step(caller, kStep) +
-              "sh -c 'exec 2>&1; ls /dev/pts; ls /dev/shm; exec 3<>/dev/ptmx; "
-              "ls /dev/pts; "
+              "sh -c 'ls /dev/pts; ls /dev/shm; exec 3<>/dev/ptmx; "
+              "ls /dev/pts'")
+            .out == "ptmx\n0\nptmx\n");
+  for (const std::string name : {"fd", "stdin", "stdout", "stderr"})
+    CHECK_MESSAGE(
+        shell(step(caller, kStep) + "test -L /dev/" + name).status == 0,
+        "/dev/" << name << " is not a link");
+  CHECK(shell(step(caller, kStep) + "mknod /dev/disk b 254 0").status == 1);
+}
+
+PROMISE_AS_BOTH("the names of its streams in /dev can be used",
+                Kept{"05-08", "05-06 08"}, Pieces{"The standard streams"},
+                Fails{"We read from and write to fd/0, stdin, stdout and "
+                      "stderr in /dev and expect this to work, because many "
+                      "scripts name them."}) {
+  CHECK(shell(step(caller, kStep) +
+              "sh -c 'exec 2>&1; "
               "echo fd | cat /dev/fd/0; echo in | cat /dev/stdin; "
               "echo out >/dev/stdout; echo err >/dev/stderr'")
-            .out == "ptmx\n0\nptmx\nfd\nin\nout\nerr\n");
-  CHECK(shell(step(caller, kStep) + "mknod /dev/disk b 254 0").status == 1);
+            .out == "fd\nin\nout\nerr\n");
 }
 
 PROMISE_AS_BOTH("--read-only forbids writing, but to /tmp and /dev/shm",
