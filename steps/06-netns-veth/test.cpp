@@ -204,9 +204,24 @@ PROMISE_AS_ROOT(
   CHECK_MESSAGE(forwards == "0\n",
                 "the host's end of the cable forwards: see forwarding");
   CHECK_MESSAGE(Forwarding::is_on(), "the host itself no longer forwards");
-  CHECK_MESSAGE(
-      shell(step(Caller::kRoot, kStep, "--net nat") + asks).status == 1,
-      "with --net nat, one container can reach another one");
+  other.finish();
+}
+
+PROMISE_AS_ROOT(
+    "with --net nat, too, one container does not reach another one",
+    Kept{"06-08"}, Pieces{"/sys and the way out"},
+    Fails{"We connect from a container with --net nat to another one and "
+          "expect no answer, because the way out is no way to the neighbours "
+          "in the host."}) {
+  const Forwarding forwarding;
+  host::Running other{step(Caller::kRoot, kStep) + "sh -c '" + kAddress +
+                      "; read wait'"};
+  const auto address = other.hear();
+  CHECK(shell("busybox ping -qc1 -W5 " + address).status == 0);
+  CHECK_MESSAGE(shell(step(Caller::kRoot, kStep, "--net nat") + "sh -c '" +
+                      ask(address, 1) + "'")
+                        .status == 1,
+                "one container can reach another one");
   other.finish();
 }
 
