@@ -335,7 +335,7 @@ bool stays(pid_t pid) {
     const auto at = status.find(field);
     if (at == std::string::npos) return false;
     const auto pending =
-        std::stoull(status.substr(at + field.size(), 16), nullptr, 16);
+        std::strtoull(status.c_str() + at + field.size(), nullptr, 16);
     if ((pending >> (SIGKILL - 1) & 1) != 0) return false;
   }
   const auto stat = contents(directory + "/stat");
