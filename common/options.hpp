@@ -71,8 +71,9 @@ struct Usage {
 };
 
 /// Reads `PROGRAM [OPTIONS] [ROOTFS [COMMAND [ARG...]]]`; -v and --help are
-/// always known. Prints a note for each wall that --without leaves out. Throws
-/// std::invalid_argument with one line that says what is wrong.
+/// always known; --help ends the program. Prints a note for each wall that
+/// --without leaves out. Throws std::invalid_argument with one line that says
+/// what is wrong, and Error if the rootfs or /dev/null cannot be used.
 Arguments parse_arguments(int argc, char** argv, const Usage& usage);
 
 /// Opens /dev/null for what the caller has closed of 0 to 2, lest a file that

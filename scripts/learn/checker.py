@@ -402,10 +402,3 @@ def promises(step, chosen, jobs, stops=False):
             yield Promise(THE_REST, UNCHECKED, [f'{MOST_WITHOUT_END} did not end, and each needs '
                                                 f'{TIMEOUT_SECONDS} seconds'])
             return
-
-
-def check(step, piece=None, jobs=2):
-    """Yields the promises of a piece of a step, or of the whole step, each as a Promise. The
-    program must be built: see learn.build."""
-    chosen = parts(step)
-    return promises(step, [part for part in chosen if piece in (None, part.piece)], jobs)
