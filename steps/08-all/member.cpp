@@ -67,8 +67,12 @@ std::string Process::read(const std::string& file) const {
     return sys::read_file(path(file));
   } catch (const sys::Error& error) {
     if (has_ended()) return {};
-    throw sys::Error{error.code().value(),
-                     sys::format("read(2) /proc/{}/{}", pid_, file)};
+    const int errnum = error.code().value();
+    if (errnum == ENOENT || errnum == EPERM)
+      throw std::runtime_error{sys::format(
+          "/proc hides process {} (hidepid in proc(5)); hint: run it as root",
+          pid_)};
+    throw sys::Error{errnum, sys::format("read(2) /proc/{}/{}", pid_, file)};
   }
 }
 

@@ -429,6 +429,25 @@ std::string on_a_terminal(const std::string& line) {
   return text;
 }
 
+// It is hidden from its own user, because nobody may look into PID 1.
+TEST_AS_ROOT("enter does not wait for what /proc hides") {
+  const sys::Defer show{[] { must("mount -o remount,hidepid=0 /proc"); }};
+  host::Running box{quiet(Caller::kUser) + "sh -c 'echo up; read wait'"};
+  CHECK(box.hear() == "up");
+  for (const std::string hidepid : {"1", "2"}) {
+    CAPTURE(hidepid);
+    must("mount -o remount,hidepid=" + hidepid + " /proc");
+    const auto result = shell(enter(Caller::kUser, std::to_string(box.pid())) +
+                              " true </dev/null");
+    CHECK(result.status == 125);
+    CHECK(result.err.find("hidepid in proc(5)); hint: run it as root") !=
+          std::string::npos);
+    CHECK(shell(enter(Caller::kRoot, std::to_string(box.pid())) + " true")
+              .status == 0);
+  }
+  box.finish();
+}
+
 TEST_AS_ROOT("enter tells that its command came to the memory limit") {
   host::Running box{step(Caller::kRoot, "08-all", "--net none --memory 32M") +
                     "sh -c 'echo up; read wait'"};
