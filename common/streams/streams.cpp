@@ -60,7 +60,7 @@ bool is_useless(int stream, const struct stat& status) {
            (errno == ENOTCONN || errno == EINVAL);
   }
   const auto use = is_input ? &::readv : &::writev;
-  return use(stream, nullptr, 0) == -1;
+  return use(stream, nullptr, 0) == -1 && (errno == EBADF || errno == EINVAL);
 }
 
 // Whether a signal waits to be heard that commonly ends a program.
