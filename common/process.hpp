@@ -20,6 +20,9 @@ namespace sys {
 /// signals; sys::Streams also copies what the child prints.
 class Meanwhile {
  public:
+  Meanwhile() = default;
+  Meanwhile(const Meanwhile&) = delete;
+  Meanwhile& operator=(const Meanwhile&) = delete;
   virtual ~Meanwhile() = default;
   /// Returns when there is a signal to read.
   virtual void until_signal(const Fd& signals);

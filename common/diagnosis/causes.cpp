@@ -341,24 +341,28 @@ bool is_forbidden(const Attempt& attempt) {
           (makes_process(attempt) || attempt.call() == "mount(2)"));
 }
 
-// A limit of the caller's, or the end of a process that was looked at.
+// A limit of the caller's.
 std::optional<Cause> used_up(const Attempt& attempt, const Host& host) {
-  const int errnum = attempt.errnum;
-  if (errnum == EMFILE)
+  if (attempt.errnum == EMFILE)
     return Cause{"ulimit -n permits no more open descriptors",
                  host.is_root ? "ulimit -n 1024" : "exit"};
-  if (errnum == EAGAIN && makes_process(attempt))
+  if (attempt.errnum == EAGAIN && makes_process(attempt))
     return Cause{
         "ulimit -u, or pids.max of the cgroup, permits no more "
         "processes",
         "exit"};
-  if (errnum == ESRCH &&
-      (attempt.call() == "setns(2)" || attempt.call() == "read(2)" ||
-       attempt.call() == "poll(2)"))
+  return {};
+}
+
+// A process that has ended, or a directory that is closed to this user.
+std::optional<Cause> out_of_reach(const Attempt& attempt, const Host& host) {
+  const auto call = attempt.call();
+  if (attempt.errnum == ESRCH &&
+      (call == "setns(2)" || call == "read(2)" || call == "poll(2)"))
     return Cause{"the container has ended",
                  "pgrep 08-all prints those of 08-all"};
-  if (errnum == EACCES && !host.is_root &&
-      (attempt.call() == "chdir(2)" || attempt.call() == "stat(2)"))
+  if (attempt.errnum == EACCES && !host.is_root &&
+      (call == "chdir(2)" || call == "stat(2)"))
     return Cause{"this user may not enter that directory, or one above it",
                  kAsRoot, Stops::kUsers};
   return {};
@@ -395,6 +399,7 @@ std::optional<Cause> find_cause(const Attempt& attempt, const Host& host) {
   if (attempt.call() == "execve(2)") return {};
   // Without a free descriptor we could not look at /proc.
   if (auto cause = used_up(attempt, host)) return cause;
+  if (auto cause = out_of_reach(attempt, host)) return cause;
   const bool wants_cgroup = !attempt.controllers.empty();
   if (!host.shows_us && (names_path_in(attempt, "/proc") || wants_cgroup))
     return no_proc(host);
