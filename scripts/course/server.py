@@ -7,7 +7,7 @@
 
 Each lesson has a throw-away host, which ends with ^C here: see scripts/course/lesson. The shell
 over the slides is yours, on this machine and in this directory, and ends with its page. This server
-is the caller's, and so are the files in my/. Who may ask is decided in scripts/talk/guard.py.
+is the caller's, and so are the files in my/. Who may ask is decided in scripts/course/guard.py.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ import sys
 
 from aiohttp import WSCloseCode, web
 
-from course import own, pages
+from course import guard, own, pages
 from learn.files import MY
-from talk import deck, guard, npm
+from talk import deck, npm
 from texts import sandbox, sources, transcript
 
 LESSON = pages.HERE + '/lesson'

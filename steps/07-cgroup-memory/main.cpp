@@ -193,9 +193,9 @@ void set_up_network(const Cable& cable, sys::Network network) {
   sys::Netlink own;
   own.set_up("lo");
   const std::string settings = "/proc/sys/net/ipv4/";
-  // The groups whose members can use ping(8) without CAP_NET_RAW, which only
-  // root has. The kernel accepts only groups of the id map. The map of an
-  // ordinary user, who gets no cable, has only group 0.
+  // Members of these groups can use ping(8) without CAP_NET_RAW. The kernel
+  // accepts only groups of the id map. The map of an ordinary user, who gets no
+  // cable, has only group 0.
   sys::write_file(settings + "ping_group_range",
                   cable.inside == 0 ? "0 0" : "0 65535");
   if (cable.inside == 0) return;
