@@ -8,6 +8,7 @@ The page is made first, and tried in Chromium.
 """
 
 import contextlib
+import glob
 import html
 import io
 import itertools
@@ -25,7 +26,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ci import summed
 from talk import browser, deck, slides
-from texts import drawings, palette, sources, transcript
+from texts import palette, sources, transcript
 
 PAGE = deck.TOP + '/build/slides.html'
 
@@ -211,9 +212,6 @@ class Colours(unittest.TestCase):
         colours = palette.layers()
         self.assertEqual(sorted(colours), sorted(deck.STEPS))
         self.assertEqual(len(set(colours.values())), len(colours))
-        heads = re.findall(r'<rect [^>]*height="5"[^>]*fill="(#\w+)"',
-                           sources.read(deck.TOP + '/steps/matrix.svg'))
-        self.assertEqual(heads, [colours[step] for step in sorted(colours)])
         for step, name in deck.STEPS.items():
             drawn = sources.read(f'{deck.TOP}/steps/{name}/diagram.svg')
             for other, colour in colours.items():
@@ -331,11 +329,82 @@ await eye.close();
 return seen'''
 
 
+# Sans serif and mono; letters are spaced until mono is as wide as the widest, SF Mono.
+FONTS = (('DejaVu Sans', 'DejaVu Sans Mono'), ('Helvetica, Arial', 'Noto Sans Mono'))
+MEASURE = """(() => {
+  const out = [], size = t => parseFloat(getComputedStyle(t).fontSize);
+  for (const svg of document.querySelectorAll('body > svg')) {
+    const wide = svg.viewBox.baseVal.width, high = svg.viewBox.baseVal.height;
+    const say = what => out.push(svg.getAttribute('class') + ': ' + what);
+    const boxes = [...svg.querySelectorAll('text')].filter(t => t.textContent.trim()).map(t => {
+      // The letters, not the line: about 0.75 above the base line and 0.22 below it.
+      const b = t.getBBox(), y = +t.getAttribute('y'), s = size(t);
+      return {t, l: b.x, r: b.x + b.width, o: y - 0.75 * s, u: y + 0.22 * s, text: t.textContent};
+    });
+    if (!boxes.length) say('no text');
+    for (const b of boxes) {
+      for (const part of [b.t, ...b.t.querySelectorAll('tspan')])
+        if (size(part) < 18) say('too small: ' + part.textContent);
+      if (b.l < 16 || b.r > wide - 16 || b.o < 8 || b.u > high - 8) say('cut off: ' + b.text);
+      for (const c of boxes)
+        if (boxes.indexOf(b) < boxes.indexOf(c) && b.l < c.r && c.l < b.r && b.o < c.u && c.o < b.u)
+          say('overlap: ' + b.text + ' / ' + c.text);
+      for (const r of svg.querySelectorAll('rect:not(.tint):not(.bg)')) {
+        const q = r.getBBox(), x = (b.l + b.r) / 2, y = (b.o + b.u) / 2;
+        const right = q.x + q.width, below = q.y + q.height;
+        if (x > q.x && x < right && y > q.y && y < below) {
+          if (b.l < q.x + 4 || b.r > right - 4 || b.o < q.y + 1 || b.u > below - 1)
+            say('leaves its box: ' + b.text);
+        } else if (b.r > q.x + 1 && b.l < right - 1 && b.o < below - 1 && b.u > q.y + 1 &&
+                   !(b.l > q.x && b.r < right) && !(b.l < q.x && b.r > right))
+          say('runs into a box: ' + b.text);
+      }
+      // Two units of air. A disc lies on its line; what is struck out is crossed by one that says so.
+      if ([...svg.querySelectorAll('circle')].some(c => c.isPointInFill(
+          new DOMPoint((b.l + b.r) / 2, (b.o + b.u) / 2)))) continue;
+      for (const p of svg.querySelectorAll('path:not(.strike):not(marker path)'))
+        for (let at = 0, long = p.getTotalLength(); at <= long; at += 2) {
+          const {x, y} = p.getPointAtLength(at);
+          if (x > b.l - 2 && x < b.r + 2 && y > b.o - 1 && y < b.u + 1) {
+            say('a line crosses: ' + b.text);
+            break;
+          }
+        }
+    }
+  }
+  return out;
+})()"""
+
+
+def measured(svgs):
+    """The faults that a browser measures in drawings, which are given as text, for each pair of
+    fonts."""
+    found = []
+    for sans, mono in FONTS:
+        with tempfile.NamedTemporaryFile('w', suffix='.html', encoding='utf-8') as file:
+            file.write('<!doctype html><meta charset=utf-8><style>body > svg{display:block}'
+                       f'svg{{font-family:{sans},sans-serif!important}} '
+                       f'svg .m{{font-family:{mono},monospace!important;'
+                       'letter-spacing:.018em}</style><body data-ready=1>' + '\n'.join(svgs))
+            file.flush()
+            with browser.Page(browser.address(file.name), 720, 1000) as page:
+                page.until('document.fonts.status == "loaded"')
+                if page.js('document.querySelectorAll("body > svg").length') != len(svgs):
+                    raise browser.Failure('not every drawing is a picture')
+                found += [f'{what} ({sans})' for what in page.js(MEASURE)]
+                found += page.complaints()
+    return found
+
+
 class Drawings(unittest.TestCase):
-    """What they say is tested with the texts, without a browser."""
+    """What they say is tested by scripts/texts/drawings_test.py, without a browser."""
 
     def test_their_text_has_room(self):
-        self.assertEqual(drawings.measured([sources.read(path) for path in drawings.paths()]), [])
+        paths = set(glob.glob(deck.TOP + '/steps/*/*.svg')) - {
+            path for name in ('diagram', 'recording')
+            for path in glob.glob(f'{deck.TOP}/steps/*/{name}.svg')}
+        self.assertGreater(len(paths), 8)
+        self.assertEqual(measured([sources.read(path) for path in sorted(paths)]), [])
 
     def test_text_without_room_is_found(self):
         wrong = {'<text x="660" y="54">too far</text>': 'cut off: too far',
@@ -352,7 +421,7 @@ class Drawings(unittest.TestCase):
                   f'width="720" height="200" font-size="20">{text}<text x="32" y="112">word</text>'
                   '<rect x="310" y="90" width="80" height="36" fill="none"/></svg>'
                   for number, text in enumerate(wrong)]
-        found = [what.rpartition(' (')[0] for what in drawings.measured(sheets)]
+        found = [what.rpartition(' (')[0] for what in measured(sheets)]
         self.assertEqual(found, 2 * [f'{number}: {what}' for number, what in enumerate(wrong.values())
                                      if what])
 

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
-"""Tests of what the lessons, their drawings, and the files for other machines say. Ends with a line that sums all."""
+"""Tests of what the lessons and the files for other machines say. Ends with a line that sums all."""
 
 import errno
 import glob
 import importlib.util
 import json
+import math
 import os
 import re
 import subprocess
@@ -14,9 +15,33 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ci import summed
-from texts import drawings, minutes, sources, transcript
+from texts import sources, transcript
 
 BLOCK = re.compile(r'^ *```.*?^ *```$', re.M | re.S)
+WORDS, CHARACTERS, COMMAND = 140, 150, 6
+NOT_READ = [re.compile(r'<!--.*?-->', re.S), re.compile(r'^ *```console.*?^ *```$', re.M | re.S),
+            re.compile(r'\]\([^)]*\)')]
+
+
+def minutes(path):
+    """How long a reader needs for a lesson without its exercises, to read and to type, each rounded
+    up to a multiple of five.
+
+    We timed no reader. We assume that a reader with English as second language reads 140 words a
+    minute, also in tables and in code, and types 150 characters a minute. Six more seconds for each
+    command are for a change of the terminal and a look at the output. In a run of all texts, a
+    command itself needed 0.2 seconds on average. Of two blocks for v1 and v2, a reader types one."""
+    text = sources.read(path)
+    story = re.split(r'^## (?:Exercises|By hand)$', text, maxsplit=1, flags=re.M)[0]
+    last = story.count('\n')
+    for pattern in NOT_READ:
+        story = pattern.sub(' ', story)
+    words = len(re.findall(r'\w\S*', story))
+    commands = [command for command in transcript.parse(text).commands
+                if command.line <= last and command.condition != 'cgroup v1']
+    characters = sum(len(line) + 1 for command in commands for line in command.typed)
+    return tuple(5 * math.ceil(one / 5) for one in (
+        words / WORDS, characters / CHARACTERS + len(commands) * COMMAND / 60))
 
 
 class Lessons(unittest.TestCase):
@@ -139,7 +164,7 @@ class Lessons(unittest.TestCase):
     def test_the_times_in_the_boxes_are_those_of_the_words_and_commands(self):
         whole, hours = 0, dict(enumerate('four five six seven'.split(), 4))
         for path in ['steps/README.md', 'steps/docker.md', *glob.glob('steps/0*/README.md')]:
-            time = minutes.of(path)
+            time = minutes(path)
             whole += sum(time) if path != 'steps/docker.md' else 0
             said = re.search(r'bout (\d+) minutes to read,? and (\d+) minutes to type',
                              sources.read(path))
@@ -147,8 +172,8 @@ class Lessons(unittest.TestCase):
         self.assertIn(f'Allow {hours[whole // 60]} to {hours[whole // 60 + 1]} hours',
                       sources.read('README.md'))
         told = ' '.join(sources.read('steps/README.md').split())
-        self.assertIn(f'you read {minutes.WORDS} words or type {minutes.CHARACTERS} characters in a '
-                      f'minute, and look at each output for {minutes.COMMAND} seconds', told)
+        self.assertIn(f'you read {WORDS} words or type {CHARACTERS} characters in a '
+                      f'minute, and look at each output for {COMMAND} seconds', told)
 
     def test_an_error_that_is_quoted_in_a_sentence_is_shown_by_a_block(self):
         """One of the same text, or a program of ours says it."""
@@ -168,136 +193,6 @@ class Lessons(unittest.TestCase):
                     with self.subTest(path, quote=quote):
                         self.assertTrue(quote in known)
         self.assertGreater(number, 4)
-
-
-class Drawings(unittest.TestCase):
-    """A test of the slides measures them in a browser."""
-
-    def drawn(self, path):
-        """The text of a drawing from top to bottom, as pairs of a height and words."""
-        return sorted((int(y), re.sub('<.*?>', '', words)) for y, words in re.findall(
-            r'<text [^>]*\by="(\d+)"[^>]*>(.*?)</text>', sources.read(path)))
-
-    def test_they_say_what_the_lesson_and_the_code_say(self):
-        steps = {os.path.basename(os.path.dirname(path)) for path in drawings.paths()}
-        self.assertEqual(sorted(steps), [path[6:-9] for path in sorted(glob.glob('steps/0*/main.cpp'))])
-        for path in drawings.paths():
-            with self.subTest(path):
-                self.assertEqual(drawings.faults(path), [])
-
-    def test_each_fault_of_a_drawing_is_found(self):
-        path = next(path for path in drawings.paths() if path.endswith('/pids.svg'))
-        svg, end = sources.read(path), '</g>\n</svg>'
-        accent, quiet = (drawings.palette.colours()[name] for name in ('layer-02', 'quiet'))
-        for old, new, why in (
-                ('>4104<', '>4999<', 'neither its lesson nor the code has 4999'),
-                ('>clone<', '>clones<', 'neither its lesson nor the code has clones'),
-                ('>ESRCH<', '>EDOM<', 'neither its lesson nor the code has EDOM'),
-                ('4103 02-pidns,', '02-pidns,', 'its desc does not say 4103'),
-                ('role="img"', '', 'its role is not img'),
-                ('</text>', '', 'not XML'),
-                ('>One process, two numbers</title>', '></title>', 'no title'),
-                (' in the list of the container: no process has', ' in it. No process has', None),
-                ('height="824"', 'height="800"', 'not a sheet'),
-                ('class="d02-pids"', 'class="pids"', 'its class'),
-                ('<g id="d02-pids-nested"', '<g id="nested"', 'the id nested'),
-                ('<g id="d02-pids-nested"', '<g id="d02-pids-desc"', 'two parts'),
-                ('#d02-pids-a)', '#d02-pids-b)', 'it needs d02-pids-b'),
-                (end, '<image href="more.png"/>' + end, 'a image'),
-                ('<style>', '<style>@import "more.css";', 'from elsewhere'),
-                (accent, '#1d5fbf', f'light: it has not the colour of its layer, {accent}'),
-                (quiet, '#123456', 'light: #123456 is no colour'),
-                ('class="bg"', 'fill="#ffffff"', '#ffffff is the same in the light and in the dark'),
-                ('.d02-pids .q{fill:#a4adb8}', '', 'not every rule'),
-                ('.d02-pids .dash', '.dash', '.dash would also apply'),
-                ('font-size:18px', 'font-size:14px', 'text of 14')):
-            self.assertIn(old, svg)
-            found = ' '.join(drawings.faults(path, svg.replace(old, new)))
-            self.assertIn(why or '', found, old)
-            self.assertEqual(bool(why), bool(found), found)
-
-    def test_a_lesson_shows_each_once_in_words_that_prove_nothing(self):
-        path = drawings.TOP + '/steps/02-pidns/pids.svg'
-        lesson = sources.read('steps/02-pidns/README.md')
-        for pattern, new in ((r'\]\(pids.svg\)', '](other.svg)'),
-                             (r'\]\(pids.svg\)', '](pids.svg)\n![](pids.svg)'),
-                             (r'!\[[^]]*\]\(pids', '![All of it](pids')):
-            changed, number = re.subn(pattern, new, lesson)
-            self.assertEqual(number, 1)
-            self.assertEqual(len(drawings.faults(path, lesson=changed)), 1, new)
-        self.assertEqual(drawings.without('Text.\n![8888](pids.svg)\n', 'pids.svg'), 'Text.\n\n')
-
-    def test_the_gate_is_drawn_in_the_order_of_the_code(self):
-        code = sources.read('steps/03-userns/main.cpp')
-        mapped = sources.cut(code, 'void map_ids').partition('} else {')[2]
-        files = sorted(('uid_map', 'setgroups', 'gid_map'), key=mapped.index)
-        child = code.partition('sys::clone(')[2]
-        calls = {'gate.wait': 'waits at the gate', 'become_root': 'becomes root',
-                 'change_root': 'chroot', '::execvp': 'execvp'}
-        in_child = [calls[call] for call in sorted(calls, key=child.index)]
-        self.assertLess(child.index('map_ids(child'), child.index('gate.open'))
-        drawn = [words for _, words in self.drawn('steps/03-userns/gate.svg')]
-
-        def place(word):
-            return next(at for at, words in enumerate(drawn) if word in words)
-        for order in (['clone(', in_child[0], 'writes in', *files, 'opens the gate', *in_child[1:]],
-                      ['opens the gate', 'waits for the end', 'exit status']):
-            self.assertEqual(sorted(order, key=place), order)
-
-    def test_every_mount_is_counted(self):
-        text = sources.read('steps/05-mountns/README.md')
-        listed = next(command.expected for command in transcript.parse(text).commands
-                      if re.match(r'cut .*/mountinfo$', command.typed[0]))
-        self.assertEqual(listed[-1], '/mnt')  # It is made by hand, after the start.
-        drawn = [words for _, words in self.drawn('steps/05-mountns/mounts.svg')]
-        named = [word[len('/tmp/root'):] or '/' for word in drawn if re.fullmatch('/tmp/root.*', word)]
-        self.assertLess({*named}, {*listed})
-        self.assertIn(f'and {len(listed) - 1 - len(named)} more', drawn)
-
-    def test_the_number_of_the_cable_is_that_of_its_addresses(self):
-        drawn = ' '.join(words for _, words in self.drawn('steps/06-netns-veth/cable.svg'))
-        number = int(re.search(r'\bbox(\d+)', drawn)[1])
-        ends = {int(end) for end in re.findall(r'\b10\.199\.0\.(\d+)', drawn)}
-        self.assertEqual(ends, {4 * number + 1, 4 * number + 2})  # The two of its number.
-
-    def test_every_ring_stops_one_attack(self):
-        drawn = sources.read('steps/08-all/walls.svg')
-        rings = re.findall(r'<text class="t" x="\d+" y="\d+"><tspan class="b">(.*?)<', drawn)
-        legend = re.findall(r'<text class="q s" x="562" [^>]*>(.*?)<', drawn)
-        self.assertEqual(len(rings), 7)
-        self.assertEqual(legend, rings[::-1])  # The innermost stops the first.
-
-    @unittest.skipIf(os.geteuid() != 0, 'only root has an eth0 in its container')
-    def test_the_attacks_end_as_drawn(self):
-        rows = {}  # For each height, the words there: an attack, a wall, and the result.
-        for y, words in self.drawn('steps/08-all/walls.svg'):
-            rows.setdefault(y, []).append(words)
-        victim = subprocess.Popen(['sleep', '60'])
-        self.addCleanup(victim.wait)
-        self.addCleanup(victim.kill)  # First the last.
-        attacks = {
-            'unshare -U: a user namespace': ('unshare', '-U', 'true'),
-            'ip link set eth0 down': ('ip', 'link', 'set', 'eth0', 'down'),
-            'run /proc/self/exe': ('/proc/self/exe', '--help'),
-            'read /sys/firmware': ('ls', '/sys/firmware'),
-            'more than 256 processes':
-                ('sh', '-c', 'for n in $(seq 300); do sleep 5 & done 2>&1; exit 1'),
-            'kill 4101, a host process': ('sh', '-c', f'kill {victim.pid}')}
-        # A set-uid program has a test in steps/08-all/test.cpp.
-        self.assertEqual({*attacks}, {word for row in rows.values() for word in row} & {*attacks})
-        for attack, command in attacks.items():
-            with self.subTest(attack):
-                end = next(row for row in rows.values() if attack in row)
-                result = subprocess.run(['build/08-all', 'build/rootfs', *command], check=False,
-                                        capture_output=True, text=True)
-                said = (result.stdout + result.stderr).strip()
-                if 'empty' in end:
-                    self.assertEqual((said, result.returncode), ('', 0))
-                    continue
-                error, = (word for word in end if word in errno.errorcode.values())
-                self.assertIn(os.strerror(getattr(errno, error)), said)
-                self.assertNotEqual(result.returncode, 0)
-        self.assertIsNone(victim.poll())
 
 
 @unittest.skipIf(os.geteuid() != 0, 'texts are run as root')
