@@ -40,9 +40,9 @@ until_it_sleeps() { until [ "$(cat "/proc/$1/comm")" = sleep ]; do sleep 0.05; d
 '''
 FILES = r'''
 cd "$TMPDIR"
-mkdir docs.dead docs.used docs.young matrix.1.dead lab.dead throwaway.dead mutants.dead docs.other
+mkdir docs.dead docs.used docs.young lab.dead throwaway.dead mutants.dead docs.other
 touch docs.other/mine
-mark docs.dead docs.used docs.young matrix.* lab.* throwaway.* mutants.*
+mark docs.dead docs.used docs.young lab.* throwaway.* mutants.*
 touch docs.young
 touch -d '2 hours ago' docs.other
 cd "$OLDPWD"
@@ -276,10 +276,9 @@ PATH=$TMPDIR/bin:$PATH $reset
         self.prints('''\
 reset: rm -rf --one-file-system docs.dead
 reset: rm -rf --one-file-system lab.dead
-reset: rm -rf --one-file-system matrix.1.dead
 reset: rm -rf --one-file-system mutants.dead
 reset: rm -rf --one-file-system throwaway.dead
-8
+7
 docs.other
 docs.used
 docs.young
@@ -325,18 +324,18 @@ ls $TMPDIR | wc -l
     def test_a_directory_that_only_looks_like_a_leftover_stays(self):
         # What somebody else's may have in it: all that is in ours, copied or planted. Each has a
         # file that must stay.
-        self.prints('reset: rm -rf --one-file-system lab.ours\n11\n', r'''
+        self.prints('reset: rm -rf --one-file-system lab.ours\n10\n', r'''
 cd "$TMPDIR"
 mkdir lab.ours
 touch lab.ours/console
 mark lab.ours
 for name in lab.results lab.copy lab.open lab.group lab.link lab.hard lab.read lab.planted \
-  mutants.copy docs.mine matrix.mine; do
+  mutants.copy docs.mine; do
   mkdir $name
   echo x >$name/thesis.txt
 done
-touch lab.results/console lab.results/status docs.mine/bashrc matrix.mine/01-chroot
-mkdir -p mutants.copy/steps/01-chroot docs.mine/rootfs-0/bin matrix.mine/rootfs-root/bin
+touch lab.results/console lab.results/status docs.mine/bashrc
+mkdir -p mutants.copy/steps/01-chroot docs.mine/rootfs-0/bin
 touch mutants.copy/steps/01-chroot/main.cpp
 cp -a lab.ours/.box-leftover lab.copy
 mark lab.open lab.group lab.hard lab.read lab.planted
@@ -347,7 +346,7 @@ chmod 644 lab.read/.box-leftover
 ln -s ../note lab.link/.box-leftover
 ln lab.hard/.box-leftover kept
 chown 54321 lab.planted/.box-leftover
-touch -d '2 hours ago' lab.* mutants.* docs.* matrix.*
+touch -d '2 hours ago' lab.* mutants.* docs.*
 cd "$OLDPWD"
 $reset | sed "s,$TMPDIR/,,"
 ls "$TMPDIR"/*/thesis.txt | wc -l
@@ -544,7 +543,6 @@ scripts/ci/mutants
                 (find + "'fcntl.flock(.*LOCK_SH)' scripts", 'scripts/host/leftovers.py\n'),
                 (find + "'with leftovers.held_directory' scripts | LC_ALL=C sort", """\
 scripts/host/host
-scripts/matrix/run.py
 scripts/texts/sandbox.py
 """),
                 (find + "'[.]box-leftover' scripts steps/08-all | LC_ALL=C sort", """\

@@ -14,11 +14,10 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import threading
 
-from host.namespaces import LIBC, call, die_with_parent
+from host.namespaces import LIBC, call
 
 USER = 54321  # No account has this id.
 # A file of the host. It is not below /tmp, because a mount of a step would hide it there.
@@ -101,29 +100,6 @@ def status_of(pid):
     return {}
 
 
-class DeferSigterm:
-    """Delays SIGTERM while a step starts, because a step that is not known yet could not be ended.
-    (The step would inherit a signal mask.)"""
-    starting = False
-    asked_to_end = False
-
-    def __enter__(self):
-        DeferSigterm.starting = True
-
-    def __exit__(self, *_):
-        DeferSigterm.starting = False
-
-    @classmethod
-    def hear(cls, *_):
-        cls.asked_to_end = True
-        cls.end()
-
-    @classmethod
-    def end(cls):
-        if cls.asked_to_end and not cls.starting:
-            sys.exit(143)
-
-
 # not_decided: why this host cannot decide the cell, or None. without: the walls that were left out.
 Cell = collections.namedtuple(
     'Cell', 'who step attack verdict tried answer saw notes not_decided without',
@@ -147,7 +123,6 @@ class Host:
         hear, answer = os.pipe()
         pid = os.fork()
         if pid == 0:
-            die_with_parent()
             os.close(ask)
             os.close(hear)
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGURG])
@@ -192,20 +167,21 @@ class Host:
                  # Right in the rootfs, where a step begins, and in a new root.
                  [self.rootfs, f'bin/probe-{self.probe}', self.attack, str(argument)])
         notes = tempfile.TemporaryFile('w+', encoding='utf-8', errors='replace')
-        with DeferSigterm():
-            box = subprocess.Popen(
-                words, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr or notes,
-                pass_fds=descriptors, encoding='utf-8', errors='replace', cwd='/',
-                **(user if self.who == 'user' else {}))
+        box = subprocess.Popen(
+            words, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr or notes,
+            pass_fds=descriptors, encoding='utf-8', errors='replace', cwd='/',
+            **(user if self.who == 'user' else {}))
         try:
-            DeferSigterm.end()
             line = box.stdout.readline(4096).rstrip('\n')
             hit, saw = look(line)
             if box.stdin:
                 box.stdin.close()
             status = box.wait()
-        finally:
-            self.end(box)
+        except TimeoutError:
+            box.terminate()  # So that it can remove its cgroup.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                box.wait(5)
+            raise
         notes.seek(0)
         if not line and status - 128 in (signal.SIGKILL, signal.SIGSYS):
             line, status = 'killed by ' + signal.Signals(status - 128).name, 1
@@ -217,19 +193,6 @@ class Host:
         hidden = re.sub('(^| )' + re.escape(self.place) + '/', r'\1', ' '.join(words))
         return Cell(self.who, self.step[:2], self.attack, verdict, hidden, line, saw,
                     notes.read())
-
-    @staticmethod
-    def end(box):
-        """Does not wait for a process that does not end."""
-        signal.alarm(0)
-        if box.poll() is not None:
-            return
-        box.terminate()
-        try:
-            box.wait(5)
-        except subprocess.TimeoutExpired:
-            box.kill()
-            box.wait()
 
     def tells(self, argument, **others):
         """Runs a probe that tries to read the host's secret."""

@@ -1,6 +1,6 @@
-"""Runs the attacks. Makes a host for each cell, runs the attack there, and removes the host."""
+"""Runs the attacks. All run on one throw-away host, and each on a new host within it, which is a
+process with new namespaces."""
 
-import contextlib
 import json
 import os
 import secrets
@@ -9,33 +9,42 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import traceback
 
-from host import leftovers
+from host.leftovers import Numbers
 from host.namespaces import (
     CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, MS_PRIVATE, MS_SHARED,
-    die_with_parent, mount, spread_mounts, unshare)
+    call, mount, spread_mounts, unshare)
 from matrix import attacks
-from matrix.attacked import (
-    BROKEN, SECRET, USER, Cell, DeferSigterm, Host, add_key, make_disk, read)
-from matrix.attacks import ROWS, STEPS
+from matrix.attacked import BROKEN, SECRET, USER, Cell, Host, add_key, make_disk, read
+from matrix.attacks import ROWS, STEPS, TOP
 
 TIMEOUT_SECONDS = 30  # For one attack, on a slow machine too.
+HOST = TOP + '/scripts/host/host'
+
+
+def enter_host():
+    """Starts the program again on a throw-away host, unless it is on one. All that an attack leaves
+    ends with this host, also if the program is killed."""
+    if os.geteuid() != 0:
+        sys.exit('matrix: this needs root, to make a host that may be attacked: use sudo')
+    if 'TESTS_ON_A_HOST' not in os.environ:
+        os.execv(HOST, [HOST, '--no-limits', os.path.abspath(sys.argv[0]), *sys.argv[1:]])
 
 
 def play(place, who, step, attack, without):
-    """Makes a host in a new process, and runs the attack."""
-    os.setsid()
-    signal.signal(signal.SIGTERM, DeferSigterm.hear)
-    signal.signal(signal.SIGHUP, lambda *_: None)  # A closed terminal sends it.
-
+    """Makes the host of a cell, and runs the attack."""
     def give_up(*_):
         raise TimeoutError(f'no answer in {TIMEOUT_SECONDS} seconds')
     signal.signal(signal.SIGALRM, give_up)
+    os.setsid()
     unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET)
     spread_mounts(MS_PRIVATE)
+    mount('proc', '/proc', 'proc', 0)
     spread_mounts(MS_SHARED)  # As systemd does, so that propagation shows.
     socket.sethostname('host')
+    Numbers.take()  # In a container, a process has none of these PIDs.
     signal.alarm(TIMEOUT_SECONDS)
     try:
         return ROWS[attack].run(Host(place, who, step, attack, ROWS[attack].step, without))
@@ -43,95 +52,46 @@ def play(place, who, step, attack, without):
         return Cell(who, step[:2], attack, BROKEN, '', '', f'{type(error).__name__}: {error}', '')
 
 
-def play_in_child(answer, *what):
-    status = 1
-    try:
-        die_with_parent()
-        cell = play(*what)
-        os.write(answer, json.dumps(cell).encode())
-        status = 0
-    except Exception:  # pylint: disable=broad-except
-        traceback.print_exc()
-    finally:
-        os._exit(status)
-
-
-def run_cell(place, who, step, attack, without):
-    """PID 1 of a cell. Runs the attack, and kills the processes that are left."""
-    if os.getpid() != 1:
-        sys.exit('matrix: kill(2) with -1 is only for PID 1 of our own')
+def run_cell(*what):
+    """Runs an attack in PID 1 of a new PID namespace, whose processes all end with PID 1."""
+    ours = os.open('/proc/self/ns/pid', os.O_RDONLY)
     result, answer = os.pipe()
-    player = None
-    try:
-        player = os.fork()
-        if player == 0:
-            os.close(result)
-            play_in_child(answer, place, who, step, attack, without)
-        os.close(answer)
-        with os.fdopen(result, 'rb') as file:
-            text = file.read()
-        os.waitpid(player, 0)
-    except SystemExit:  # The other process must clean up.
-        if player:
-            os.kill(player, signal.SIGTERM)
-            os.waitpid(player, 0)
-        raise
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)  # All processes except PID 1, which we are.
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                os.wait()
-    if not text:
-        return Cell(who, step[:2], attack, BROKEN, '', '', 'the host ended', '')
-    return Cell(*json.loads(text))
+    unshare(CLONE_NEWPID)
+    first = os.fork()
+    if first == 0:
+        try:
+            os.write(answer, json.dumps(play(*what)).encode())
+        except Exception:  # pylint: disable=broad-except
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    call('setns', ours, CLONE_NEWPID)  # For the next child.
+    os.close(ours)
+    os.close(answer)
+    with os.fdopen(result, encoding='utf-8') as file:
+        text = file.read()
+    os.waitpid(first, 0)
+    return Cell(*json.loads(text)) if text else \
+        Cell(what[1], what[2][:2], what[3], BROKEN, '', '', 'the host ended', '')
 
 
-def remove_cgroups():
-    """Removes the cgroups that a step has left, because it was killed or has a bug."""
-    if leftovers.Numbers.first:
-        for group in sorted(leftovers.Numbers.cgroups(), reverse=True):
-            print(f'matrix: a step has left {group}', file=sys.stderr)
-            with contextlib.suppress(OSError):
-                os.rmdir(group)
-
-
-def run_matrix(place, options, report):
-    """Makes what all cells need, and runs one cell after the other."""
+def make_secret(place):
+    """Makes what all cells attack: a file of the host, and a disk with the same text."""
+    unshare(CLONE_NEWNS)
     spread_mounts(MS_PRIVATE)
-    mount('proc', '/proc', 'proc', 0)
     mount('secret', os.path.dirname(SECRET), 'tmpfs', 0, 'mode=755')
     with open(SECRET, 'w', encoding='ascii') as file:
         file.write('secret-' + secrets.token_hex(8))
-    leftovers.Numbers.take()
     attacks.DISK = make_disk(place + '/disk', read(SECRET))
     try:
         add_key('probe', 'x')
     except OSError as error:
         attacks.KEYS = f'no keyrings here ({error})'
-    try:
-        for who in options.who:
-            for attack in options.probe:
-                for step in options.step:
-                    if who == 'user' and step < '03':
-                        continue  # chroot(2) needs root, and CLONE_NEWPID, too.
-                    reason = (ROWS[attack].lacks(who, step[:2]) or
-                              (USERS if who == 'user' else None))
-                    for without in options.without:
-                        cell = run_cell(place, who, step, attack, without)
-                        report.write(json.dumps(cell._replace(
-                            not_decided=reason, without=without)) + '\n')
-                        report.flush()
-    finally:
-        remove_cgroups()
-
-
-# Why an ordinary user cannot make a user namespace here.
-USERS = None
 
 
 def lacks_users():
-    """Tries it with programs of the system."""
+    """Why an ordinary user cannot make a user namespace here, or None. Tries it with programs of
+    the system."""
     result = subprocess.run(
         ['unshare', '--user', '--map-root-user', 'true'], user=USER, group=USER,
         extra_groups=[], stderr=subprocess.PIPE, text=True, check=False)
@@ -161,53 +121,22 @@ def furnish(place, build):
 
 
 def run_all(options):
-    """The cells, each with the reason if it must not be compared. This process stays on the
-    machine and cleans up there. The processes of the host end with its PID 1."""
-    global USERS
-    USERS = lacks_users()
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    """The cells, one after the other, each with the reason if it must not be compared."""
     cells = []
-    first = None
-    with leftovers.held_directory(f'matrix.{os.getpid()}.', '/tmp') as place:
-        try:
-            furnish(place, options.build)
-            result, report = os.pipe()
-            unshare(CLONE_NEWPID)
-            first = os.fork()
-            if first == 0:
-                os.close(result)
-                be_first(place, options, report)
-            os.close(report)
-            with os.fdopen(result, encoding='utf-8') as file:
-                for line in file:
-                    cells.append(Cell(*json.loads(line)))
-                    if sys.stderr.isatty():
-                        print(f'\r{len(cells)} cells', end='\r', file=sys.stderr)
-            ended = os.waitpid(first, 0)[1]
-            first = None
-            if ended != 0:
-                sys.exit('matrix: the host could not be made, or ended')
-        finally:
-            if first:
-                with contextlib.suppress(ProcessLookupError, ChildProcessError):
-                    os.kill(first, signal.SIGTERM)
-                    os.waitpid(first, 0)
+    without_users = lacks_users()
+    with tempfile.TemporaryDirectory(prefix='matrix.', dir='/tmp') as place:
+        furnish(place, options.build)
+        make_secret(place)
+        for who in options.who:
+            for attack in options.probe:
+                for step in options.step:
+                    if who == 'user' and step < '03':
+                        continue  # chroot(2) needs root, and CLONE_NEWPID, too.
+                    reason = ROWS[attack].lacks(who, step[:2]) or (
+                        without_users if who == 'user' else None)
+                    for without in options.without:
+                        cell = run_cell(place, who, step, attack, without)
+                        cells.append(cell._replace(not_decided=reason, without=without))
+                        if sys.stderr.isatty():
+                            print(f'\r{len(cells)} cells', end='\r', file=sys.stderr)
     return cells
-
-
-def be_first(place, options, report):
-    """PID 1 of the host's PID namespace."""
-    status = 1
-    try:
-        os.setsid()  # The process that cleans up gets a ^C, and passes it on.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        die_with_parent()
-        unshare(CLONE_NEWNS | CLONE_NEWNET)
-        with os.fdopen(report, 'w', encoding='utf-8') as file:
-            run_matrix(place, options, file)
-        status = 0
-    except Exception:  # pylint: disable=broad-except
-        traceback.print_exc()
-    finally:
-        os._exit(status)

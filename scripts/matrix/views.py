@@ -1,16 +1,13 @@
-"""Makes steps/matrix.json of the results, the texts and the picture of matrix.json, and the output
-for a terminal."""
+"""Makes steps/matrix.json of the results, the texts of matrix.json, and the output for a terminal."""
 
-import html
 import json
 import sys
 import textwrap
 
 from matrix.attacked import BROKEN, HITS, OWN, REFUSED
 from matrix.attacks import ROWS, STEPS
-from texts import palette, sources
+from texts import sources
 
-LAYERS = ['chroot', 'pid', 'user', 'uts', 'mount', 'net', 'memory', 'all']
 WHO = {'root': 'as root', 'user': 'as an ordinary user'}
 TRIES = 'what a program in the container tries'
 STARTED_BY = {who: f'{person} starts the container'
@@ -46,7 +43,7 @@ def made(verdicts, directory):
     last = f'{STEPS[-1]}/README.md'
     texts[last] = with_block(texts[last], 'walls', walls(walls_in(directory)), '08')
     return texts | {'matrix.json': json.dumps(rows, indent=1, ensure_ascii=False) + '\n',
-                    'matrix.md': markdown(rows), 'matrix.svg': svg(rows)}
+                    'matrix.md': markdown(rows)}
 
 
 def write(verdicts, directory):
@@ -85,8 +82,6 @@ cell is one of three answers:
 - **{HITS}**: the attack changed the host, or got what only the host knows.
 - {REFUSED}: the kernel refused the attack.
 - {OWN}: the kernel permitted the attack, and it reached only what belongs to the container.
-
-![The matrix, run as root](matrix.svg)
 
 ## Run as root
 
@@ -226,50 +221,6 @@ def with_blocks(text, rows, step):
     for name, block in BLOCKS.items():
         text = with_block(text, name, block(rows, step), step)
     return text
-
-
-def svg(rows):
-    left, width, pitch, top = 330, 68, 26, 84
-    steps = steps_for('root', STEPS)
-    height = top + pitch * len(rows) + 44
-    right = left + width * len(steps)
-    words = {HITS: ('hits', 'hits', '✗'), REFUSED: ('refused', 'no', '–'),
-             OWN: ('own', 'own', '✓'), BROKEN: ('broken', 'hits', '!')}
-    count = ', '.join(f'{sum(row["root"][step] == HITS for row in rows)} in step {step}'
-                      for step in steps)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right + 12} {height}" '
-        'role="img" aria-labelledby="title desc" font-family="sans-serif" font-size="14">',
-        '<title id="title">What each step stops</title>',
-        f'<desc id="desc">A table of {len(rows)} attacks by the eight steps, run as root. '
-        f'So many hit the host: {count}. matrix.md has it as text.</desc>',
-        '<style>text{fill:#1f2328}.hits{fill:#b42318}.no{fill:#6b7280}.own{fill:#1a7f37}'
-        '.cell{fill:#fff;font-size:12px}'
-        '@media(prefers-color-scheme:dark){text{fill:#e6edf3}.cell{fill:#fff}}</style>',
-        '<text x="8" y="26" font-size="17" font-weight="bold">'
-        'What a program in the container can do to the host</text>']
-    colours = palette.layers()
-    for number, (step, layer) in enumerate(zip(steps, LAYERS)):
-        middle = left + width * number + width // 2
-        parts.append(f'<rect x="{middle - width // 2 + 1}" y="36" width="{width - 2}" height="5" '
-                     f'rx="2" fill="{colours[step]}"/>')
-        parts.append(f'<text x="{middle}" y="56" text-anchor="middle" font-weight="bold">'
-                     f'{step}</text><text x="{middle}" y="74" text-anchor="middle" '
-                     f'font-size="12">{layer}</text>')
-    for line, row in enumerate(rows):
-        y = top + pitch * line
-        parts.append(f'<text x="8" y="{y + 17}">{html.escape(row["label"])}</text>')
-        for number, step in enumerate(steps):
-            word, kind, sign = words[row["root"][step]]
-            x = left + width * number
-            parts.append(
-                f'<rect class="{kind}" x="{x + 1}" y="{y + 1}" width="{width - 2}" '
-                f'height="{pitch - 2}" rx="3"/><text class="cell" x="{x + width // 2}" '
-                f'y="{y + 17}" text-anchor="middle">{sign} {word}</text>')
-    y = top + pitch * len(rows) + 26
-    parts.append(f'<text x="8" y="{y}">✗ hits the host   – refused by the kernel   '
-                 '✓ its own: reaches only the container</text>')
-    return '\n'.join(parts + ['</svg>', ''])
 
 
 # ---- For a terminal ----
