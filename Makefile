@@ -153,7 +153,7 @@ test-arm64: setup-arm64 ; @scripts/ci/arm64
 ## make test-compilers  compile with every compiler that is installed, without a warning
 test-compilers: ready-test ; @scripts/ci/compilers
 ## make test-distributions  set up, build and test on other releases of Debian
-test-distributions: ready-distributions ; @$(SUDO) scripts/ci/distributions
+test-distributions: setup-distributions ; @$(SUDO) scripts/ci/distributions
 ## make slides      build the slides, a page for any browser; make pdf prints them
 slides: setup-slides ; @scripts/slides build
 pdf: slides ; @scripts/slides pdf $(PLAN)
