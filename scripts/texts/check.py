@@ -157,10 +157,8 @@ def skip(verb, paths):
 
 
 def from_top(path):
-    """The path relative to the top of the project, or an absolute path if it leads out of it."""
-    real = os.path.realpath(path)
-    short = os.path.relpath(real, os.path.realpath(TOP))
-    return real if short.split(os.sep)[0] == os.pardir else short
+    """The path relative to the top of the project, where the programs of both hosts find it."""
+    return os.path.relpath(os.path.realpath(path), os.path.realpath(TOP))
 
 
 def main():
@@ -173,15 +171,15 @@ def main():
     if verb == 'ran':
         sys.exit(check_ran(paths))
     for path in paths:
-        if not path.endswith('.md'):
-            sys.exit(f'docs: {path} is no text, such as {TEXTS[0]}')
+        if not path.endswith('.md') or path.startswith('../'):
+            sys.exit(f'docs: {path} is no text of this project, such as {TEXTS[0]}')
         if not os.path.isfile(path):
             sys.exit(f'docs: {path}: {os.strerror(errno.ENOENT)}')
     if os.geteuid() != 0:
         skip(verb, paths)
     if verb == 'check' and not paths:
         sys.exit(check_all())
-    with sandbox.entered(filter(os.path.isabs, paths)) as scratch:
+    with sandbox.entered() as scratch:
         status = {'check': check, 'update': update}[verb](paths, scratch)
     sys.exit(status)
 

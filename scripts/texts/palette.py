@@ -23,9 +23,8 @@ def layers(dark=False):
 DARK = re.compile(r'@media *\(prefers-color-scheme: *dark\) *\{(?:[^{}]*\{[^{}]*\})*\s*\}')
 COMMENT = re.compile(r'<!--.*?-->\n?', re.S)
 # What the drawings that programs make have instead of these colours.
-OTHERS = {'white': 'page', 'black': 'text', '#1f2328': 'text', '#cf222e': 'hits', '#b42318': 'hits',
-          '#fff1f0': 'hits-soft', '#1a7f37': 'own', '#dafbe1': 'own-soft', '#eaeef2': 'no-soft',
-          '#6b7280': 'no', '#8c959f': 'quiet', '#0969da': 'layer-01', '#fff': 'page'}
+OTHERS = {'white': 'page', '#fff': 'page', '#eaeef2': 'no-soft', '#cf222e': 'hits',
+          '#fff1f0': 'hits-soft', '#1a7f37': 'own', '#dafbe1': 'own-soft'}
 
 
 def inlined(path, alt):
@@ -34,7 +33,7 @@ def inlined(path, alt):
     svg = sources.read(f'{TOP}/{path}')
     svg = DARK.sub('', COMMENT.sub('', svg[svg.index('<svg'):]))
     names = {**{colour: name for name, colour in colours().items()}, **OTHERS}
-    svg = re.sub(r'(?<=["\':])(#[0-9a-f]{3,6}|white|black)\b',
+    svg = re.sub(r'(?<=["\':])(#[0-9a-f]{3,6}|white)\b',
                  lambda found: f'var(--{names.get(found[1], found[1])})', svg)
     if 'aria-labelledby' in svg:
         return svg

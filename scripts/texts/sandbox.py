@@ -12,9 +12,9 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 
 from host import leftovers, namespaces
+from host.namespaces import CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS
 from texts import reading, shells, sources
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -75,40 +75,27 @@ def open_tun(scratch):
         namespaces.bind(node, '/dev/net/tun')
 
 
-def bind(source, path):
-    """Mounts a directory or a file at a second path, and makes this path if it is missing."""
-    if not os.path.exists(path):
-        os.makedirs(path if os.path.isdir(source) else os.path.dirname(path), exist_ok=True)
-        if not os.path.isdir(source):
-            write(path, '')
-    namespaces.bind(source, path)
-
-
-def lent(text):
-    """The path to show on that host for a text outside the project. This is the directory of the
-    text, because the text has links. If the directory would show what that host hides, only the
-    text."""
-    place = os.path.dirname(text)
-    hides = (path for path in (*COVERED, '/etc', '/run') if f'{path}/'.startswith(f'{place}/'))
-    return text if place == '/' or any(hides) else place
-
-
-def forget_mounts_of_others(kept):
+def forget_mounts_of_others(scratch):
     """Unmounts what is mounted in directories that the new host replaces, for example the name of
     an ip-netns(8). If the machine removed the file below such a mount, the mount would end here,
     too, and a text would seem to have removed it."""
     for point in reversed([mount.point for mount in namespaces.mounts()]):
         covered = any(point.startswith(f'{place}/') for place in (*COVERED, '/run'))
-        if covered and not any(f'{path}/'.startswith(f'{point}/') for path in kept):
+        if covered and not any(f'{path}/'.startswith(f'{point}/') for path in (TOP, scratch)):
             with contextlib.suppress(OSError):  # Another mount covers it.
                 namespaces.unmount(point)
 
 
-def make_host(scratch, texts=()):
+def bind_directory(source, path):
+    """Mounts a directory at a second path, which can be new."""
+    os.makedirs(path, exist_ok=True)
+    namespaces.bind(source, path)
+
+
+def make_host(scratch):
     """Makes that host in our new namespaces, with its name, network and files."""
-    texts = list(texts)
     leftovers.Numbers.take()
-    forget_mounts_of_others([TOP, scratch, *texts])
+    forget_mounts_of_others(scratch)
     if facts()['Linux 6.6']:  # For speed. An older tmpfs cannot hold an image.
         namespaces.mount('scratch', scratch, 'tmpfs', 0, 'mode=755')
     run('hostname', 'host')
@@ -120,10 +107,7 @@ def make_host(scratch, texts=()):
     open_tun(scratch)
     write(f'{scratch}/bashrc', shells.SETTINGS)
     for path, shown in ((TOP, 'top'), ('/run', 'outside/run'), ('/tmp', 'outside/tmp')):
-        bind(path, f'{scratch}/{shown}')
-    guests = sorted({lent(text) for text in texts})
-    for number, path in enumerate(guests):
-        bind(path, f'{scratch}/lent/{number}')
+        bind_directory(path, f'{scratch}/{shown}')
     namespaces.mount('run', '/run', 'tmpfs', 0, 'mode=755')  # For ip-netns(8), runc.
     # The programs that make these directories leave them behind.
     for place in ('/run/crun', '/run/mount', '/run/netns', '/run/runc', SCRATCH):
@@ -133,9 +117,7 @@ def make_host(scratch, texts=()):
     for path, mode in COVERED.items():
         namespaces.mount('files', path, 'tmpfs', 0, f'mode={mode}')
     if not os.path.exists(TOP):  # A tmpfs covers it, and our scripts read it.
-        bind(f'{SCRATCH}/top', TOP)
-    for number, path in enumerate(guests):  # Later mounts, because / becomes read-only.
-        bind(f'{SCRATCH}/lent/{number}', path)
+        bind_directory(f'{SCRATCH}/top', TOP)
     os.makedirs(PLACE, exist_ok=True)
     os.chown(HOME, USER, USER)
     namespaces.bind(f'{SCRATCH}/top', PLACE)
@@ -202,46 +184,41 @@ def leave(number, _):
     sys.exit(128 + number)
 
 
-def pass_on(inner, number):
-    """Sends the signal to the child of unshare(1), as soon as there is one, because unshare(1)
-    does not pass it on."""
-    while os.waitid(os.P_PID, inner.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        for pid in sources.read(f'/proc/{inner.pid}/task/{inner.pid}/children').split():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), number)
-            return
-        time.sleep(0.01)
+def enter():
+    """Makes this process, which is PID 1 of a new namespace, ready for make_host()."""
+    namespaces.die_with_parent()
+    namespaces.unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC)
+    namespaces.spread_mounts(namespaces.MS_PRIVATE)
+    namespaces.mount('proc', '/proc', 'proc', os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC)
 
 
 @contextlib.contextmanager
-def entered(texts=()):
-    """Runs what is below it on such a host, and the program up to here twice: the first
-    time it stays outside, starts itself in there, and ends as that one does. The texts are
-    files that are to be seen there, too.
+def entered():
+    """Runs what is below it on such a host, and the program up to here twice. The first time, the
+    program stays outside, starts itself on that host, and ends as that one does.
 
-    A signal waits until somebody handles it: it is blocked from here on, and in unshare(1). The
-    inner program unblocks it when it can tidy up, the outer one when it has somebody to tell."""
+    A signal waits until somebody handles it, because it is blocked from here on. The inner program
+    unblocks it when it can tidy up, and the outer program when it has somebody to tell."""
     if INSIDE in os.environ:
         for number in ending():  # An init ignores signals without a handler.
             signal.signal(number, leave)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ending())
-        make_host(os.environ[INSIDE], texts)
+        make_host(os.environ[INSIDE])
         os.chdir(PLACE)
         yield SCRATCH
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, ending())
     with leftovers.held_directory('docs.') as scratch:
         os.chmod(scratch, 0o755)
-        with subprocess.Popen(
-                ['unshare', '--net', '--mount', '--uts', '--ipc', '--pid', '--fork',
-                 '--kill-child', '--mount-proc', '--propagation', 'private', sys.executable,
-                 PROGRAM] + sys.argv[1:], env={**os.environ, INSIDE: scratch}) as inner:
+        namespaces.unshare(CLONE_NEWPID)
+        with subprocess.Popen([sys.executable, PROGRAM] + sys.argv[1:], preexec_fn=enter,
+                              env={**os.environ, INSIDE: scratch}) as inner:
             for number in ending():
-                signal.signal(number, lambda number, _: pass_on(inner, number))
+                signal.signal(number, lambda number, _: inner.send_signal(number))
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ending())
             status = inner.wait()
             signal.pthread_sigmask(signal.SIG_BLOCK, ending())
-    sys.exit(status)
+    sys.exit(status if status >= 0 else 128 - status)
 
 
 @contextlib.contextmanager
