@@ -1,6 +1,5 @@
-"""The table of the runs of the tests, and the blocks of the texts that ran on a machine."""
+"""The sum of tests, and the table of their runs."""
 
-import collections
 import dataclasses
 import re
 
@@ -39,6 +38,13 @@ class Sum:
             print(f'{where}: {why}', flush=True)  # A minute is long to wait for it.
         else:
             self.passed += 1
+
+    def add_run(self, status, text):
+        """Adds what a run has counted. A run without a last line has failed."""
+        passed, failed, skipped = counts(text) or (0, 1, 0)
+        self.passed += passed
+        self.failed += max(failed, int(status != 0))
+        self.skipped += skipped
 
     def __str__(self):
         return f'{self.passed} passed, {self.failed} failed, {self.skipped} skipped'
@@ -100,15 +106,3 @@ def with_table(text, new):
     lines = text.split('\n')
     start, end = place(lines)
     return '\n'.join(lines[:start] + table(new) + lines[end:])
-
-
-def nowhere(commands, ran):
-    """The blocks of which a command is not among those that ran, as PATH:LINE, with what
-    they are for. `commands` are pairs of PATH and a command."""
-    blocks = collections.OrderedDict()
-    for path, command in commands:
-        whole = blocks.get((path, command.block), (True, ''))[0]
-        blocks[path, command.block] = (whole and f'{path}:{command.line}' in ran,
-                                       command.condition)
-    return len(blocks), [f'{path}:{line}: ran nowhere' + (f': it is for {for_}' if for_ else '')
-                         for (path, line), (whole, for_) in blocks.items() if not whole]

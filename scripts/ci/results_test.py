@@ -8,7 +8,6 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ci import results, summed
-from texts import transcript
 
 
 class Runs(unittest.TestCase):
@@ -40,28 +39,6 @@ class Runs(unittest.TestCase):
         tests = results.Row('lab', '6.1', 'v2', 'root', 500, 0, 20)
         self.assertEqual(results.merged([texts, self.ROWS[1], tests]),
                          [results.Row('lab', '6.1', 'v2', 'root', 590, 1, 25), self.ROWS[1]])
-
-
-class RanNowhere(unittest.TestCase):
-    TEXT = '\n'.join(['```console', 'host# one', 'host# two', '```',
-                      '```console if cgroup v2', 'host# three', '```'])
-
-    def nowhere(self, *ran):
-        return results.nowhere([('a.md', command)
-                                for command in transcript.parse(self.TEXT).commands], set(ran))
-
-    def test_blocks_that_ran_on_several_machines_cover_all(self):
-        self.assertEqual(self.nowhere('a.md:2', 'a.md:3', 'a.md:6'), (2, []))
-
-    def test_a_block_that_ran_on_no_machine_is_named(self):
-        self.assertEqual(self.nowhere('a.md:2', 'a.md:3'),
-                         (2, ['a.md:5: ran nowhere: it is for cgroup v2']))
-
-    def test_half_a_block_does_not_count(self):
-        self.assertEqual(self.nowhere('a.md:2', 'a.md:6'), (2, ['a.md:1: ran nowhere']))
-
-    def test_the_same_line_of_another_text_does_not_count(self):
-        self.assertEqual(self.nowhere('b.md:2', 'b.md:3', 'a.md:6'), (2, ['a.md:1: ran nowhere']))
 
 
 if __name__ == '__main__':

@@ -102,12 +102,9 @@ def check_all():
     longest = sorted(TEXTS, key=lambda path: -len(transcript.parse(sources.read(path)).commands))
     for (*_, path), status, text in commands.run_all(
             [['scripts/docs', 'check', path] for path in longest], parallel.jobs_that_wait()):
-        counts = results.counts(text) or (0, 1, 0)
-        print(text if not results.counts(text) else '\n'.join(text.splitlines()[:-1]),
-              end='\n' if len(text.splitlines()) > 1 else '', flush=True)
-        total.passed += counts[0]
-        total.failed += max(counts[1], int(status != 0))
-        total.skipped += counts[2]
+        total.add_run(status, text)
+        told = [line for line in text.splitlines() if not results.counts(line)]
+        print(*told, sep='\n', end='\n' if told else '', flush=True)
     print(total)
     return total.failed > 0
 
@@ -132,15 +129,19 @@ def update(paths, scratch):
     return 0
 
 
-def check_ran(files):
-    """Whether each command ran on at least one of several machines."""
-    known = {line for file in files for line in sources.read(file).splitlines()}
-    number, missing = results.nowhere(
-        [(path, command) for path in TEXTS
-         for command in transcript.parse(sources.read(path)).commands], known)
-    print(*missing, sep='\n', end='\n' if missing else '')
-    print(f'{number - len(missing)} passed, {len(missing)} failed, 0 skipped')
-    return len(missing) > 0
+def check_ran(texts, ran):
+    """Whether each block ran as a whole on one of several machines, or on all of them together.
+    `texts` maps the path of a text to its contents, and `ran` is the set of the lines that ran."""
+    total, blocks = results.Sum(), {}
+    for path, text in texts.items():
+        for command in transcript.parse(text).commands:
+            block = f'{path}:{command.block}', command.condition
+            blocks.setdefault(block, set()).add(f'{path}:{command.line}')
+    for (place, condition), lines in blocks.items():
+        is_for = f': it is for {condition}' if condition else ''
+        total.add(place, '' if lines <= ran else 'ran nowhere' + is_for)
+    print(total)
+    return total.failed > 0
 
 
 def skip(verb, paths):
@@ -169,7 +170,8 @@ def main():
     sys.argv[2:] = paths  # For the program on that host, see sandbox.py.
     os.chdir(TOP)
     if verb == 'ran':
-        sys.exit(check_ran(paths))
+        sys.exit(check_ran({path: sources.read(path) for path in TEXTS}, {
+            line for path in paths for line in sources.read(path).splitlines()}))
     for path in paths:
         if not path.endswith('.md') or path.startswith('../'):
             sys.exit(f'docs: {path} is no text of this project, such as {TEXTS[0]}')

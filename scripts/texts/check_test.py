@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """Tests of scripts/docs, on texts with a fault. Ends with a line that sums all."""
 
+import contextlib
 import glob
+import io
 import os
 import shutil
 import signal
@@ -14,7 +16,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ci import summed
-from texts import sources
+from texts import check, sources
 
 
 def below(pid):
@@ -228,6 +230,32 @@ class WholeTexts(unittest.TestCase):
                                 env={**os.environ, 'TEXTS': 'yes'}, text=True, check=False)
         self.assertIn('steps/02-pidns/README.md:', result.stdout)
         self.assertIn('1 mutants, 0 not noticed', result.stdout)
+
+
+class RanNowhere(unittest.TestCase):
+    TEXT = '\n'.join(['```console', 'host# one', 'host# two', '```',
+                      '```console if cgroup v2', 'host# three', '```'])
+
+    def told(self, *ran):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            failed = check.check_ran({'a.md': self.TEXT}, set(ran))
+        *lines, last = out.getvalue().splitlines()
+        self.assertEqual((failed, last), (bool(lines), f'{2 - len(lines)} passed, {len(lines)} '
+                                                       'failed, 0 skipped'))
+        return lines
+
+    def test_blocks_that_ran_on_several_machines_cover_all(self):
+        self.assertEqual(self.told('a.md:2', 'a.md:3', 'a.md:6'), [])
+
+    def test_a_block_that_ran_on_no_machine_is_named(self):
+        self.assertEqual(self.told('a.md:2', 'a.md:3'),
+                         ['a.md:5: ran nowhere: it is for cgroup v2'])
+
+    def test_half_a_block_does_not_count(self):
+        self.assertEqual(self.told('a.md:2', 'a.md:6'), ['a.md:1: ran nowhere'])
+
+    def test_the_same_line_of_another_text_does_not_count(self):
+        self.assertEqual(self.told('b.md:2', 'a.md:3', 'a.md:6'), ['a.md:1: ran nowhere'])
 
 
 if __name__ == '__main__':
