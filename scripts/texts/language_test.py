@@ -10,7 +10,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ci import summed
-from texts import sources
+from texts import sources, transcript
 
 NO_PROSE = [(r'^ *```.*?^ *```$', '\n'), (r'<!--.*?-->', ''), (r'^ *(\||#|!\[|    \S).*$', ''),
             (r'^> ?', ''), (r'\]\([^)]*\)', ']'), (r'`[^`]*`', 'X'), (r'<[^>]+>', '\n\n'),
@@ -38,6 +38,25 @@ def sentences(text):
 def words(sentence):
     """How many words a sentence has."""
     return len(re.findall(r"[\w'’/-]+", sentence))
+
+
+def unsaid(text):
+    """The blocks for one kind of host whose paragraph above does not name this kind, each with its
+    line and its condition. A browser does not show the words after ```console."""
+    lines, missing = text.split('\n'), []
+    commands = [command for command in transcript.parse(text).commands if command.condition]
+    for block, condition in sorted({(command.block, command.condition) for command in commands}):
+        at = block - 2
+        while at >= 0 and not lines[at].strip():
+            at -= 1
+        above = []
+        while at >= 0 and lines[at].strip() and not lines[at].lstrip().startswith(('```', '#', '<!--')):
+            above.append(lines[at])
+            at -= 1
+        words = re.findall(r'[\w.]*\w', ' '.join(reversed(above)))
+        if not set(condition.split()) - {'cgroup', 'and'} <= set(words):
+            missing.append((block, condition))
+    return missing
 
 
 class Language(unittest.TestCase):
@@ -74,6 +93,32 @@ class Language(unittest.TestCase):
             story = re.sub(r'<details>.*?</details>', '', story, flags=re.S)
             self.assertLessEqual(sum(map(words, sentences(story))),
                                  2000 if '/08-' in path else 1700, path)
+
+
+class Conditions(unittest.TestCase):
+    def test_the_sentence_above_each_block_for_one_kind_of_host_names_it(self):
+        for path in Language.PATHS[1:]:  # README.md has no such blocks.
+            self.assertEqual(unsaid(sources.read(path)), [], path)
+
+    def unsaid(self, *lines):
+        return unsaid('\n'.join(lines))
+
+    def test_the_sentence_above_a_block_says_for_which_host_it_is(self):
+        block = ['```console if cgroup v2', 'host# true', '```']
+        self.assertEqual(self.unsaid('On v2:', '', *block), [])
+        self.assertEqual(self.unsaid('A long sentence: with v2', 'it goes on.', *block), [])
+        self.assertEqual(self.unsaid('It counts.', '', *block), [(3, 'cgroup v2')])
+
+    def test_a_sentence_further_up_does_not_count(self):
+        block = ['```console if cgroup v2', 'host# true', '```']
+        for above in (['# On v2'], ['On v2:', '', 'It counts.'], ['On v2:', '', *block], [],
+                      ['<!-- On v2 -->'], ['On v22:']):
+            self.assertEqual(len(self.unsaid(*above, *block)), 1, above)
+
+    def test_the_sentence_names_every_tool_that_the_block_needs(self):
+        block = ['   ```console if skopeo and umoci', '   host# true', '   ```']
+        self.assertEqual(self.unsaid('   With skopeo(1) and umoci(1):', *block), [])
+        self.assertEqual(len(self.unsaid('   With skopeo(1):', *block)), 1)
 
 
 if __name__ == '__main__':

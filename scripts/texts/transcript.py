@@ -112,25 +112,6 @@ def unused(script):
     return sorted(word for word in script.vary if not Comparison({word}).words.search(lines))
 
 
-def unsaid(text):
-    """The blocks for one kind of host whose paragraph above does not name this kind, each with its
-    line and its condition. A browser does not show the words after ```console."""
-    lines, missing = text.split('\n'), []
-    for block, condition in sorted({(command.block, command.condition)
-                                    for command in parse(text).commands if command.condition}):
-        at = block - 2
-        while at >= 0 and not lines[at].strip():
-            at -= 1
-        above = []
-        while at >= 0 and lines[at].strip() and not lines[at].lstrip().startswith(('```', '#', '<!--')):
-            above.append(lines[at])
-            at -= 1
-        words = re.findall(r'[\w.]*\w', ' '.join(reversed(above)))
-        if not set(condition.split()) - {'cgroup', 'and'} <= set(words):
-            missing.append((block, condition))
-    return missing
-
-
 def below(text, heading, every=False):
     """The commands of the first block below a heading that every host can run, or with `every` of
     all blocks below it."""

@@ -39,26 +39,6 @@ class Parsing(unittest.TestCase):
         self.assertEqual([(c.before, c.condition) for c in self.parsed.commands][2:],
                          [('It counts.', ''), ('Elsewhere.', 'cgroup v2')])
 
-    def unsaid(self, *lines):
-        return transcript.unsaid('\n'.join(lines))
-
-    def test_the_sentence_above_a_block_says_for_which_host_it_is(self):
-        block = ['```console if cgroup v2', 'host# true', '```']
-        self.assertEqual(self.unsaid('On v2:', '', *block), [])
-        self.assertEqual(self.unsaid('A long sentence: with v2', 'it goes on.', *block), [])
-        self.assertEqual(self.unsaid('It counts.', '', *block), [(3, 'cgroup v2')])
-
-    def test_a_sentence_further_up_does_not_count(self):
-        block = ['```console if cgroup v2', 'host# true', '```']
-        for above in (['# On v2'], ['On v2:', '', 'It counts.'], ['On v2:', '', *block], [],
-                      ['<!-- On v2 -->'], ['On v22:']):
-            self.assertEqual(len(self.unsaid(*above, *block)), 1, above)
-
-    def test_the_sentence_names_every_tool_that_the_block_needs(self):
-        block = ['   ```console if skopeo and umoci', '   host# true', '   ```']
-        self.assertEqual(self.unsaid('   With skopeo(1) and umoci(1):', *block), [])
-        self.assertEqual(len(self.unsaid('   With skopeo(1):', *block)), 1)
-
     def test_words_that_vary(self):
         self.assertEqual(self.parsed.vary, {'4101', '4102'})
 
