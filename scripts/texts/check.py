@@ -5,7 +5,7 @@
           scripts/docs ran FILE...            whether each block ran somewhere
 
 Runs a ```console block as the user whom its prompt names: see scripts/texts/transcript.py. Compares
-code with the source that it was cut from (scripts/texts/sources.py), and follows links.
+code with the source that it was cut from: see scripts/texts/sources.py.
 
 The host of a text has separate processes, a separate network and name, and separate home
 directories. It ends with the text, so this needs root. If a text leaves something there, this is
@@ -22,7 +22,7 @@ import sys
 
 from ci import results
 from host import parallel
-from texts import links, sandbox, sources, transcript
+from texts import sandbox, sources, transcript
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TEXTS = sorted(glob.glob('steps/*.md', root_dir=TOP) +
@@ -32,7 +32,7 @@ RAN = 'DOCS_RAN'  # Names the file for the commands that this machine could run.
 
 
 def check_text(path, total):
-    """Checks the code and the links, for which no command is run."""
+    """Checks the code, for which no command is run."""
     text = sources.read(path)
     try:
         same = sources.with_code(path, text) == text
@@ -41,8 +41,6 @@ def check_text(path, total):
         total.add(path, str(error))
     if line := sources.uncut_code(text):
         total.add(path, f'code that is cut from no source: {line}')
-    for link in links.broken_links(path, text):
-        total.add(path, f'leads nowhere: {link}')
 
 
 def check_commands(path, scratch, total):
@@ -143,7 +141,7 @@ def check_ran(texts, ran):
 
 
 def skip(verb, paths):
-    """Checks only code and links, because the host for commands needs root."""
+    """Checks only code, because the host for commands needs root."""
     if verb == 'update':
         sys.exit('docs: the texts are run as root')
     total = results.Sum()
