@@ -18,7 +18,7 @@ from host.namespaces import (
     call, mount, spread_mounts, unshare)
 from matrix import attacks
 from matrix.attacked import BROKEN, SECRET, USER, Cell, Host, add_key, make_disk, read
-from matrix.attacks import ROWS, STEPS, TOP
+from matrix.attacks import ATTACKS, STEPS, TOP
 
 TIMEOUT_SECONDS = 30  # For one attack, on a slow machine too.
 HOST = TOP + '/scripts/host/host'
@@ -47,7 +47,7 @@ def play(place, who, step, attack, without):
     Numbers.take()  # In a container, a process has none of these PIDs.
     signal.alarm(TIMEOUT_SECONDS)
     try:
-        return ROWS[attack].run(Host(place, who, step, attack, ROWS[attack].step, without))
+        return ATTACKS[attack].run(Host(place, who, step, attack, ATTACKS[attack].step, without))
     except (OSError, subprocess.SubprocessError, KeyError) as error:
         return Cell(who, step[:2], attack, BROKEN, '', '', f'{type(error).__name__}: {error}', '')
 
@@ -132,7 +132,7 @@ def run_all(options):
                 for step in options.step:
                     if who == 'user' and step < '03':
                         continue  # chroot(2) needs root, and CLONE_NEWPID, too.
-                    reason = ROWS[attack].lacks(who, step[:2]) or (
+                    reason = ATTACKS[attack].lacks(who, step[:2]) or (
                         without_users if who == 'user' else None)
                     for without in options.without:
                         cell = run_cell(place, who, step, attack, without)

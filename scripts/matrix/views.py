@@ -1,11 +1,12 @@
 """Makes steps/matrix.json of the results, the texts of matrix.json, and the output for a terminal."""
 
+import functools
 import json
 import sys
 import textwrap
 
 from matrix.attacked import BROKEN, HITS, OWN, REFUSED
-from matrix.attacks import ROWS, STEPS
+from matrix.attacks import ATTACKS, STEPS, TOP
 from texts import sources
 
 WHO = {'root': 'as root', 'user': 'as an ordinary user'}
@@ -20,12 +21,21 @@ def steps_for(who, steps):
     return [step[:2] for step in steps if who == 'root' or step >= '03']
 
 
+@functools.cache
+def words(attack):
+    """What an attack tries, and why its result changes where it does. These words stand in
+    matrix.json only, where people write them."""
+    rows = json.loads(sources.read(TOP + '/steps/matrix.json'))
+    return next(({'label': row['label'], 'why': row['why']} for row in rows
+                 if row['attack'] == attack), {'label': attack, 'why': ''})
+
+
 def rows_of(verdicts):
     """The contents of matrix.json, which are the words of each attack, and its result for each
     caller and step. `verdicts` maps (who, step, attack) to the result."""
-    return [{'attack': name, 'probe': 'probe-' + one.step, 'label': one.label, 'why': one.why} |
+    return [{'attack': name, 'probe': 'probe-' + one.step} | words(name) |
             {who: {step: verdicts.get((who, step, name), BROKEN) for step in steps_for(who, STEPS)}
-             for who in WHO} for name, one in ROWS.items()]
+             for who in WHO} for name, one in ATTACKS.items()]
 
 
 def verdicts_in(directory):
@@ -198,7 +208,7 @@ def walls(found):
         stops = '; '.join(f'{in_words(verdict)} with {" or ".join(names)}'
                           for verdict, names in alone.items())
         if stops:
-            lines.append(f'| {told({"label": ROWS[name].label, "attack": name})} | '
+            lines.append(f'| {told({"attack": name} | words(name))} | '
                          f'{in_words(row["none"])} | {stops} |')
     return '\n'.join(lines + ['', f'{" and ".join(f"`{wall}`" for wall in idle)} stop none of '
                               'these attacks.'])
@@ -227,17 +237,17 @@ def with_blocks(text, rows, step):
 
 def print_table(cells, options):
     colours = {HITS: '31;1', REFUSED: '33', OWN: '32', BROKEN: '35;1'}
-    words = {HITS: 'hits', REFUSED: 'refused', OWN: 'own', BROKEN: 'BROKEN'}
+    short = {HITS: 'hits', REFUSED: 'refused', OWN: 'own', BROKEN: 'BROKEN'}
     for who in options.who:
         steps = steps_for(who, options.step)
         if not steps:
             continue
         print(f'\nRun {WHO[who]}'.ljust(46) + ''.join(step.ljust(9) for step in steps).rstrip())
         for attack in options.probe:
-            line = f'{ROWS[attack].label}'.ljust(45)
+            line = words(attack)['label'].ljust(45)
             for step in steps:
                 cell = cells[who, step, attack]
-                word = (words[cell.verdict] + ('*' if cell.not_decided else '')).ljust(9)
+                word = (short[cell.verdict] + ('*' if cell.not_decided else '')).ljust(9)
                 colour = colours[cell.verdict]
                 line += f'\033[{colour}m{word}\033[0m' if sys.stdout.isatty() else word
             print(line.rstrip())
@@ -250,7 +260,7 @@ def print_table(cells, options):
 
 def explain(cell):
     print(f'{cell.attack} in {cell.step}, {WHO[cell.who]}: {cell.verdict}')
-    print(f'  tried     {ROWS[cell.attack].label}\n  ran       {cell.tried}')
+    print(f'  tried     {words(cell.attack)["label"]}\n  ran       {cell.tried}')
     print(f'  answered  {cell.answer}\n  host saw  {cell.saw}')
     for line in cell.notes.splitlines():
         print(f'  stderr    {line}')

@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from host import testing
 from matrix import views
 from matrix.attacked import HITS, OWN
-from matrix.attacks import ROWS, STEPS
+from matrix.attacks import ATTACKS, STEPS
 
 
 def open_in(step):
@@ -36,8 +36,13 @@ class Views(unittest.TestCase):
                 self.assertEqual(testing.contents('steps/' + name), text,
                                  'scripts/matrix/matrix --words steps writes it again')
 
+    def test_each_attack_has_words(self):
+        for row in self.rows:
+            self.assertNotEqual(row['label'], row['attack'])
+            self.assertGreater(len(row['why'].split()), 10, row['attack'])
+
     def test_each_cell_is_in_every_view_of_it(self):
-        for attack in ROWS:
+        for attack in ATTACKS:
             for step in (one[:2] for one in STEPS):
                 with self.subTest(f'{attack} in {step}'):
                     now = self.verdicts['root', step, attack]
@@ -51,7 +56,7 @@ class Views(unittest.TestCase):
         found = views.walls_in('steps')
         table = testing.contents('steps/08-all/README.md').partition(
             '<!-- walls -->')[2].partition('<!-- end of walls -->')[0]
-        closed = {attack for attack in ROWS if self.verdicts['user', '07', attack] !=
+        closed = {attack for attack in ATTACKS if self.verdicts['user', '07', attack] !=
                   self.verdicts['user', '08', attack]}
         self.assertLess(closed, set(found))
         for attack, row in found.items():
