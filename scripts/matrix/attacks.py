@@ -11,8 +11,8 @@ import subprocess
 import termios
 
 from matrix.attacked import SECRET, USER, add_key, listen, make_segment, pids, read, status_of
+from texts.sources import TOP
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 STEPS = sorted(os.path.basename(os.path.dirname(path))
                for path in glob.glob(glob.escape(TOP) + '/steps/*/main.cpp'))
 DISK = None  # The loop device's descriptor.

@@ -23,8 +23,8 @@ import sys
 from ci import results
 from host import parallel
 from texts import sandbox, sources, transcript
+from texts.sources import TOP
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TEXTS = sorted(glob.glob('steps/*.md', root_dir=TOP) +
                glob.glob('steps/*/README.md', root_dir=TOP))
 

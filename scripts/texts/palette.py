@@ -5,8 +5,7 @@ import os
 import re
 
 from texts import sources
-
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from texts.sources import TOP
 
 
 def colours(dark=False):

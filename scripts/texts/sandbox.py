@@ -16,8 +16,8 @@ import sys
 from host import leftovers, namespaces
 from host.namespaces import CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS
 from texts import reading, shells, sources
+from texts.sources import TOP
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.path.abspath(sys.argv[0])  # Before a change of the directory.
 HOME = '/home/you'
 PLACE = HOME + '/containers'  # The folder of the project in the texts.

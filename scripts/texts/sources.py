@@ -10,6 +10,7 @@ import os
 import re
 import textwrap
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CODE = re.compile(r'^<!-- code (\S+): (.*?) -->\n```(\w+)\n(.*?)^```$', re.M | re.S)
 UNCUT_CODE = re.compile(r'<!--\s*code.*|^```cpp$', re.M)
 
