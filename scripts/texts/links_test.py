@@ -2,6 +2,7 @@
 """Tests of the links of the texts. Each leads to a file of this project, and to a heading in it. Ends
 with a line that sums all."""
 
+import functools
 import glob
 import os
 import re
@@ -16,6 +17,11 @@ from ci import summed
 from texts import links, sources
 
 
+@functools.cache
+def anchors_in(path):
+    return set(links.anchors(sources.read(path)))
+
+
 def is_foreign(path, name):
     """Whether a link leads to no file of the project. Such a path begins with a slash, leads out
     of the project, or leads to a file that is built."""
@@ -28,7 +34,7 @@ def is_broken(path, link):
     name, _, place = urllib.parse.unquote(link).partition('#')
     target = os.path.join(os.path.dirname(path), name) if name else path
     return not os.path.exists(target) or bool(name) and is_foreign(path, name) or \
-        bool(place) and place not in links.anchors(sources.read(target))
+        bool(place) and place not in anchors_in(target)
 
 
 def broken_links(path, text):
