@@ -35,10 +35,9 @@ void enter_image(const sys::Fd& image);
 
 /// Where to make cgroups that obey the controllers `wanted`, and those that are
 /// `optional`. If the host has no place for us, one that is wanted stops the
-/// program, and the others give way, aloud.
+/// program. An optional one is left out, the last one first, aloud.
 std::vector<sys::Cgroup> find_cgroup_parents(
-    const std::vector<std::string>& wanted,
-    const std::vector<std::string>& optional);
+    const std::vector<std::string>& wanted, std::vector<std::string> optional);
 
 /// Sets hugetlb.*.max to 0: the limit on memory does not count huge pages. The
 /// host's root reserves them for its own programs.

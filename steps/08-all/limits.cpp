@@ -13,21 +13,22 @@
 #include "steps/08-all/layers.hpp"
 
 std::vector<sys::Cgroup> find_cgroup_parents(
-    const std::vector<std::string>& wanted,
-    const std::vector<std::string>& optional) {
-  auto controllers = wanted;
-  controllers.insert(controllers.end(), optional.begin(), optional.end());
-  try {
-    return sys::find_cgroup_parents(controllers, "hugetlb");
-  } catch (const sys::Error& error) {
-    const bool has_no_place =
-        !error.attempt().controllers.empty() || error.code().value() == ENOENT;
-    if (!has_no_place || !wanted.empty()) throw;
-    // For one on processes, limit_own_processes does without.
-    if (std::find(optional.begin(), optional.end(), "memory") != optional.end())
-      sys::lack("memory limit",
-                "no cgroup for it; hint: " + sys::hint_of(error));
-    return {};
+    const std::vector<std::string>& wanted, std::vector<std::string> optional) {
+  while (true) {
+    auto controllers = wanted;
+    controllers.insert(controllers.end(), optional.begin(), optional.end());
+    try {
+      return sys::find_cgroup_parents(controllers, "hugetlb");
+    } catch (const sys::Error& error) {
+      const bool has_no_place = !error.attempt().controllers.empty() ||
+                                error.code().value() == ENOENT;
+      if (!has_no_place || optional.empty()) throw;
+      // For one on processes, limit_own_processes does without.
+      if (optional.back() == "memory")
+        sys::lack("memory limit",
+                  "no cgroup for it; hint: " + sys::hint_of(error));
+      optional.pop_back();
+    }
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -893,6 +894,18 @@ PROMISE_WITHOUT_CGROUP(
   for (const std::string option : {"--memory 64M", "--cpus 1"})
     CHECK(shell(step(Caller::kUser, "08-all", "--net none " + option) + "true")
               .status == 125);
+}
+
+// On v2, all controllers have one hierarchy.
+TEST_IF(::geteuid() == 0 && ::access("/sys/fs/cgroup/pids", F_OK) == 0,
+        "without a hierarchy for processes, the limit on memory stays (root)",
+        host::Promise{}) {
+  const auto result = shell(
+      "unshare --mount sh -c 'umount /sys/fs/cgroup/pids && exec \"$@\"' sh " +
+      box(Caller::kRoot, "--memory 64M") +
+      "cat /sys/fs/cgroup/memory/memory.limit_in_bytes");
+  CAPTURE(result.err);
+  CHECK(result.out == std::to_string(64 << 20) + "\n");
 }
 
 PROMISE_AS_ROOT("containers of one PID, in PID namespaces, have a cgroup each",

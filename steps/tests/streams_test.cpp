@@ -88,6 +88,22 @@ struct Keyboard {
 
 const std::string kIdentity = "stat -Lc %d:%i /proc/self/fd/";
 
+// Lends what `where` says, as in "1>file", and compares the files behind the
+// descriptor on the host and in the container.
+void check_kind(const std::string& run, const std::string& where) {
+  CAPTURE(where);
+  const auto number = where.substr(0, 1);
+  // The other of the two outputs tells.
+  const auto identity = kIdentity + number + (number == "1" ? " >&2" : "");
+  const auto result = shell("sh -c '" + identity + "; exec " + run +
+                            "sh -c \"" + identity + "\"' " + where);
+  const auto told = host::lines(number == "1" ? result.err : result.out);
+  CHECK(result.status == 0);
+  REQUIRE(told.size() == 2);
+  // Every container has the device.
+  CHECK((told[0] == told[1]) == (where == "0</dev/zero"));
+}
+
 }  // namespace
 
 TEST_AS_BOTH("what comes out of a terminal's other end arrives, by a pipe") {
@@ -113,39 +129,23 @@ TEST_AS_BOTH("no standard stream is the caller's, of whatever kind it is") {
   const auto socket = lend(sockets.its);
   const auto read_end = lend(pipe.read_end);
   const auto write_end = lend(pipe.write_end);
-  const std::vector<std::string> inputs{"</dev/zero",
-                                        "</dev/kmsg",
-                                        "<" + directory + "/file",
-                                        "<>" + directory + "/file",
-                                        "<>" + directory + "/fifo",
-                                        "<&" + std::to_string(socket.get()),
-                                        "<&" + std::to_string(read_end.get())};
+  std::vector<std::string> inputs{"0</dev/zero",
+                                  "0<" + directory + "/file",
+                                  "0<>" + directory + "/file",
+                                  "0<>" + directory + "/fifo",
+                                  "0<&" + std::to_string(socket.get()),
+                                  "0<&" + std::to_string(read_end.get())};
+  // The kernel may refuse it to a caller whom its mode would let in.
+  if (shell("exec </dev/kmsg").status == 0) inputs.emplace_back("0</dev/kmsg");
   const std::vector<std::string> outputs{
       ">" + directory + "/new", ">>" + directory + "/file",
-      "1<>" + directory + "/fifo", ">&" + std::to_string(socket.get()),
+      "<>" + directory + "/fifo", ">&" + std::to_string(socket.get()),
       ">&" + std::to_string(write_end.get())};
   for_each(caller, [&](const std::string& run) {
-    for (int stream = 0; stream < 3; ++stream) {
-      const auto number = std::to_string(stream);
-      for (auto where : stream == 0 ? inputs : outputs) {
-        // The kernel may refuse it to a caller whom its mode would let in.
-        if (where == "</dev/kmsg" && shell("exec </dev/kmsg").status != 0)
-          continue;
-        if (where.starts_with("1")) where.erase(0, 1);
-        if (stream == 2) where = "2" + where;
-        if (where.starts_with("<>") && stream == 1) where = "1" + where;
-        CAPTURE(where);
-        // It is the other of the two that tells.
-        const std::string to = stream == 1 ? " >&2" : "";
-        const auto result =
-            shell("sh -c '" + kIdentity + number + to + "; exec " + run +
-                  "sh -c \"" + kIdentity + number + to + "\"' " + where);
-        const auto told = host::lines(stream == 1 ? result.err : result.out);
-        CHECK(result.status == 0);
-        REQUIRE(told.size() == 2);
-        // Every container has the device.
-        CHECK((told[0] == told[1]) == (where == "</dev/zero"));
-      }
+    for (const auto& where : inputs) check_kind(run, where);
+    for (const auto& where : outputs) {
+      check_kind(run, "1" + where);
+      check_kind(run, "2" + where);
     }
   });
   struct stat status {};
