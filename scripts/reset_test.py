@@ -284,6 +284,9 @@ docs.used
 docs.young
 ''', FILES + r'''
 (cd "$TMPDIR/docs.used" && exec sleep 1000) & sleep=$!
+# A program of ours that has ended, and whose parent does not ask how.
+(build/enter --help >/dev/null & exec sleep 1000) &
+until grep -qs enter..Z /proc/[0-9]*/stat; do sleep 0.1; done
 until_it_sleeps $sleep
 $reset --dry-run | sed "s,$TMPDIR/,," | sort
 ls "$TMPDIR" | wc -l
