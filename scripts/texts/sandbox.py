@@ -210,7 +210,10 @@ def entered():
     signal.pthread_sigmask(signal.SIG_BLOCK, ending())
     with leftovers.held_directory('docs.') as scratch:
         os.chmod(scratch, 0o755)
-        namespaces.unshare(CLONE_NEWPID)
+        try:
+            namespaces.unshare(CLONE_NEWPID)
+        except OSError as error:
+            sys.exit(f'no host can be made for the text: {error.strerror}')
         with subprocess.Popen([sys.executable, PROGRAM] + sys.argv[1:], preexec_fn=enter,
                               env={**os.environ, INSIDE: scratch}) as inner:
             for number in ending():
