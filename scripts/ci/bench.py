@@ -4,8 +4,9 @@
 
 Prints tables, and writes them to DIRECTORY/bench.md (build). All commands of a
 table take turns, so that a slow moment of the machine slows all of them. A number is
-the median of its rounds. A program that is not installed is named and left out. --quick
-makes few rounds, to see that it works. The bench runs in a new network and mount namespace.
+the median of its rounds. A program that is not installed is named and left out. One that is
+installed and fails ends the bench. --quick makes few rounds, to see that it works. The bench runs
+in a new network and mount namespace.
 
 Compare only numbers of one run, because other programs slow the machine down.
 """
@@ -71,16 +72,14 @@ def make_bundle(runtime, directory, resources):
 
 
 def oci_runtime(runtime, scratch):
-    """A row of peers, without a command if it is not installed or cannot run."""
+    """A row of peers, without a command if it is not installed."""
     if not shutil.which(runtime):
         return runtime, '', None
     bundle = os.path.join(scratch, runtime)
     make_bundle(runtime, bundle,
                 {'memory': {'limit': 64 << 20}, 'pids': {'limit': 256}})
-    command = [runtime, 'run', '--bundle', bundle, f'bench-{os.getpid()}']
-    if subprocess.run(command, **QUIET, check=False).returncode != 0:
-        return runtime, '', None
-    return runtime, f'`{runtime} spec`, with our limits, no cable', command
+    return (runtime, f'`{runtime} spec`, with our limits, no cable',
+            [runtime, 'run', '--bundle', bundle, f'bench-{os.getpid()}'])
 
 
 def peers(scratch):
@@ -161,7 +160,7 @@ def compare(rounds, scratch, say):
         'waits for an RCU grace period before it does: 07, 08 and runc then take longer.\n')
     for name, _, command in rows:
         if not command:
-            say(f'Not installed, or not able to run here: {name}.\n')
+            say(f'Not installed: {name}.\n')
     return [(row[0], value) for row, value in zip(here, medians)]
 
 
@@ -178,21 +177,24 @@ def under_podman(rounds, scratch, say):
     podman = ['podman', '--cgroup-manager', 'cgroupfs', '--events-backend', 'file'] + [
         word for name in ('root', 'runroot', 'tmpdir') for word in (f'--{name}', f'{scratch}/{name}')]
     image = subprocess.run(['tar', '-C', ROOTFS, '-c', '.'], stdout=subprocess.PIPE, check=True)
-    subprocess.run([*podman, 'import', '-', 'localhost/bench'], input=image.stdout, check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    rows = [(name, [*podman, '--runtime', path, 'run', '--rm', '--network', 'none',
-                    'localhost/bench', '/bin/true'])
-            for name, path in (('oci', program('oci')), ('runc', shutil.which('runc')),
-                               ('crun', shutil.which('crun'))) if path]
-    rows = [row for row in rows if subprocess.run(row[1], **QUIET, check=False).returncode == 0]
-    medians = take_turns([command for _, command in rows], rounds)
-    say(table(['', 'ms'], [[name, f'{value:.0f}'] for (name, _), value in zip(rows, medians)]))
-    subprocess.run(['umount', '-R', f'{scratch}/root/overlay'], check=False,
-                   stderr=subprocess.DEVNULL)
-    for top in glob.glob('/sys/fs/cgroup/*/libpod_parent'):  # Those that nobody uses.
-        for path, _, _ in os.walk(top, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
+    rows = {'oci': program('oci'), 'runc': shutil.which('runc'), 'crun': shutil.which('crun')}
+    here = {name: path for name, path in rows.items() if path}
+    try:
+        subprocess.run([*podman, 'import', '-', 'localhost/bench'], input=image.stdout, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        medians = take_turns([[*podman, '--runtime', path, 'run', '--rm', '--network', 'none',
+                               'localhost/bench', '/bin/true'] for path in here.values()], rounds)
+    finally:
+        subprocess.run(['umount', '-R', f'{scratch}/root/overlay'], check=False,
+                       stderr=subprocess.DEVNULL)
+        # Those that nobody uses.
+        for top in glob.glob('/sys/fs/cgroup/**/libpod_parent', recursive=True):
+            for path, _, _ in os.walk(top, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)
+    say(table(['', 'ms'], [[name, f'{value:.0f}'] for name, value in zip(here, medians)]))
+    for name in rows.keys() - here.keys():
+        say(f'Not installed: {name}.\n')
 
 
 GOALS = [('08-all', 'runc', 0.25), ('08-all, no cable', 'crun', 0.5),

@@ -39,6 +39,22 @@ class Bench(unittest.TestCase):
             self.assertIn('| 08-all | ', sources.read(out + '/bench.md'))
         self.assertEqual([path for path in hidden() if path.endswith(f'/bench-{bench.pid}')], [])
 
+    def test_a_program_that_fails_ends_the_bench(self):
+        """Without its row, the table would look complete."""
+        with tempfile.TemporaryDirectory() as place:
+            with open(place + '/runc', 'w', encoding='utf-8') as file:
+                file.write('#!/bin/sh\n'
+                           '[ "$1" = run ] || exec echo \'{"process": {}, "linux": {}}\' >config.json\n'
+                           'echo broken >&2\nexit 3\n')
+            os.chmod(place + '/runc', 0o755)
+            ended = subprocess.run(['scripts/bench', '--quick', '--out', place],
+                                   env={**os.environ, 'PATH': place + ':' + os.environ['PATH']},
+                                   stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                   check=False)
+            self.assertNotEqual(ended.returncode, 0)
+            self.assertRegex(ended.stderr, 'bench: runc run .*: status 3: broken')
+            self.assertFalse(os.path.exists(place + '/bench.md'))
+
 
 if __name__ == '__main__':
     os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))

@@ -104,6 +104,9 @@ void leave_keys();
 /// shuts. See close_range(2).
 void leave_descriptors();
 
+/// The same, but leaves another one open.
+void leave_descriptors(int but);
+
 // ---- exec.cpp --------------------------------------------------------------
 
 /// Becomes this user, and no group besides this one.

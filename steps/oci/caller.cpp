@@ -23,13 +23,13 @@ namespace {
 
 constexpr auto kNoGroup = static_cast<gid_t>(-1);  // Leaves it as it is.
 
-// Whether a value follows an option.
+// Whether an option has a value.
 const std::map<std::string, bool> kOptions{
-    {"--root", true},    {"--log", true},      {"--log-format", true},
-    {"--bundle", true},  {"--pid-file", true}, {"--console-socket", true},
-    {"--process", true}, {"--format", true},   {"--no-new-keyring", false},
-    {"--detach", false}, {"--force", false},   {"--all", false},
-    {"--tty", false},    {"--version", false}};
+    {"--root", true},      {"--log", true},      {"--log-format", true},
+    {"--bundle", true},    {"--pid-file", true}, {"--console-socket", true},
+    {"--process", true},   {"--format", true},   {"--no-new-keyring", false},
+    {"--resources", true}, {"--detach", false},  {"--force", false},
+    {"--all", false},      {"--tty", false},     {"--version", false}};
 
 // The message has one byte or more of text, and the descriptor beside it.
 void send_descriptor(const sys::Fd& socket, int sent) {
@@ -66,12 +66,9 @@ void take_terminal(const Json& process, const sys::Fd& socket, bool is_first) {
       ::fchown(inner.get(), get<uid_t>(process, "/user/uid", 0), kNoGroup),
       "fchown(2): give the terminal to its user");
   send_descriptor(socket, outer.get());
-  if (is_first) {
-    std::vector<Mount> console;
-    console.push_back({"/dev/console", sys::copy_mount(sys::format(
-                                           "/proc/self/fd/{}", inner.get()))});
-    place_mounts(console);
-  }
+  if (is_first)
+    place({"/dev/console",
+           sys::copy_mount(sys::format("/proc/self/fd/{}", inner.get()))});
   sys::check(::ioctl(inner.get(), TIOCSCTTY, 0), "ioctl(2) TIOCSCTTY");
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     sys::check(::dup2(inner.get(), stream), "dup2(2) to {}", stream);
@@ -82,13 +79,19 @@ void take_terminal(const Json& process, const sys::Fd& socket, bool is_first) {
 Words::Words(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string word{argv[i]};
-    const auto known = kOptions.find(word);
+    const auto equals = word.find('=');  // "--root=/run" and "--root /run".
+    const auto name = word.substr(0, equals);
+    const auto known = kOptions.find(name);
     if (!word.starts_with('-'))
       plain.push_back(word);
-    else if (known == kOptions.end() || (known->second && i + 1 == argc))
-      throw std::invalid_argument{"there is no option " + word};
+    else if (known != kOptions.end() && !known->second && name == word)
+      options[name] = "";
+    else if (known != kOptions.end() && known->second && name != word)
+      options[name] = word.substr(equals + 1);
+    else if (known != kOptions.end() && known->second && i + 1 < argc)
+      options[name] = argv[++i];
     else
-      options[word] = known->second ? argv[++i] : "";
+      throw std::invalid_argument{"there is no option " + word};
   }
 }
 
@@ -124,12 +127,6 @@ void leave_session(const Json& process, const sys::Fd& console, bool is_first) {
     if (::fstat(stream, &found) == 0 && S_ISFIFO(found.st_mode))
       (void)::fchown(stream, get<uid_t>(process, "/user/uid", 0), kNoGroup);
   }
-}
-
-void keep_only(const sys::Fd& kept) {
-  (void)::syscall(SYS_close_range, STDERR_FILENO + 1, kept.get() - 1, 0);
-  sys::check(::syscall(SYS_close_range, kept.get() + 1, ~0U, 0),
-             "close_range(2) above {}", kept.get());
 }
 
 // A process of the container can execute /proc/self/exe while that is us, and

@@ -18,10 +18,10 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Limit {
-  const char *path, *v1, *v2;  // Below linux.resources, and in a cgroup.
+  std::string path, v1, v2;  // Below linux.resources, and in a cgroup.
 };
 
-constexpr Limit kLimits[] = {
+const Limit kLimits[] = {
     {"/memory/limit", "memory.limit_in_bytes", "memory.max"},
     {"/memory/swap", "memory.memsw.limit_in_bytes", "memory.swap.max"},
     {"/memory/reservation", "memory.soft_limit_in_bytes", "memory.low"},
@@ -86,12 +86,13 @@ std::vector<std::string> with_those_below(const std::string& directory) {
   return all;
 }
 
-std::string need_file(const std::vector<std::string>& groups,
-                      const std::string& v1, const std::string& v2) {
-  auto file = find_file(groups, v1, v2);
+void set_limit(const std::vector<std::string>& groups, const std::string& v1,
+               const std::string& v2, const std::string& value_on_v1,
+               const std::string& value_on_v2) {
+  const auto file = find_file(groups, v1, v2);
   if (file.empty())
     throw std::runtime_error{"cgroups(7): no cgroup here has a file " + v2};
-  return file;
+  sys::write_file(file, file.ends_with(v1) ? value_on_v1 : value_on_v2);
 }
 
 }  // namespace
@@ -132,30 +133,35 @@ void make_cgroups(const std::vector<std::string>& groups) {
   for (const auto& group : groups) make_cgroup(group);
 }
 
+void limit_resources(const Json& resources,
+                     const std::vector<std::string>& groups) {
+  // On v1, a limit on memory is never above the one with swap. The order in
+  // which the two can change depends on what they were, so we try both.
+  for (const bool is_last : {false, true})
+    for (const auto& [path, v1, v2] : kLimits) try {
+        if (!at(resources, path).is_null())
+          set_limit(groups, v1, v2, value_of(path, resources, false),
+                    value_of(path, resources, true));
+      } catch (const sys::Error&) {
+        if (is_last) throw;
+      }
+  for (const Json& page : at(resources, "/hugepageLimits")) {
+    const auto name = "hugetlb." + need<std::string>(page, "/pageSize");
+    const auto limit = sys::format("{}", need<std::uint64_t>(page, "/limit"));
+    set_limit(groups, name + ".limit_in_bytes", name + ".max", limit, limit);
+  }
+  for (const auto& [file, value] : at(resources, "/unified").items()) {
+    if (file.find('/') != file.npos)
+      refuse_config("{} is no file of a cgroup", file);
+    set_limit(groups, file, file, value, value);
+  }
+}
+
 std::vector<sys::Fd> open_cgroups(const std::vector<std::string>& groups) {
   std::vector<sys::Fd> files;
   for (const auto& group : groups)
     files.push_back(open_file(group + "/cgroup.procs", O_WRONLY));
   return files;
-}
-
-void limit_resources(const Json& resources,
-                     const std::vector<std::string>& groups) {
-  for (const auto& [path, v1, v2] : kLimits) {
-    if (at(resources, path).is_null()) continue;
-    const auto file = need_file(groups, v1, v2);
-    sys::write_file(file, value_of(path, resources, !file.ends_with(v1)));
-  }
-  for (const Json& page : at(resources, "/hugepageLimits")) {
-    const auto name = "hugetlb." + need<std::string>(page, "/pageSize");
-    sys::write_file(need_file(groups, name + ".limit_in_bytes", name + ".max"),
-                    sys::format("{}", need<std::uint64_t>(page, "/limit")));
-  }
-  for (const auto& [file, value] : at(resources, "/unified").items()) {
-    if (file.find('/') != file.npos)
-      refuse_config("{} is no file of a cgroup", file);
-    sys::write_file(need_file(groups, file, file), value.get<std::string>());
-  }
 }
 
 std::vector<pid_t> members(const std::vector<std::string>& groups) {

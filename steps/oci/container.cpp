@@ -46,6 +46,9 @@ bool Container::exists() const {
 }
 
 void Container::make(Json config, const std::string& bundle) {
+  if (!need<std::string>(config, "/ociVersion").starts_with("1.") ||
+      !makes_namespace(config, "mount"))
+    refuse_config("without ociVersion 1 or a new mount namespace");
   fs::create_directories(fs::path{directory_}.parent_path());
   sys::check(::mkdir(directory_.c_str(), 0700), "mkdir(2) {}", directory_);
   auto path = get<std::string>(config, "/linux/cgroupsPath", "");
@@ -71,6 +74,10 @@ void Container::load() {
     throw std::runtime_error{"container " + id_ + " does not exist"};
   const auto text = sys::read_file_if_there(directory_ + "/state.json");
   if (!text.empty()) saved_ = Json::parse(text);  // Else `create` was killed.
+}
+
+void Container::change(const Json& resources) {
+  saved_["config"]["linux"]["resources"].merge_patch(resources);
 }
 
 void Container::freeze(bool is_frozen) const {

@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <filesystem>
 
 #include "common/file.hpp"
 #include "steps/oci/layers.hpp"
@@ -48,8 +47,10 @@ void make_device(const Json& device) {
   const auto type = kTypes.find(need<std::string>(device, "/type"));
   if (type == kTypes.end() || !path.starts_with('/'))
     refuse_config("the device {} is not supported", device.dump());
-  const auto number =
-      makedev(get(device, "/major", 0U), get(device, "/minor", 0U));
+  const auto number = type->second == S_IFIFO
+                          ? 0
+                          : makedev(need<unsigned>(device, "/major"),
+                                    need<unsigned>(device, "/minor"));
   open_place(path.substr(0, path.rfind('/') + 1), true);
   struct stat found {};
   if (::lstat(path.c_str(), &found) == -1 || found.st_rdev != number ||
@@ -73,17 +74,36 @@ bool is_ours(const std::vector<Mount>& mounts) {
          });
 }
 
+// A rule about devices. -1 stands for any number, and "a" for both types.
+struct Rule {
+  explicit Rule(const Json& json)
+      : allow{need<bool>(json, "/allow")},
+        type{get<std::string>(json, "/type", "a")},
+        access{get<std::string>(json, "/access", "rwm")},
+        major{get(json, "/major", -1)},
+        minor{get(json, "/minor", -1)} {
+    if (!kKinds.contains(type) || access.empty() ||
+        access.find_first_not_of("rwm") != access.npos)
+      refuse_config("the rule for devices {} is not supported", json.dump());
+  }
+  bool allow;
+  std::string type, access;
+  int major, minor;
+};
+
 // The rules of a container. What it has in any case comes after its own rules,
 // because the last rule that fits decides.
-Json rules_of(const Json& config) {
-  Json rules = at(config, "/linux/resources/devices");
-  rules.insert(rules.end(), kRules.begin(), kRules.end());
-  for (const Json& devices : {default_devices(), at(config, "/linux/devices")})
-    for (Json device : devices) {
-      if (device["type"] == "p") continue;
-      if (device["type"] == "u") device["type"] = "c";
-      device["allow"] = true;
-      rules.push_back(device);
+std::vector<Rule> rules_of(const Json& config) {
+  std::vector<Rule> rules;
+  for (const Json& rule : at(config, "/linux/resources/devices"))
+    rules.emplace_back(rule);
+  for (const Json& more :
+       {kRules, default_devices(), at(config, "/linux/devices")})
+    for (Json rule : more) {
+      if (rule["type"] == "p") continue;
+      if (rule["type"] == "u") rule["type"] = "c";
+      rule["allow"] = true;
+      rules.emplace_back(rule);
     }
   return rules;
 }
@@ -102,30 +122,22 @@ bpf_insn step(int code, unsigned to, unsigned from, int value, int offset = 0) {
 
 // Register 2 has the kind of device, 3 the access, 4 and 5 the numbers. Where a
 // rule does not fit, a comparison jumps over its answer to the next rule.
-void append(Instructions& program, const Json& rule) {
-  const auto kind = kKinds.find(get<std::string>(rule, "/type", "a"));
-  bool is_known = kind != kKinds.end();
+void append(Instructions& program, const Rule& rule) {
+  const int kind = kKinds.at(rule.type);
   int named = 0;
-  for (const char c : get<std::string>(rule, "/access", "rwm")) {
-    is_known = is_known && kAccesses.contains(c);
-    if (is_known) named |= kAccesses.at(c);
-  }
-  if (!is_known || named == 0)
-    refuse_config("the rule for devices {} is not supported", rule.dump());
-  const bool allow = need<bool>(rule, "/allow");
-  const int major = get(rule, "/major", -1);
-  const int minor = get(rule, "/minor", -1);
+  for (const char c : rule.access) named |= kAccesses.at(c);
   struct Part {
     unsigned from;
     int mask, jump, value;
   };
   // A rule allows an access that wants nothing else, and denies one that wants
-  // any of it. A mask of 0 stands for all numbers, and so does -1 in a rule.
+  // any of it. A mask of 0 stands for all numbers.
   const Part parts[] = {
-      {BPF_REG_3, allow ? 7 & ~named : named, allow ? BPF_JNE : BPF_JEQ, 0},
-      {BPF_REG_2, kind->second == 0 ? 0 : 7, BPF_JNE, kind->second},
-      {BPF_REG_4, major == -1 ? 0 : -1, BPF_JNE, std::max(major, 0)},
-      {BPF_REG_5, minor == -1 ? 0 : -1, BPF_JNE, std::max(minor, 0)}};
+      {BPF_REG_3, rule.allow ? 7 & ~named : named,
+       rule.allow ? BPF_JNE : BPF_JEQ, 0},
+      {BPF_REG_2, kind == 0 ? 0 : 7, BPF_JNE, kind},
+      {BPF_REG_4, rule.major == -1 ? 0 : -1, BPF_JNE, std::max(rule.major, 0)},
+      {BPF_REG_5, rule.minor == -1 ? 0 : -1, BPF_JNE, std::max(rule.minor, 0)}};
   int left = 3 * 4 + 2;
   for (const auto& [from, mask, jump, value] : parts) {
     program.push_back(step(BPF_ALU | BPF_MOV | BPF_X, BPF_REG_1, from, 0));
@@ -133,12 +145,12 @@ void append(Instructions& program, const Json& rule) {
     left -= 3;
     program.push_back(step(BPF_JMP | jump, BPF_REG_1, 0, value, left));
   }
-  program.push_back(step(BPF_ALU64 | BPF_MOV, BPF_REG_0, 0, allow ? 1 : 0));
+  program.push_back(step(BPF_ALU64 | BPF_MOV, BPF_REG_0, 0, rule.allow));
   program.push_back(step(BPF_JMP | BPF_EXIT, 0, 0, 0));
 }
 
 // The last rule is asked first. At the end, all is denied.
-Instructions make_program(const Json& rules) {
+Instructions make_program(const std::vector<Rule>& rules) {
   constexpr int kLoad = BPF_LDX | BPF_MEM | BPF_W;
   Instructions program{
       step(kLoad, BPF_REG_2, BPF_REG_1, 0,
@@ -156,20 +168,18 @@ Instructions make_program(const Json& rules) {
 }
 
 // v1: "c 1:3 rwm" is written to one of two files.
-void write_rules(const std::string& directory, const Json& rules) {
-  for (const Json& rule : rules) {
-    const auto number = [&](const char* key) {
-      const int found = get(rule, key, -1);
-      return found == -1 ? "*" : std::to_string(found);
-    };
-    const auto type = get<std::string>(rule, "/type", "a");
-    const auto words =
-        sys::format("{} {}:{} {}", type, number("/major"), number("/minor"),
-                    get<std::string>(rule, "/access", "rwm"));
-    sys::write_file(directory + (need<bool>(rule, "/allow") ? "/devices.allow"
-                                                            : "/devices.deny"),
-                    type == "a" ? "a" : words);
-  }
+void write_rules(const std::string& allow, const std::vector<Rule>& rules) {
+  const auto deny = allow.substr(0, allow.rfind('/')) + "/devices.deny";
+  const auto text = [](int number) {
+    return number == -1 ? "*" : std::to_string(number);
+  };
+  for (const auto& rule : rules)
+    sys::write_file(
+        rule.allow ? allow : deny,
+        rule.type == "a"
+            ? "a"
+            : sys::format("{} {}:{} {}", rule.type, text(rule.major),
+                          text(rule.minor), rule.access));
 }
 
 }  // namespace
@@ -205,10 +215,11 @@ void make_devices(const Json& config, const std::vector<Mount>& mounts) {
 void limit_devices(const Json& config, const std::vector<std::string>& groups) {
   if (at(config, "/linux/resources/devices").empty()) return;
   const auto rules = rules_of(config);
+  const auto file = find_file(groups, "devices.allow", "cgroup.controllers");
+  if (file.empty())
+    throw std::runtime_error{"cgroups(7): no cgroup here can limit devices"};
+  if (file.ends_with("devices.allow")) return write_rules(file, rules);
   const auto program = make_program(rules);
-  for (const auto& group : groups)
-    if (std::filesystem::exists(group + "/devices.allow"))
-      return write_rules(group, rules);
   // NOLINTBEGIN(*-union-access, *-reinterpret-cast): bpf(2) wants them.
   bpf_attr load{};
   load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;

@@ -6,7 +6,6 @@
 
 #pragma once
 
-#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -34,19 +33,16 @@ template <typename... Args>
   throw std::runtime_error{"config.json: " + sys::format(text, args...)};
 }
 
-/// What `json` holds at a path, which must be there. A number must fit: the
-/// library would cut user 2^32 to user 0.
+/// What `json` holds at a path, which must be there. The library would cut the
+/// user 2^32 to user 0, so we compare what it has made.
 template <typename T>
 T need(const Json& json, const std::string& path) {
   const Json& found = at(json, path);
-  bool fits = !found.is_null();
-  if constexpr (std::integral<T> && !std::same_as<T, bool>)
-    fits = found.is_number_unsigned()
-               ? std::in_range<T>(found.get<std::uint64_t>())
-               : found.is_number_integer() &&
-                     std::in_range<T>(found.get<std::int64_t>());
-  if (!fits) refuse_config("{} is {}", path, found.dump());
-  return found.get<T>();
+  try {
+    if (auto value = found.get<T>(); found == Json(value)) return value;
+  } catch (const Json::exception&) {
+  }
+  refuse_config("{} is {}", path, found.dump());
 }
 
 /// The same, but `otherwise` if it is not there.
@@ -61,15 +57,10 @@ inline std::vector<std::string> texts(const Json& json,
   return get<std::vector<std::string>>(json, path, {});
 }
 
-/// Whether config.json lists a namespace of this type, "pid" say, that is new,
-/// and not one that is joined by its path.
-bool makes_namespace(const Json& config, const std::string& type);
-
-/// Reads BUNDLE/config.json. Throws if it asks for what we do not do.
-Json read_config(const std::string& bundle);
-
-/// The same for the description of a process, which exec is given.
-Json read_process(const std::string& path);
+/// Reads a file that has the part of config.json at this place: "" is all of
+/// it, and exec gets what is at "/process". Throws if it asks for what we do
+/// not do.
+Json read_config(const std::string& file, const std::string& place);
 
 /// open(2) with O_CLOEXEC, checked and narrated. Throws sys::Error.
 sys::Fd open_file(const std::string& path, int flags, mode_t mode = 0);
@@ -103,9 +94,6 @@ sys::Fd connect_console(const Json& process, const Words& words);
 /// caller's streams.
 void leave_session(const Json& process, const sys::Fd& console, bool is_first);
 
-/// Child: closes all descriptors but the standard streams and this one.
-void keep_only(const sys::Fd& kept);
-
 /// Goes on as a copy of our program that nobody can change, and that no process
 /// of the container can trace.
 void run_from_a_copy(char** argv);
@@ -128,6 +116,8 @@ class Container {
   void save(pid_t pid);
   /// Reads what an earlier command has saved. Throws if there is no container.
   void load();
+  /// Gives it these limits in the place of those with the same names.
+  void change(const Json& resources);
   /// Stops its processes, or lets them go on.
   void freeze(bool is_frozen) const;
   /// Kills its processes, and forgets it.
@@ -167,6 +157,10 @@ class Container {
 /// the container, for setns(2).
 int namespaces(const Json& config, bool only_new);
 
+/// Whether config.json lists a namespace of this type, "pid" say, that is new,
+/// and not one that is joined by its path.
+bool makes_namespace(const Json& config, const std::string& type);
+
 /// Goes to the namespaces that config.json names by a path, and comes back at
 /// the end of the scope. A child that is made meanwhile is born there. The
 /// containers of a pod share their network in this way.
@@ -204,8 +198,8 @@ struct Mount {
 
 /// Before pivot_root: makes the mounts that config.json lists.
 std::vector<Mount> make_mounts(const Json& config, const std::string& bundle);
-/// After pivot_root: puts mounts in place. No link of the image leads out.
-void place_mounts(const std::vector<Mount>& mounts);
+/// After pivot_root: puts one in place. No link of the image leads out.
+void place(const Mount& mount);
 /// Opens a place in the container, and makes what is missing on the way.
 sys::Fd open_place(const std::string& path, bool is_directory);
 /// Makes the root read-only, or shared, if config.json says so.

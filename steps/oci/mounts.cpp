@@ -40,24 +40,23 @@ const std::map<std::string, mount_attr> kOptions{
     {"defaults", {}},
     {"tmpcopyup", {}}};
 
-// With an r before it, "rro" say, an option is also for all mounts below.
-std::string without_r(const std::string& option) {
-  const auto rest = option.substr(option.starts_with('r') ? 1 : 0);
-  return kOptions.contains(rest) ? rest : option;
-}
-
-bool is_for_all(const std::string& option) {
-  return kOptions.contains(without_r(option));
+// What an option changes, or nullptr. With an r before it, "rro" say, the
+// change is also for all mounts below.
+const mount_attr* change_by(const std::string& option) {
+  auto found = kOptions.find(option);
+  if (found == kOptions.end() && option.starts_with('r'))
+    found = kOptions.find(option.substr(1));
+  return found == kOptions.end() ? nullptr : &found->second;
 }
 
 // One after the other, so the last word counts.
 void obey(const sys::Fd& tree, const std::vector<std::string>& options) {
   for (const auto& option : options) {
-    if (!is_for_all(option)) continue;
-    const auto& change = kOptions.at(without_r(option));
-    const int flags = option == without_r(option) ? 0 : AT_RECURSIVE;
+    const auto* const change = change_by(option);
+    if (change == nullptr) continue;
+    const int flags = kOptions.contains(option) ? 0 : AT_RECURSIVE;
     sys::check(::syscall(SYS_mount_setattr, tree.get(), "",
-                         AT_EMPTY_PATH | flags, &change, sizeof change),
+                         AT_EMPTY_PATH | flags, change, sizeof *change),
                "mount_setattr(2) {}", option);
   }
 }
@@ -83,7 +82,7 @@ sys::Fd make_file_system(const std::string& type, const std::string& source,
   for (const auto& option : options) {
     const auto equals = option.find('=');
     const auto key = option.substr(0, equals);
-    if (is_for_all(option)) continue;
+    if (change_by(option) != nullptr) continue;
     if (equals == option.npos)
       configure(made, FSCONFIG_SET_FLAG, key.c_str());
     else
@@ -100,7 +99,7 @@ sys::Fd make_file_system(const std::string& type, const std::string& source,
 sys::Fd copy_bind(const std::string& source,
                   const std::vector<std::string>& options) {
   for (const auto& option : options)
-    if (!is_for_all(option) && option.find('=') == option.npos)
+    if (change_by(option) == nullptr && option.find('=') == option.npos)
       refuse_config("the mount option {} is not supported", option);
   const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
                          (has(options, "rbind") ? AT_RECURSIVE : 0U);
@@ -183,27 +182,26 @@ std::vector<Mount> make_mounts(const Json& config, const std::string& bundle) {
   return mounts;
 }
 
-void place_mounts(const std::vector<Mount>& mounts) {
-  for (const auto& mount : mounts) {
-    std::error_code missing;
-    if (mount.is_copied_up && !fs::is_empty(mount.target, missing) && !missing)
-      refuse_config("tmpcopyup is not supported, because {} has files",
-                    mount.target);
-    struct stat root {};
-    sys::check(::fstat(mount.tree.get(), &root), "fstat(2) a mount");
-    const auto place = open_place(mount.target, S_ISDIR(root.st_mode));
-    sys::check(::syscall(SYS_move_mount, mount.tree.get(), "", place.get(), "",
-                         MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
-               "move_mount(2) to {}", mount.target);
-  }
+void place(const Mount& mount) {
+  std::error_code missing;
+  if (mount.is_copied_up && !fs::is_empty(mount.target, missing) && !missing)
+    refuse_config("tmpcopyup is not supported, because {} has files",
+                  mount.target);
+  struct stat root {};
+  sys::check(::fstat(mount.tree.get(), &root), "fstat(2) a mount");
+  const auto target = open_place(mount.target, S_ISDIR(root.st_mode));
+  sys::check(::syscall(SYS_move_mount, mount.tree.get(), "", target.get(), "",
+                       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
+             "move_mount(2) to {}", mount.target);
 }
 
 void finish_root(const Json& config) {
   const sys::Fd root = open_file("/", O_PATH);
   if (get(config, "/root/readonly", false)) obey(root, {"ro"});
   const auto word = get<std::string>(config, "/linux/rootfsPropagation", "");
+  const auto* const change = change_by(word);
   if (word.empty()) return;
-  if (!is_for_all(word) || kOptions.at(without_r(word)).propagation == 0)
+  if (change == nullptr || change->propagation == 0)
     refuse_config("the rootfsPropagation {} is not supported", word);
   obey(root, {word});
 }

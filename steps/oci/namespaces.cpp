@@ -52,11 +52,20 @@ void set_host_name(const std::string& name) {
 }  // namespace
 
 int namespaces(const Json& config, bool only_new) {
-  int flags = 0;
-  for (const Json& one : at(config, "/linux/namespaces"))
-    if (!only_new || get<std::string>(one, "/path", "").empty())
-      flags |= flag_of(one);
-  return flags;
+  int all = 0;
+  int joined = 0;
+  for (const Json& one : at(config, "/linux/namespaces")) {
+    const int flag = flag_of(one);
+    if ((all & flag) != 0)
+      refuse_config("/linux/namespaces lists one twice: {}", one.dump());
+    all |= flag;
+    if (!get<std::string>(one, "/path", "").empty()) joined |= flag;
+  }
+  return only_new ? all & ~joined : all;
+}
+
+bool makes_namespace(const Json& config, const std::string& type) {
+  return (namespaces(config, true) & kKinds.at(type)) != 0;
 }
 
 Visit::Visit(const Json& config) {

@@ -1,8 +1,8 @@
 // oci: the layers of step 08, as Podman, containerd and Kubernetes call them.
 // At work, use runc(8) or crun(1).
 //
-//   usage   build/oci [--root DIR] create|start|state|kill|delete|exec|pause|
-//           resume ID ...
+//   usage   build/oci [--root DIR] create|start|state|kill|delete|exec|update|
+//           pause|resume ID ...
 //   who     root
 //   new     a config.json decides what 08 decides itself; to make a container
 //           and to start it are two commands
@@ -55,7 +55,7 @@ void set_oom_score(const Json& process, pid_t pid) {
 void create(Container& container, const Words& words) {
   const auto bundle =
       std::filesystem::canonical(words.value("--bundle", ".")).string();
-  container.make(read_config(bundle), bundle);
+  container.make(read_config(bundle + "/config.json", ""), bundle);
   const sys::Defer undo{[&] {
     if (std::uncaught_exceptions() != 0) container.remove();
   }};
@@ -84,9 +84,9 @@ void create(Container& container, const Words& words) {
     become_root(config);
     set_up_namespaces(config);
     enter_root(config, bundle);
-    auto mounts = make_mounts(config, bundle);
+    const auto mounts = make_mounts(config, bundle);
     pivot_root();
-    place_mounts(mounts);
+    for (const auto& mount : mounts) place(mount);
     make_devices(config, mounts);
     hide_paths(texts(config, "/linux/maskedPaths"),
                texts(config, "/linux/readonlyPaths"));
@@ -95,7 +95,7 @@ void create(Container& container, const Words& words) {
     const auto execute = prepare(process, config);
 
     sys::check(::prctl(PR_SET_PDEATHSIG, 0), "prctl(2) PR_SET_PDEATHSIG 0");
-    keep_only(fifo);  // Closes the pipe to `create`, and that tells it to go.
+    leave_descriptors(fifo.get());  // Without a pipe to us, `create` goes on.
     pollfd start{fifo.get(), POLLIN, 0};
     (void)::poll(&start, 1, -1);
     try {
@@ -167,7 +167,7 @@ void destroy(const Container& container, bool by_force) {
 int exec(const Container& container, const Words& words) {
   container.must_be("created or running");
   const Json& config = container.config();
-  const Json process = read_process(words.value("--process"));
+  const Json process = read_config(words.value("--process"), "/process");
   const auto console = connect_console(process, words);
   const auto pid_file = words.open("--pid-file", O_TRUNC);  // Of the host.
   const auto cgroups = open_cgroups(container.cgroups());
@@ -193,6 +193,17 @@ int exec(const Container& container, const Words& words) {
   return 0;
 }
 
+// Changes the limits of a container that is there.
+void update(Container& container, const Words& words) {
+  container.must_be("created, running or paused");
+  const auto file = words.value("--resources", "-");
+  container.change(
+      read_config(file == "-" ? "/dev/stdin" : file, "/linux/resources"));
+  limit_resources(at(container.config(), "/linux/resources"),
+                  container.cgroups());
+  container.save(container.pid());
+}
+
 void pause(const Container& container, bool is_paused) {
   container.must_be(is_paused ? "running" : "paused");
   container.freeze(is_paused);
@@ -207,7 +218,8 @@ int obey(const Words& words, char** argv) {
   }
   if (words.plain.size() < 2)
     throw std::invalid_argument{
-        "usage: oci create|start|state|kill|delete|exec|pause|resume ID ..."};
+        "usage: oci create|start|state|kill|delete|exec|update|pause|resume|ps "
+        "ID ..."};
   const auto& command = words.plain[0];
   const auto signal = words.plain.size() > 2 ? words.plain[2] : "TERM";
   const bool by_force = words.has("--force");
@@ -220,6 +232,7 @@ int obey(const Words& words, char** argv) {
       {"kill", [&] { kill(container, signal, words.has("--all")); }},
       {"delete", [&] { destroy(container, by_force); }},
       {"exec", [&] { status = exec(container, words); }},
+      {"update", [&] { update(container, words); }},
       {"pause", [&] { pause(container, true); }},
       {"resume", [&] { pause(container, false); }},
       {"ps", [&] { std::cout << Json(members(container.cgroups())) << '\n'; }}};

@@ -79,6 +79,8 @@ def changed(changes):
 class OnABundle(testing.OnAHost):
     """Tests of which each has a bundle, with a copy of build/rootfs."""
 
+    around = ()  # The words of a command that runs build/oci, each time in a new place.
+
     def setUp(self):
         self.place = self.scratch()
         self.bundle = self.place + '/bundle'
@@ -90,7 +92,7 @@ class OnABundle(testing.OnAHost):
 
     def oci(self, line, **streams):
         """Runs a command of build/oci."""
-        ended = subprocess.run([OCI, '--root', self.place + '/state', *line.split()],
+        ended = subprocess.run([*self.around, OCI, '--root', self.place + '/state', *line.split()],
                                **{'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE,
                                   'stderr': subprocess.STDOUT, 'text': True, 'check': False,
                                   'timeout': testing.TIMEOUT_SECONDS, **streams})

@@ -132,6 +132,12 @@ class Life(Engine):
         self.says('$POD unpause it', '^it$')
         self.says('$POD exec it echo on', '^on$')
 
+    def test_its_limits_change_while_it_runs(self):
+        self.says('$POD update --memory 64m --cpus 0.5 it', '.')
+        self.says("$POD exec it sh -c 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes "
+                  "/sys/fs/cgroup/cpu/cpu.cfs_quota_us || "
+                  "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max'", '^67108864\n50000')
+
     def test_a_stop_is_heard(self):
         self.says('$POD stop -t 30 it', '^it$')
         self.says("$POD inspect -f '{{.State.ExitCode}}' it", '^7$')
