@@ -11,7 +11,7 @@ namespace {
 // The keys of the specification that we do not obey, with * for each member of
 // a list or an object. The Makefile cuts them out of keys.txt.
 constexpr const char* kRefused[] = {
-#include "build/oci-refused.inc"
+#include "oci-refused.inc"
 };
 
 // flatten() makes one list of all values, with their paths. false, "" and an
@@ -41,7 +41,13 @@ bool is_not_too_deep(int depth, Json::parse_event_t /*event*/, Json& /*one*/) {
 const Json& at(const Json& json, const std::string& path) {
   static const Json nothing;
   const Json::json_pointer pointer{path};
-  return json.contains(pointer) ? json.at(pointer) : nothing;
+  if (json.contains(pointer)) return json.at(pointer);
+  // A text or a list in the place of an object would hide what is asked for.
+  const Json& above = at(json, pointer.parent_pointer().to_string());
+  const bool is_in_list = above.is_array() && pointer.back() == "0";
+  if (!above.is_null() && !above.is_object() && !is_in_list)
+    refuse_config("what is above {} is {}", path, above.dump());
+  return nothing;
 }
 
 Json read_config(const std::string& file, const std::string& place) try {

@@ -153,7 +153,8 @@ void limit_resources(const Json& resources,
   for (const auto& [file, value] : at(resources, "/unified").items()) {
     if (file.find('/') != file.npos)
       refuse_config("{} is no file of a cgroup", file);
-    set_limit(groups, file, file, value, value);
+    const auto text = need<std::string>(resources, "/unified/" + file);
+    set_limit(groups, file, file, text, text);
   }
 }
 

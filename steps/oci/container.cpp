@@ -77,7 +77,13 @@ void Container::load() {
 }
 
 void Container::change(const Json& resources) {
-  saved_["config"]["linux"]["resources"].merge_patch(resources);
+  if (!resources.is_object())
+    refuse_config("/linux/resources is {}", resources.dump());
+  Json& ours = saved_["config"]["linux"]["resources"];
+  const Json& devices = at(resources, "/devices");
+  if (!devices.is_null() && devices != at(ours, "/devices"))
+    refuse_config("to change the rules for devices is not supported");
+  ours.merge_patch(resources);
 }
 
 void Container::freeze(bool is_frozen) const {

@@ -8,7 +8,7 @@
 namespace {
 
 const std::map<std::string, unsigned> kCalls{
-#include "build/oci-calls.inc"
+#include "oci-calls.inc"
 };
 
 unsigned verdict_of(const std::string& action, unsigned errnum) {
@@ -30,51 +30,41 @@ bool is_lenient(unsigned verdict) {
   return verdict == SECCOMP_RET_ALLOW || verdict == SECCOMP_RET_LOG;
 }
 
-// Where a comparison leads that fails: its distance comes later.
-constexpr __u8 kOut = 255;
-
-// Appends the comparison of one half of an argument, behind a mask.
-void compare(Program& program, std::size_t offset, unsigned mask,
-             unsigned value, __u8 if_equal, __u8 if_not) {
-  load(program, offset);
-  program.push_back(BPF_STMT(BPF_ALU | BPF_AND | BPF_K, mask));
-  program.push_back(
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, if_equal, if_not));
-}
-
-// An argument has 64 bits, and a filter compares 32.
-void append_condition(Program& program, const Json& wanted) {
-  const auto operation = need<std::string>(wanted, "/op");
+// Runs `body` if a condition holds, and else goes on. An argument has 64 bits,
+// and a filter compares 32.
+Program only_if(const Json& condition, const Program& body) {
+  const auto operation = need<std::string>(condition, "/op");
+  const bool is_unequal = operation == "SCMP_CMP_NE";
   const bool has_mask = operation == "SCMP_CMP_MASKED_EQ";
-  const auto first = get(wanted, "/value", std::uint64_t{});
-  const auto mask = has_mask ? first : ~std::uint64_t{};
-  const auto value =
-      has_mask ? get(wanted, "/valueTwo", std::uint64_t{}) : first;
-  const auto index = need<unsigned>(wanted, "/index");
-  if (index > 5) refuse_config("a call has no argument {}", index);
-  const auto low = offsetof(seccomp_data, args) + index * sizeof(__u64);
-  const auto half = [](std::uint64_t bits, int shift) {
-    return static_cast<unsigned>(bits >> shift);
-  };
-  if (operation == "SCMP_CMP_NE") {  // If the high halves differ, it is true.
-    compare(program, low + 4, ~0U, half(value, 32), 0, 3);
-    compare(program, low, ~0U, half(value, 0), kOut, 0);
-  } else if (has_mask || operation == "SCMP_CMP_EQ") {
-    compare(program, low + 4, half(mask, 32), half(value, 32), 0, kOut);
-    compare(program, low, half(mask, 0), half(value, 0), 0, kOut);
-  } else {
+  if (!is_unequal && !has_mask && operation != "SCMP_CMP_EQ")
     refuse_config("the seccomp operator {} is not supported", operation);
+  const auto index = need<unsigned>(condition, "/index");
+  if (index > 5) refuse_config("a call has no argument {}", index);
+  const auto first = get(condition, "/value", std::uint64_t{});
+  const auto second = get(condition, "/valueTwo", std::uint64_t{});
+  const auto mask = has_mask ? first : ~std::uint64_t{};
+  const auto value = has_mask ? second : first;
+  Program program = body;
+  if (is_unequal)  // An equal one jumps over it.
+    program = {BPF_STMT(BPF_JMP | BPF_JA, static_cast<__u32>(body.size()))};
+  for (const unsigned half : {0U, 1U}) {  // The high one is around the low one.
+    Program outer;
+    load(outer, offsetof(seccomp_data, args) + 8 * index + 4 * half);
+    outer.push_back(BPF_STMT(BPF_ALU | BPF_AND | BPF_K,
+                             static_cast<__u32>(mask >> (32 * half))));
+    only_for(outer, static_cast<__u32>(value >> (32 * half)), program);
+    program = outer;
   }
+  if (is_unequal) program.insert(program.end(), body.begin(), body.end());
+  return program;
 }
 
 // Answers the verdict if all conditions hold, and else goes on.
 Program rule(const Json& conditions, unsigned verdict) {
   Program program;
-  for (const Json& wanted : conditions) append_condition(program, wanted);
   answer(program, verdict);
-  for (std::size_t i = 0; i < program.size(); ++i)
-    for (auto* const jump : {&program[i].jt, &program[i].jf})
-      if (*jump == kOut) *jump = static_cast<__u8>(program.size() - i - 1);
+  for (const Json& condition : conditions)
+    program = only_if(condition, program);
   return program;
 }
 

@@ -123,7 +123,7 @@ void set_up_namespaces(const Json& config) {
       refuse_config("/linux/sysctl/{} is a setting of the host", key);
     auto path = "/proc/sys/" + key;
     std::replace(path.begin(), path.end(), '.', '/');
-    sys::write_file(path, value.get<std::string>());
+    sys::write_file(path, need<std::string>(config, "/linux/sysctl/" + key));
   }
 }
 

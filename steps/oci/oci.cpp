@@ -25,6 +25,7 @@
 #include <iostream>
 #include <optional>
 
+#include "common/diagnosis/causes.hpp"
 #include "common/file.hpp"
 #include "common/process.hpp"
 #include "steps/oci/layers.hpp"
@@ -168,12 +169,14 @@ int exec(const Container& container, const Words& words) {
   container.must_be("created or running");
   const Json& config = container.config();
   const Json process = read_config(words.value("--process"), "/process");
+  need<std::string>(process, "/args/0");
   const auto console = connect_console(process, words);
   const auto pid_file = words.open("--pid-file", O_TRUNC);  // Of the host.
   const auto cgroups = open_cgroups(container.cgroups());
   leave_keys();
   set_oom_score(process, ::getpid());  // The child inherits it.
   const sys::Signals signals;
+  sys::keep_host();  // Hints of later errors are about the host.
   sys::check(::setns(container.open_process().get(), namespaces(config, false)),
              "setns(2) to the namespaces of process {}", container.pid());
   sys::Child child = sys::clone(0, [&] {

@@ -1,7 +1,7 @@
 # build/oci: see README.md. It needs nlohmann-json, and nothing else here does.
 
 OCI      := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard steps/oci/*.cpp))
-OCI_LISTS := $(addprefix build/oci-,calls.inc capabilities.inc resources.inc refused.inc)
+OCI_LISTS := $(addprefix $(BUILD)/oci-,calls.inc capabilities.inc resources.inc refused.inc)
 
 oci test-oci: NEEDS = $(BUILD)/oci rootfs
 oci test-oci: ready-oci
@@ -10,17 +10,18 @@ $(BUILD)/oci: $(OCI) $(addprefix $(BUILD)/steps/08-all/,capabilities.o descripto
               $(BUILD)/common.a
 	$(CXX) $(INSTRUMENT) $(if $(SANITIZE),,-static) -s -o $@ $^
 $(OCI): | $(OCI_LISTS)
+$(OCI) lint: BASE += -I$(BUILD)
 
-# The names that config.json uses, out of the headers of this machine: {"openat", 257}.
+# The names that config.json uses, out of the headers of the compiler: {"openat", 257}.
 names     = @mkdir -p $(@D); echo '\#include <$(1)>' | $(CXX) -E -dM -x c++ - | \
             sed -nE 's/^\#define $(2)$$/{"$(3)\1", $(4)\1},/p' | sort >$@
-build/oci-calls.inc:
+$(BUILD)/oci-calls.inc:
 	$(call names,sys/syscall.h,__NR_([a-z0-9_]+) .*,,__NR_)
-build/oci-capabilities.inc:
+$(BUILD)/oci-capabilities.inc:
 	$(call names,linux/capability.h,CAP_([A-Z_]+) +[0-9]+,CAP_,CAP_)
-build/oci-resources.inc:
+$(BUILD)/oci-resources.inc:
 	$(call names,asm-generic/resource.h,RLIMIT_([A-Z]+) +[0-9]+,RLIMIT_,RLIMIT_)
-build/oci-refused.inc: steps/oci/keys.txt
+$(BUILD)/oci-refused.inc: steps/oci/keys.txt
 	@mkdir -p $(@D)
 	@sed -nE 's/^refused +([^ :]+)$$/"\1",/p' $< >$@
 

@@ -25,10 +25,10 @@ namespace {
 // "CAP_CHOWN" is 0, and so on; "RLIMIT_CPU" is 0. The Makefile cuts them out of
 // the headers that we are compiled with.
 const std::map<std::string, unsigned> kCapabilities{
-#include "build/oci-capabilities.inc"
+#include "oci-capabilities.inc"
 };
 const std::map<std::string, unsigned> kResources{
-#include "build/oci-resources.inc"
+#include "oci-resources.inc"
 };
 
 // One that we lack ourselves is not given.

@@ -105,6 +105,10 @@ class OnABundle(testing.OnAHost):
     def create(self, changes, options=''):
         """Creates a container, whose output goes to a file."""
         testing.write(self.bundle + '/config.json', json.dumps(changed(changes)))
+        return self.created(options)
+
+    def created(self, options=''):
+        """The same for the config.json that is there."""
         with open(self.place + '/out', 'w', encoding='utf-8') as out:
             status, _ = self.oci(f'create --bundle {self.bundle} {options} it', stdout=out,
                                  stderr=out)

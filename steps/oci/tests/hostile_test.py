@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from bundles import OCI, OnABundle, hierarchies, testing
+from bundles import OCI, SMALLEST, OnABundle, hierarchies, testing
 
 SECRET = 'a secret of the host'
 
@@ -42,12 +42,41 @@ class Hostile(OnABundle):
             self.is_untouched(self.ran({'/process/args': [
                 f'/proc/self/fd/{number}/../../../../../../bin/cat', self.secret + '/file']}))
 
+    def test_exec_goes_to_a_descriptor(self):
+        """CVE-2024-21626, the other way: `exec` has the descriptors of the host open, too."""
+        self.create({'/process/args': ['sleep', '1000']})
+        self.oci('start it')
+        for number in range(3, 16):
+            testing.write(self.place + '/process.json', json.dumps({
+                'cwd': f'/proc/self/fd/{number}', 'env': ['PATH=/bin'],
+                'args': ['sh', '-c', f'pwd; cat {self.way_out}/file']}))
+            status, text = self.oci(f'exec --process {self.place}/process.json it')
+            self.assertEqual(status, 125)
+            self.assertRegex(text, r'^oci: (chdir\(2\)|getcwd\(3\))')
+            self.is_untouched(text)
+
+    def test_a_mount_point_goes_up(self):
+        """A destination has dots, or is the root itself."""
+        for place in ('..', '../../..' + self.secret, '/a/../../..' + self.secret,
+                      self.secret + '/../secret', '/', '/.'):
+            self.is_untouched(self.ran({'/mounts+': {'destination': place, 'type': 'tmpfs'}},
+                                       f'echo x >file; cat {self.way_out}/file'))
+
+    def test_a_masked_path_is_a_link_of_the_kernel(self):
+        """What is covered, or made read-only, would be a file of the host."""
+        for number in range(3, 16):
+            self.link('/mnt', f'/proc/self/fd/{number}')
+            self.is_untouched(self.ran({'/linux/maskedPaths': ['/mnt', '/mnt/..'],
+                                        '/linux/readonlyPaths': ['/mnt', '/mnt/..']}, 'cat /mnt'))
+            self.assertTrue(os.access(self.place, os.W_OK))
+
     def test_a_mount_point_is_a_link_to_the_host(self):
         """CVE-2015-3629, CVE-2019-19921, CVE-2021-30465: a mount went through a link of the
         image."""
-        self.link('/mnt', self.way_out)
-        self.is_untouched(self.ran({'/mounts+': {'destination': '/mnt', 'type': 'tmpfs'}},
-                                   'echo x >/mnt/file'))
+        for target in (self.way_out, self.secret):
+            self.link('/mnt', target)
+            self.is_untouched(self.ran({'/mounts+': {'destination': '/mnt', 'type': 'tmpfs'}},
+                                       'echo x >/mnt/file'))
 
     def test_a_volume_has_a_link_for_a_later_mount_point(self):
         """CVE-2021-30465, without the race: the second mount lies in the first."""
@@ -171,6 +200,49 @@ class Hostile(OnABundle):
         _, text = self.oci(f'exec --process {self.place}/process.json it')
         self.assertEqual(re.findall(r'\t0*([0-9a-f]+)$', text, re.M), ['0', '20', '20', '20', '0'])
 
+    def test_a_device_has_numbers(self):
+        """Without them, the rule for it would be a rule for all devices."""
+        for device in ({'type': 'c'}, {'type': 'c', 'major': -1, 'minor': -1}, {'major': 1},
+                       {'type': 'b', 'major': 1 << 33, 'minor': 0}):
+            status, text = self.create({'/linux/devices': [{'path': '/dev/x', **device}]})
+            self.assertEqual(status, 125)
+            self.assertRegex(text, 'config.json: /(type|major|minor) is (null|-1|8589934592)\n')
+
+    def test_a_text_has_a_nul(self):
+        """The kernel would read less than what was checked."""
+        for key, value in (('/process/cwd', '/\0x'), ('/process/args', ['sh\0x']),
+                           ('/root/path', 'rootfs\0/x'), ('/linux/cgroupsPath', '/mine\0/it'),
+                           ('/linux/maskedPaths', ['/proc/keys\0x']),
+                           ('/linux/sysctl', {'net.ipv4.ip_forward\0x': '1'})):
+            status, text = self.create({key: value})
+            self.assertEqual(status, 125)
+            self.assertRegex(text, 'config.json: .* has a NUL, which is not supported')
+
+    def test_a_config_json_is_deep_or_long_or_says_a_thing_twice(self):
+        config = json.dumps(SMALLEST)[:-1]
+        linux = json.dumps(SMALLEST['linux'])
+        for more, wanted in (
+                ('"annotations": {"a": "' + 'x' * 5000000 + '"}', '^$'),
+                ('"annotations": ' + '[' * 200000 + ']' * 200000, 'more than 50 levels'),
+                ('"annotations": ' + '[' * 200000, 'more than 50 levels'),
+                # The last one counts, for what is checked and for what is done.
+                ('"linux": {"mountLabel": "x"}, "linux": ' + linux, '^$'),
+                ('"linux": {"mountLabel": "x"}', 'mountLabel is not supported')):
+            testing.write(self.bundle + '/config.json', f'{config}, {more}}}')
+            status, text = self.created()
+            self.assertRegex(text, wanted)
+            self.assertEqual(status, 0 if wanted == '^$' else 125)
+            self.oci('delete --force it')
+
+    def test_a_value_has_another_type(self):
+        """What is asked for below it would not be seen."""
+        for key in ('/process/user', '/process/capabilities', '/linux/resources/memory',
+                    '/linux/seccomp', '/root', '/mounts', '/hooks'):
+            for value in (7, 'x', [7], True):
+                with self.subTest(key, value=value):
+                    status, text = self.create({key: value})
+                    self.assertEqual((status, text[:17]), (125, 'oci: config.json:'))
+
     def test_an_id_is_a_name_and_no_path(self):
         for name in ('../x', 'a/b', '.', '..', 'é', '$x'):
             status, text = self.oci(f'create --bundle {self.bundle} {name}')
@@ -180,7 +252,7 @@ class Hostile(OnABundle):
         """The limits would hold for them, and delete would kill them."""
         for place in hierarchies()[0]:
             os.makedirs(place + '/mine/theirs')
-        for path in ('/', '/mine', '/../x', '/mine/../..'):
+        for path in ('/', '//', '/mine', '/../x', '/mine/../..', '/x\n0::/mine'):
             status, text = self.create({'/linux/cgroupsPath': path})
             self.assertEqual(status, 125)
             self.assertRegex(text, 'is used by others|is not supported')
@@ -221,14 +293,15 @@ class Hostile(OnABundle):
         self.assertIn('/made: No such file', text)
 
     def test_a_long_filter_is_not_cut(self):
-        """The kernel takes 4096 instructions, and a length of 16 bits."""
-        rules = [{'names': ['getpid'], 'action': 'SCMP_ACT_ERRNO',
-                  'args': [{'index': 0, 'value': number, 'op': 'SCMP_CMP_EQ'}]}
-                 for number in range(12000)]
-        status, text = self.create({'/linux/seccomp': {'defaultAction': 'SCMP_ACT_ALLOW',
-                                                       'syscalls': rules}})
-        self.assertEqual(status, 125)
-        self.assertIn('too long', text)
+        """The kernel takes 4096 instructions, and a length of 16 bits. A jump has 8 bits."""
+        conditions = [{'index': 0, 'value': number, 'op': 'SCMP_CMP_EQ'} for number in range(12000)]
+        rule = {'names': ['getpid'], 'action': 'SCMP_ACT_ERRNO'}
+        for rules in ([{**rule, 'args': [condition]} for condition in conditions],
+                      [{**rule, 'args': conditions[:100]}]):
+            status, text = self.create({'/linux/seccomp': {'defaultAction': 'SCMP_ACT_ALLOW',
+                                                           'syscalls': rules}})
+            self.assertEqual(status, 125)
+            self.assertIn('too long', text)
 
     def test_a_map_of_ids_that_the_kernel_refuses(self):
         """CVE-2021-43784: a length overflowed, and another map was written."""

@@ -213,7 +213,8 @@ class Keys(OnABundle):
 
     def test_a_number_that_does_not_fit_is_not_cut(self):
         for key, number in [('/process/user/uid', 1 << 32), ('/process/user/gid', -1),
-                            ('/process/oomScoreAdj', 1 << 32), ('/process/user/uid', 1.5)]:
+                            ('/process/oomScoreAdj', 1 << 32), ('/process/user/uid', 1.5),
+                            ('/process/user/additionalGids', [1 << 32])]:
             status, text = self.create({key: number})
             self.assertEqual(status, 125, text)
             self.assertIn(f'config.json: {key[key.index("/", 1):]} is {number}', text)

@@ -154,16 +154,20 @@ class Life(Engine):
         self.none_is_left()
 
 
-class Talk(Engine):
-    """The demo of talk.md, line by line."""
+class Shown(Engine):
+    """The commands of README.md and of the demo in talk.md."""
 
-    def test_it_is_killed_and_podman_starts_it_again(self):
-        lines = re.findall('^- `(.*)`$', testing.contents('steps/oci/talk.md'), re.M)
-        run, see, kill, look = (line.replace('podman --runtime $PWD/build/oci ', '$POD ').replace(
-            'podman ', '$POD ').replace('localhost/box', '$IMAGE') for line in lines)
+    @staticmethod
+    def commands(path, lines):
+        for line in re.findall(lines, testing.contents(path).replace('\\\n      ', ''), re.M):
+            yield line.replace('podman --runtime $PWD/build/oci ', '$POD ').replace(
+                'podman ', '$POD ').replace('localhost/box', '$IMAGE').replace(
+                    'build/rootfs', testing.TOP + '/build/rootfs')
+
+    def is_started_again(self, run, kill, look, see='true'):
         first = "$POD inspect -f '{{.State.Pid}}' web"
         self.must(run)
-        self.says(see, 'sleep 1000')
+        self.must(see)
         killed = self.must(first)
         self.must(kill)
         self.assertTrue(testing.eventually(
@@ -171,6 +175,16 @@ class Talk(Engine):
         self.says(look, r'sleep 1000 .* Up .* web$')
         self.must('$POD rm -f -t 0 web')
         self.none_is_left()
+
+    def test_the_demo(self):
+        run, see, kill, look = self.commands('steps/oci/talk.md', '^- `(.*)`$')
+        self.is_started_again(run, kill, look, see)
+
+    def test_the_page(self):
+        make, shell, run, kill, look = list(self.commands('steps/oci/README.md', '^    (.*)$'))[:5]
+        self.says(make, '^sha256:')
+        self.says(f'echo "hostname; ps" | {shell.replace("-it", "-i")}', 'PID +USER')
+        self.is_started_again(run, kill, look)
 
 
 class Pods(Engine):
