@@ -133,6 +133,7 @@ class Life(Engine):
         self.says('$POD exec it echo on', '^on$')
 
     def test_its_limits_change_while_it_runs(self):
+        self.says('$POD update --blkio-weight 100 it', 'blockIO/weight is not supported', 125)
         self.says('$POD update --memory 64m --cpus 0.5 it', '.')
         self.says("$POD exec it sh -c 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes "
                   "/sys/fs/cgroup/cpu/cpu.cfs_quota_us || "
