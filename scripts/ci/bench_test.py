@@ -57,5 +57,4 @@ class Bench(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     summed.main()

@@ -39,5 +39,4 @@ Remove the lines from `a` to `c`. In the line with `b`, write `d` in the place o
 
 
 if __name__ == '__main__':
-    os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     summed.main()

@@ -252,5 +252,4 @@ class RanNowhere(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     summed.main()

@@ -83,5 +83,4 @@ class Links(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     summed.main()

@@ -72,5 +72,4 @@ class Echo(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     summed.main()

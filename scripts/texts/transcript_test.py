@@ -143,5 +143,4 @@ class Comparing(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     summed.main()
