@@ -16,7 +16,7 @@ def make(folder=BOOK):
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     texts = {name: pages.whole(path) for name, path in pages.all_pages().items()}
-    texts.update((name, text()) for name, text in pages.FILES.items())
+    texts.update((name, pages.file(name)) for name in pages.BOOK)
     for name, text in texts.items():
         with open(f'{folder}/{name}', 'w', encoding='utf-8') as file:
             file.write(text)

@@ -8,6 +8,7 @@ function make(tag, properties = {}, ...children) {
   node.append(...children);
   return node;
 }
+const paragraph = (textContent, className = '') => make('p', { textContent, className });
 
 // ---- Light and dark
 
@@ -42,7 +43,7 @@ function lookFor() {
     make('b', { textContent: hit.heading }),
     make('small', { textContent: hit.page === hit.heading ? '' : hit.page }),
     make('span', { textContent: hit.text }))));
-  if (!good.length) hits.append(make('p', { textContent: 'No section has all these words.' }));
+  if (!good.length) hits.append(paragraph('No section has all these words.'));
 }
 search.onfocus = () => {
   if (!sections && !one('[src="search.js"]')) document.head.append(make('script', { src: 'search.js' }));
@@ -89,7 +90,7 @@ for (const button of all('button.copy'))
 
 // ---- On paper, all answers can be read
 
-addEventListener('beforeprint', () => all('details').forEach(answer => { answer.open = true; }));
+addEventListener('beforeprint', () => all('article details').forEach(answer => { answer.open = true; }));
 
 // ---- Where one is on the page
 
@@ -97,8 +98,8 @@ const entries = new Map(all('.toc a').map(link => [document.getElementById(link.
 if (entries.size) {
   const mark = () => {
     const passed = [...entries].filter(([heading]) => heading.getBoundingClientRect().top < 120);
-    for (const link of entries.values()) link.removeAttribute('aria-current');
-    passed[passed.length - 1]?.[1].setAttribute('aria-current', 'true');
+    for (const link of entries.values()) link.ariaCurrent = null;
+    if (passed.length) passed.at(-1)[1].ariaCurrent = 'true';
   };
   addEventListener('scroll', mark, { passive: true });
   mark();

@@ -5,7 +5,7 @@ Whoever can type into a shell can do all that its user can. So
   - the address has a secret, a new one at each start, which nobody else is told;
   - Host must be that address: else a name that somebody points to 127.0.0.1 would do;
   - Origin must be, too: else any page that is open in the browser could connect;
-  - who asks slowly, or for too much, is cut off.
+  - who asks slowly is cut off, and who asks for too much: aiohttp's limits are 8 KiB a line.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ import secrets
 from aiohttp import web
 
 LOOPBACK = '127.0.0.1'
-HEAD = 8 << 10          # Bytes of a request.
 CONNECTIONS = 32
 TIMEOUT_SECONDS = 5     # For a request and its answer.
 # Nobody may keep an answer, or frame it.
@@ -26,17 +25,16 @@ HEADERS = {'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer',
 
 
 class Connection(web.RequestHandler):
-    """One that is cut off if it is slow or asks for too much: aiohttp has no such limits."""
+    """One that is cut off if it is slow: aiohttp has no limit for that."""
 
     def __init__(self, server):
         self.loop = asyncio.get_running_loop()
         super().__init__(server, loop=self.loop, access_log=None, lingering_time=0)
         self.server, self.timer = server, None
-        self.head = b''  # Of the request; None once it is whole.
 
     def connection_made(self, transport):
         super().connection_made(transport)
-        self.timer = self.loop.call_later(TIMEOUT_SECONDS, self.end)
+        self.timer = self.loop.call_later(TIMEOUT_SECONDS, transport.abort)
         if len(self.server.connections) > CONNECTIONS:
             transport.abort()
 
@@ -44,34 +42,9 @@ class Connection(web.RequestHandler):
         self.timer.cancel()
         super().connection_lost(exc)
 
-    def data_received(self, data):
-        if self.head is not None:
-            self.head += data
-            if len(self.head) > HEAD:
-                self.refuse(431)
-                return
-            if b'\r\n\r\n' not in self.head:
-                return
-            data, self.head = self.head, None
-        super().data_received(data)
-
-    def end(self):
-        if self.head is None:
-            self.transport.abort()  # An answer that nobody reads.
-        else:
-            self.refuse(408)
-
-    def refuse(self, status):
-        """Before aiohttp has a request to answer."""
-        self.transport.write(f'HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\n'
-                             'Connection: close\r\n\r\n'.encode())
-        self.transport.close()
-
     def handle_error(self, request, status=500, exc=None, message=None):
-        if status != 400:
-            return super().handle_error(request, status, exc, message)
-        self.refuse(status)  # It is no request, and aiohttp would log each.
-        return answer(status)
+        """What is no request is not logged."""
+        return answer(400) if status == 400 else super().handle_error(request, status, exc, message)
 
 
 class Guarded(web.Server):
@@ -90,7 +63,9 @@ class Guarded(web.Server):
 
     async def serve(self, request):
         token, slash, name = request.raw_path.partition('?')[0][1:].partition('/')
-        is_ours = same(token + slash, f'{self.token}/')
+        # The time that this takes does not tell how much of the secret was right.
+        is_ours = hmac.compare_digest((token + slash).encode(errors='surrogateescape'),
+                                      f'{self.token}/'.encode())
         wants_socket = name.split('/')[0] == 'talk'
         origins = request.headers.getall('Origin', [])
         if request.headers.getall('Host', []) != [self.address] or \
@@ -105,17 +80,6 @@ class Guarded(web.Server):
     async def get(self, request, name):
         """The answer to a request that may be answered, for a name behind the secret."""
         raise NotImplementedError
-
-
-def is_handshake(request):
-    """Whether a request asks for a socket, as a browser does."""
-    return web.WebSocketResponse().can_prepare(request) and \
-        request.headers['Sec-WebSocket-Version'] == '13'
-
-
-def same(path, wanted):
-    """Without telling by the time it takes how much of it was right."""
-    return hmac.compare_digest(path.encode(errors='surrogateescape'), wanted.encode())
 
 
 def answer(status, text=None, kind='text/plain'):

@@ -1,6 +1,6 @@
 // Beside a lesson that is served: its terminals, what was run of it, and what came out.
 'use strict';
-const stack = one('#terminals'), drawer = one('#drawer'), empty = one('.empty');
+const stack = one('#terminals'), empty = one('.empty');
 const terminals = [], commands = new Map(all('.command').map(node => [+node.dataset.line, node]));
 let busy = false, recent = [];
 const status = text => { one('.status').textContent = text; };
@@ -19,26 +19,18 @@ lookers.push(fit);
 new ResizeObserver(() => requestAnimationFrame(fit)).observe(stack);
 
 function open(number, rows) {
-  const head = make('button', { type: 'button', className: 'head', ariaExpanded: 'true' });
-  const body = make('div', { className: 'screen' });
-  const box = make('section', { className: 'pane' }, head, body);
+  const head = make('summary'), body = make('div', { className: 'screen' });
+  const box = make('details', { className: 'pane', open: true }, head, body);
   empty.hidden = true;
   stack.append(box);
-  const view = newTerminal(number, rows, body, () => head.focus());
-  head.onclick = () => unfold(number, !box.classList.contains('open'));
-  return terminals[number] = { number, head, box, view };
-}
-
-function unfold(number, on) {
-  terminals[number].box.classList.toggle('open', on);
-  terminals[number].head.ariaExpanded = on;
+  return terminals[number] = { head, box, view: newTerminal(number, rows, body, () => head.focus()) };
 }
 
 // Two have room: the one that is used, and with it the container, or the one that was used before.
 function show(number) {
   recent = [number, ...recent.filter(other => other !== number)];
-  const second = recent.slice(1).find(other => terminals[other].box.classList.contains('box')) ?? recent[1];
-  for (const other of terminals) unfold(other.number, other.number === number || other.number === second);
+  const second = recent.slice(1).find(other => terminals[other].box.matches('.box')) ?? recent[1];
+  terminals.forEach(({ box }, other) => { box.open = other === number || other === second; });
 }
 
 function about({ terminal, sign, inside, ended, rows }) {
@@ -46,8 +38,7 @@ function about({ terminal, sign, inside, ended, rows }) {
   box.classList.toggle('box', inside);
   box.classList.toggle('ended', ended);
   const where = sign === '#' ? 'host, root' : 'host, you';
-  head.replaceChildren(make('b', { textContent: ended ? 'ended' : inside ? 'container' : where }),
-    make('span', { textContent: inside ? `in the terminal of ${where}` : '' }));
+  head.textContent = ended ? 'ended' : inside ? `container, in the terminal of ${where}` : where;
   if (isNew) {
     fit();
     show(terminal);
@@ -56,12 +47,12 @@ function about({ terminal, sign, inside, ended, rows }) {
 
 // ---- What was run
 
-const WORDS = { running: 'runs', same: 'as in the text', differs: 'other than in the text', failed: 'did not end', needs: 'needs another command first', skipped: 'not for this host' };
+const WORDS = { running: 'runs', same: 'as in the text', differs: 'other than in the text',
+  failed: 'did not end', needs: 'needs another command first', skipped: 'not for this host' };
 function verdict({ line, state, why, lines, first, terminal }) {
   const node = commands.get(line);
-  if (!node) return;
   node.dataset.state = state;
-  one('.run', node).title = WORDS[state];
+  label(node);
   one('.verdict', node)?.remove();
   if (state === 'running') {
     if (terminals[terminal]) show(terminal);
@@ -70,10 +61,10 @@ function verdict({ line, state, why, lines, first, terminal }) {
     return;
   }
   if (!why) return;
-  const said = make('div', { className: 'verdict' }, make('p', { textContent: why === 'differs' ?
-    'Something else came out here. That need not be wrong. The text has the lines with −, and you got those with +:' : why }));
+  const said = make('div', { className: 'verdict' }, paragraph(why === 'differs' ?
+    'Something else came out here. That need not be wrong. The text has the lines with −, and you got those with +:' : why));
   if (lines?.length)
-    said.append(make('pre', {}, ...lines.map(row => make('span', { className: { '-': 'text', '+': 'yours' }[row[0]] || '',
+    said.append(make('pre', {}, ...lines.map(row => make('span', { className: row[0] === '+' ? 'yours' : '',
       textContent: row.replace(/^-/, '−') }))));
   if (state === 'needs') {
     const missing = [...commands.keys()].filter(other => other >= first && other <= line);
@@ -81,6 +72,13 @@ function verdict({ line, state, why, lines, first, terminal }) {
       textContent: missing.length > 1 ? `Run the ${missing.length - 1} before it, and this` : 'Run it again' }));
   }
   node.append(said);
+}
+
+// What a button does, and what came of it, for those who do not see its sign.
+function label(node) {
+  const button = one('.run', node), state = WORDS[node.dataset.state];
+  button.title = state || 'Run it';
+  button.ariaLabel = `Run ${one('kbd', node).textContent}${state ? ': ' + state : ''}`;
 }
 
 // The reader's own numbers take the place of the text's.
@@ -103,18 +101,17 @@ function run(lines) {
   if (!busy) say('run', { lines });
 }
 for (const [line, node] of commands) {
-  const button = one('.run', node);
-  if (button) button.onclick = () => run([line]);
+  node.prepend(make('button', { type: 'button', className: 'run', onclick: () => run([line]) }));
+  label(node);
 }
-for (const button of all('button.all'))
-  button.onclick = () => run(all('.command', button.closest('.console')).map(node => +node.dataset.line));
+for (const button of all('button.copy')) {
+  const lines = all('.command', button.closest('.console')).map(node => +node.dataset.line);
+  button.className = 'all';
+  button.textContent = lines.length > 1 ? `Run all ${lines.length}` : 'Run it';
+  button.onclick = () => run(lines);
+}
 for (const button of all('aside [data-do]'))
   button.onclick = () => say(button.dataset.do, button.dataset.sign ? { sign: button.dataset.sign } : {});
-drawer.onclick = () => {
-  const on = document.body.classList.toggle('drawn');
-  drawer.ariaExpanded = on;
-  drawer.textContent = on ? 'Text' : 'Terminals';
-};
 
 // ---- What the reader writes
 
@@ -133,32 +130,33 @@ for (let node = turns?.nextElementSibling; node && node.tagName !== 'H2'; node =
   const rows = node.tagName === 'UL' ? node : one('ul', node);
   if (rows) one('.turns').append(rows.cloneNode(true));
 }
-const paragraphs = lines => lines.filter(Boolean).map(line => make('p', { textContent: line }));
+const tell = (...nodes) => one('.found').replaceChildren(...nodes);
 const OWN = {
   missing: () => there(false),
   there() {
     there(true);
     for (const piece of all('.pieces li')) delete piece.dataset.state;
-    one('.found').replaceChildren(make('p', { textContent: 'It is compiled.' }));
+    tell(paragraph('It is compiled.'));
   },
   running({ piece }) {
     mark(piece, 'running');
-    one('.found').replaceChildren(make('p', { textContent: piece ? '' : 'All promises of the step are checked.' }));
+    tell(paragraph(piece ? '' : 'All promises of the step are checked.'));
   },
   holds({ piece, number }) {
     mark(piece, 'holds');
-    if (!piece) one('.found').replaceChildren(make('p', { className: 'holds', textContent: `All ${number} promises of this step hold.` }));
+    if (!piece) tell(paragraph(`All ${number} promises of this step hold.`, 'holds'));
   },
   broken({ piece, promise }) {
     mark(piece, 'broken');
-    one('.found').replaceChildren(make('div', { className: 'broken' }, make('h3', { textContent: promise.name }),
-      ...paragraphs([promise.fails, ...promise.saw, ...promise.said.map(line => `It said: ${line}`)])));
+    tell(make('div', { className: 'broken' }, make('h3', { textContent: promise.name }),
+      ...[promise.fails, ...promise.saw, ...promise.said.map(line => `It said: ${line}`)].filter(Boolean).map(line => paragraph(line))));
   },
-  unbuilt: () => one('.found').replaceChildren(make('h3', { textContent: 'It does not compile.' })),
+  unbuilt: () => tell(make('h3', { textContent: 'It does not compile.' })),
   ended: ({ text }) => one('.found').append(make('pre', { className: 'plain', textContent: text })),
   hint({ hint }) {
-    one('.hints').append(hint ? make('div', {}, make('b', { textContent: `${hint.piece}, ${hint.number} of ${hint.of}: ${hint.kind}` }),
-      ...paragraphs(hint.text.split(/\n\n+/))) : make('p', { textContent: 'Nothing was found wrong at the last check.' }));
+    one('.hints').append(hint ? make('div', {},
+      make('b', { textContent: `${hint.piece}, ${hint.number} of ${hint.of}: ${hint.kind}` }), paragraph(hint.text)) :
+      paragraph('Nothing was found wrong at the last check.'));
   },
 };
 function there(on) {
@@ -180,7 +178,11 @@ const TOLD = {
     recent = [];
     for (const { view, box } of terminals.splice(0)) { view.dispose(); box.remove(); }
     empty.hidden = false;
-    for (const node of commands.values()) { delete node.dataset.state; one('.verdict', node)?.remove(); }
+    for (const node of commands.values()) {
+      delete node.dataset.state;
+      one('.verdict', node)?.remove();
+      label(node);
+    }
     today({});
     setBusy(false);
   },

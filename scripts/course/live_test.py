@@ -103,7 +103,7 @@ class Served(unittest.TestCase):
             connection.sendall(data)
             while chunk := connection.recv(65536):
                 text += chunk
-        found = re.match(rb'HTTP/1\.1 (\d+) ', text)
+        found = re.match(rb'HTTP/1\.[01] (\d+) ', text)
         return int(found[1]) if found else None, text
 
     def status(self, *words, **headers):
@@ -225,15 +225,16 @@ class Attacks(Served):
             self.assertEqual(self.status(self.talk, method=method, **self.handshake()), 405)
 
     def test_garbage_is_refused(self):
-        for data in (self.request(f'/{self.token}/', method='get'), b'GET\r\n\r\n', b'\x16\x03\x01\x02\x00\x01\r\n\r\n', b'\0' * 100 + b'\r\n\r\n',
-                     b'GET / HTTP/1.1\r\n' + b'a: b\r\n' * 200 + b'\r\n'):
+        for data in (self.request(f'/{self.token}/', method='get'), b'GET\r\n\r\n',
+                     b'\x16\x03\x01\x02\x00\x01\r\n\r\n', b'\0' * 100 + b'\r\n\r\n',
+                     b'GET / HTTP/1.1\r\n' + b'a: b\r\n' * 200 + b'\r\n',
+                     b'GET /' + b'a' * 9000 + b'\r\n\r\n'):
             self.assertEqual(self.ask(data)[0], 400, data)
-        self.assertEqual(self.ask(b'GET /' + b'a' * 9000 + b'\r\n\r\n')[0], 431)
         self.assertEqual(self.status(f'/{self.token}/'), 200)
 
     def test_a_handshake_that_is_none(self):
         for changes in ({'Upgrade': None}, {'Upgrade': 'h2c'}, {'Connection': None},
-                        {'Sec_WebSocket_Version': '8'}, {'Sec_WebSocket_Key': None},
+                        {'Sec_WebSocket_Version': '6'}, {'Sec_WebSocket_Key': None},
                         {'Sec_WebSocket_Key': 'short'}):
             self.assertEqual(self.status(self.talk, **self.handshake(**changes)), 400, changes)
         self.assertEqual(self.descendants(), [])
@@ -252,7 +253,7 @@ class Attacks(Served):
 
     def test_who_asks_slowly_is_cut_off(self):
         slow = self.connect()
-        slow.sendall(b'GET / HT')
+        slow.sendall(b'GET /')
         self.assertEqual(self.status(f'/{self.token}/'), 200)  # Others need not wait.
         end = time.monotonic() + SECONDS
         with contextlib.suppress(ConnectionError):
@@ -260,8 +261,8 @@ class Attacks(Served):
             while time.monotonic() < end:
                 slow.settimeout(0.2)
                 with contextlib.suppress(TimeoutError):
-                    if self.assertIn(b' 408 ', slow.recv(1000)) is None:
-                        break
+                    self.assertEqual(slow.recv(1000), b'')
+                    break
                 slow.sendall(b'x')
         self.assertLess(time.monotonic(), end)
 

@@ -19,21 +19,18 @@ class Own:
         self.watching = asyncio.create_task(self.watch())
 
     async def watch(self):
+        """What is there at the first look is not checked, because its reader might only read."""
         while True:
             for session in self.sessions.values():
                 if session.step and session.pages:
-                    self.look(session)
+                    before, now = self.seen.get(session, 0), saved(session.step)
+                    self.seen[session] = now
+                    if now and before not in (0, now):
+                        self.obey('check', session)
+                    elif now != before:
+                        session.forget('own')
+                        session.tell('own', state='there' if now else 'missing')
             await asyncio.sleep(GLANCE)
-
-    def look(self, session):
-        """What is there at the first look is not checked, because its reader might only read."""
-        before, now = self.seen.get(session, 0), saved(session.step)
-        self.seen[session] = now
-        if now and before not in (0, now):
-            self.obey('check', session)
-        elif now != before:
-            session.forget('own')
-            session.tell('own', state='there' if now else 'missing')
 
     def obey(self, do, session):
         if session.step and (do == 'begin' or saved(session.step)):

@@ -22,14 +22,17 @@ COURSE = ['README.md', 'steps/README.md', *LESSONS, 'steps/docker.md', 'steps/oc
 LABELS = {'README.md': 'Start', 'steps/README.md': 'Intro', 'steps/docker.md': 'Docker',
           'steps/oci/README.md': 'OCI'}
 WHERE = {'host#': 'host, root', 'host$': 'host, you', 'box#': 'container', '$': 'your terminal'}
+PROMPT = re.compile(r'((?:host|box)[#$]|\$) (.*)')
+CUT = re.compile(r'<!-- code (\S+): (.*?) -->')
 COMMENT = re.compile(r'<!--.*?-->\n?', re.S)
 SLIDES, SLIDES_FILE = 'slides.html', TOP + '/build/slides.html'
-PROMPT = re.compile(r'((?:host|box)[#$]|\$) (.*)')
-
-
-class Served:
-    """Where the terminals are, if the pages are served."""
-    address = ''
+HEADING = re.compile(r'<h(\d) id="(.*?)">(.*?)</h\d>')
+SHORT = 22  # Letters of code that stay on one line.
+PLAYER = '<div class="recording" id="player" role="group" aria-label="A recording"></div>'
+# A page may load files beside it, and nothing else. The player runs in a worker and in WebAssembly.
+POLICY = ("default-src 'none'; script-src 'self' file: 'wasm-unsafe-eval' blob: data:; "
+          "style-src 'self' file: 'unsafe-inline'; font-src data:; img-src data: blob:; "
+          "connect-src 'self' data:; worker-src blob: data:; base-uri 'none'; form-action 'none'")
 
 
 def path_of(place, name):
@@ -53,93 +56,89 @@ def step_of(path):
 
 
 class Text:
-    """One text as a page: its HTML, what it leads to, and what the search finds in it."""
+    """One text as a page: its HTML, its commands, and what it leads to."""
 
     def __init__(self, path):
-        self.path, self.leads_to, self.cut = path, [], None
-        self.has_player, self.toc, self.sections = False, [], []
+        self.path, self.leads_to = path, []
         text = sources.read(f'{TOP}/{path}')
-        self.blocks, self.words = {}, transcript.Comparison(()).words
         try:
-            script = transcript.parse(text)
-            self.words = transcript.Comparison(script.vary).words
-            for command in script.commands:
-                self.blocks.setdefault(command.block, []).append(command)
+            self.script = transcript.parse(text)
         except ValueError:  # README.md and hosts.md show other terminals.
-            pass
+            self.script = transcript.Transcript([], ())
+        self.words = transcript.Comparison(self.script.vary).words
         self.anchors = links.anchors(text)
         markdown = MarkdownIt('commonmark', {'html': True}).enable('table')
-        self.renderer = markdown.renderer
-        for rule in ('fence', 'code_block', 'image', 'heading_open', 'heading_close', 'link_open',
-                     'table_open', 'table_close', 'html_block', 'html_inline', 'code_inline',
-                     'text'):
-            self.renderer.rules[rule] = getattr(self, rule)
-        tokens = markdown.parse(text)
-        self.html = self.renderer.render(tokens, markdown.options, {})
+        for rule in ('fence', 'code_block', 'image', 'heading_open', 'code_inline', 'text'):
+            markdown.renderer.rules[rule] = getattr(self, rule)
+        made = COMMENT.sub('', markdown.render(text))
+        made = re.sub(f'<a href="[^"]*">({PLAYER})</a>', r'\1', made)
+        made = re.sub(r'(?<=<a href=")(?![a-z]+:|#)([^"#]+)', self.link, made)
+        made = made.replace('</table>', '</table></div>').replace(
+            '<table>', '<div class="table" tabindex="0" role="group" aria-label="Table"><table>')
+        if path in LESSONS:
+            made = re.sub(r'(?<=>Run it)</h\d>', rf'\g<0>{PLAYER}', made, count=1)
+        self.html = made
 
-    def vary(self, text, tag='span'):
+    def vary(self, text, tag='var'):
         """Text, escaped already; the words that vary can be replaced by the reader's own."""
         return self.words.sub(rf'<{tag} class="vary" data-name="\g<0>">\g<0></{tag}>', text)
 
     def escaped(self, text):
         return self.vary(html.escape(text))
 
-    def find(self, text):
-        """Puts a text where the search finds it."""
-        if self.sections:
-            self.sections[-1][2].append(text)
+    def sections(self):
+        """The place, the heading and the words of each, for the search."""
+        _, *parts = HEADING.split(re.sub(r'<(svg|figcaption).*?</\1>', '', self.html, flags=re.S))
+        for place, heading, body in zip(parts[1::4], parts[2::4], parts[3::4]):
+            yield place, words(heading), words(body)
 
     # ---- How the tokens of Markdown are written
 
+    def link(self, found):
+        path = path_of(self.path, found[1])
+        self.leads_to.append(path)
+        return page_of(path)
+
     def text(self, tokens, number, *_):
-        self.find(tokens[number].content)
         return self.escaped(tokens[number].content)
 
     def code_inline(self, tokens, number, *_):
-        self.find(tokens[number].content)
-        is_short = len(tokens[number].content) <= 22  # It stays on one line.
-        return (f'<code{" class=short" if is_short else ""}>{self.escaped(tokens[number].content)}'
-                '</code>')
+        text = tokens[number].content
+        return f'<code{" class=short" * (len(text) <= SHORT)}>{self.escaped(text)}</code>'
 
     def code_block(self, tokens, number, *_):
-        self.find(tokens[number].content)
         return f'<pre class="plain" tabindex="0">{self.escaped(tokens[number].content)}</pre>'
+
+    def heading_open(self, tokens, number, *_):
+        return f'<{tokens[number].tag} id="{next(self.anchors)}">'
 
     def fence(self, tokens, number, *_):
         token = tokens[number]
-        if token.info != 'cpp' and not token.info.startswith('console'):
-            return self.code_block(tokens, number)
-        self.find(token.content)
-        if token.info != 'cpp':
+        if token.info.startswith('console'):
             return self.console(token)
-        cut, self.cut = self.cut, None
+        if token.info != 'cpp':
+            return self.code_block(tokens, number)
+        lines = token.content.split('\n')[:-1]
+        cut = CUT.match(tokens[number - 1].content)
         if not cut:
-            return source(token.content.split('\n')[:-1])
-        path = path_of(self.path, cut[0])
-        first = sources.place(sources.read(f'{TOP}/{path}').split('\n'), cut[1])[0] + 1
-        self.leads_to.append(path)
-        return source(token.content.split('\n')[:-1], first,
-                      f'<a href="{page_of(path)}#line-{first}">{path}:{first}</a>')
+            return source(lines)
+        path = path_of(self.path, cut[1])
+        first = sources.place(sources.read(f'{TOP}/{path}').split('\n'), cut[2])[0] + 1
+        return source(lines, first, f'<a href="{cut[1]}#line-{first}">{path}:{first}</a>')
 
     def console(self, token):
-        known = self.blocks.get(token.map[0] + 1)
-        if known:
-            commands = [(one.place + one.sign, one.typed, one.expected, one.line) for one in known]
-        else:
-            commands = []
-            for line in token.content.split('\n')[:-1]:
-                if found := PROMPT.match(line):
-                    commands.append((found[1], [found[2]], [], 0))
-                else:
-                    commands[-1][2].append(line)
-        condition = known[0].condition if known else ''
+        known = [one for one in self.script.commands if one.block == token.map[0] + 1]
+        commands = [(one.place + one.sign, one.typed, one.expected, one.line) for one in known]
+        for line in [] if known else token.content.split('\n')[:-1]:
+            if found := PROMPT.match(line):
+                commands.append((found[1], [found[2]], [], 0))
+            else:
+                commands[-1][2].append(line)
         where = ' · '.join(dict.fromkeys(WHERE[prompt] for prompt, *_ in commands))
-        kind, does = 'copy', 'Copy'
-        if Served.address and known:
-            kind, does = 'all', f'Run all {len(commands)}' if len(commands) > 1 else 'Run it'
-        button = f'<button type="button" class="{kind}">{does}</button>'
+        if known and known[0].condition:
+            where += f' · for {known[0].condition}'
         return (f'<figure class="console"><figcaption>{where}'
-                f'{f" · for {condition}" if condition else ""}{button}</figcaption>' +
+                '<button type="button" class="copy">Copy</button></figcaption>' +
                 ''.join(self.command(*command) for command in commands) + '</figure>')
 
     def command(self, prompt, typed, printed, line):
@@ -147,67 +146,24 @@ class Text:
         lines = ''.join(f'<kbd data-prompt="{before}">{self.escaped(one)}</kbd>'
                         for before, one in zip(prompts, typed))
         lines += ''.join(f'<samp>{self.escaped(one) or "&nbsp;"}</samp>' for one in printed)
-        run = '<button type="button" class="run" ' \
-              f'aria-label="Run {html.escape(typed[0])}"></button>'
         return (f'<div class="command {prompt.rstrip("#$")}" data-line="{line}">'
-                f'{run if Served.address and line else ""}<pre>{lines}</pre></div>')
+                f'<pre>{lines}</pre></div>')
 
     def image(self, tokens, number, *_):
-        token = tokens[number]
-        path = path_of(self.path, token.attrs['src'])
+        path = path_of(self.path, tokens[number].attrs['src'])
         if path.endswith('recording.svg'):
-            return self.player()
-        svg = palette.inlined(path, token.content)
+            return PLAYER
         # Numbers that vary can be replaced here, too.
         return '<div class="drawing">' + re.sub(
             r'(<(?:text|tspan)\b[^>]*>)([^<]+)',
-            lambda found: found[1] + self.vary(found[2], 'tspan'), svg) + '</div>'
+            lambda found: found[1] + self.vary(found[2], 'tspan'),
+            palette.inlined(path, tokens[number].content)) + '</div>'
 
-    def player(self):
-        self.has_player = True
-        return '<div class="recording" id="player"></div>'
 
-    def heading_open(self, tokens, number, *_):
-        level, name = int(tokens[number].tag[1]), next(self.anchors)
-        heading = tokens[number + 1].content.replace('`', '')
-        self.sections.append((name, heading, []))
-        if level == 2:
-            self.toc.append((name, heading))
-        return f'<h{level} id="{name}">'
-
-    def heading_close(self, tokens, number, *_):
-        is_shown = tokens[number - 1].content == 'Run it' and self.path in LESSONS and \
-            not Served.address
-        return f'</{tokens[number].tag}>{self.player() if is_shown else ""}'
-
-    def link_open(self, tokens, number, options, *_):
-        link = tokens[number].attrs['href']
-        if not re.match(r'[a-z]+:|#', link):
-            name, _, place = link.partition('#')
-            path = path_of(self.path, name)
-            self.leads_to.append(path)
-            tokens[number].attrSet('href', page_of(path) + (f'#{place}' if place else ''))
-        return self.renderer.renderToken(tokens, number, options, {})
-
-    def table_open(self, tokens, number, *_):
-        """On a phone, a row with many cells is a list: so each cell says what it is."""
-        end = next(n for n in range(number, len(tokens)) if tokens[n].type == 'table_close')
-        heads = [tokens[n + 1].content for n in range(number, end) if tokens[n].type == 'th_open']
-        cells = [token for token in tokens[number:end] if token.type == 'td_open']
-        for n, cell in enumerate(cells):
-            cell.attrSet('data-label', heads[n % len(heads)])
-        return '<div class="table" tabindex="0" role="group" aria-label="Table"><table>'
-
-    def table_close(self, *_):
-        return '</table></div>'
-
-    def html_block(self, tokens, number, *_):
-        if found := re.match(r'<!-- code (\S+): (.*?) -->', tokens[number].content):
-            self.cut = found.groups()
-        return COMMENT.sub('', tokens[number].content)
-
-    def html_inline(self, tokens, number, *_):
-        return COMMENT.sub('', tokens[number].content)
+def words(markup):
+    """The text of HTML. Only inside a line no blank stands for a tag."""
+    plain = re.sub('<[^>]*>', ' ', re.sub('</?(?:a|code|em|i|strong|var)\\b[^>]*>', '', markup))
+    return ' '.join(html.unescape(plain).split())
 
 
 def source(lines, first=1, caption='', colour=True, mark=''):
@@ -219,19 +175,10 @@ def source(lines, first=1, caption='', colour=True, mark=''):
     return f'<figure class="source"><pre class="code" tabindex="0">{rows}</pre>{caption}</figure>'
 
 
-class Source:
-    """A file of the project that a text leads to, as a page."""
-    leads_to, toc, sections, blocks, has_player = (), (), (), {}, False
-
-    def __init__(self, path):
-        self.path = path
-
-    @property
-    def html(self):
-        """It takes long, and few are looked at."""
-        lines = sources.read(f'{TOP}/{self.path}').rstrip('\n').split('\n')
-        is_cpp = self.path.endswith(('.cpp', '.hpp'))
-        return f'<h1>{self.path}</h1>' + source(lines, colour=is_cpp, mark='line-')
+def whole_source(path):
+    """A file that is no text, as a page."""
+    lines = sources.read(f'{TOP}/{path}').rstrip('\n').split('\n')
+    return f'<h1>{path}</h1>' + source(lines, colour=path.endswith(('.cpp', '.hpp')), mark='line-')
 
 
 @functools.lru_cache(maxsize=None)
@@ -244,8 +191,8 @@ def title(path):
 
 @functools.lru_cache(maxsize=None)
 def read(path):
-    """The page of a file."""
-    return (Text if title(path) else Source)(path)
+    """A text; None for another file."""
+    return Text(path) if title(path) else None
 
 
 @functools.lru_cache(maxsize=None)
@@ -256,7 +203,7 @@ def all_pages():
         path = wanted.pop()
         if page_of(path) not in found:
             found[page_of(path)] = path
-            wanted += read(path).leads_to
+            wanted += read(path).leads_to if read(path) else ()
     return found
 
 
@@ -268,48 +215,38 @@ def find(name):
 
 # ---- Whole pages --------------------------------------------------------------
 
+def filled(name, **what):
+    """A template beside this file, with its words filled in."""
+    return string.Template(sources.read(f'{HERE}/{name}')).substitute(what)
+
+
+def to_page(path, inside, more=''):
+    """A link in the colour of a step."""
+    return f'<a href="{page_of(path)}" class="layer-{step_of(path) or "intro"}"{more}>{inside}</a>'
+
+
 def steps(path):
     """The way through the course, and where on it one is."""
-    shown = ''
-    for other in COURSE:
-        label = LABELS.get(other) or step_of(other)
-        here = ' aria-current="page"' if other == path else ''
-        shown += (f'<a href="{page_of(other)}" class="layer-{step_of(other) or "intro"}"{here} '
-                  f'title="{html.escape(title(other))}">{label}</a>')
-    return shown
+    return ''.join(to_page(other, LABELS.get(other) or step_of(other),
+                           f' title="{html.escape(title(other))}"' +
+                           ' aria-current="page"' * (other == path)) for other in COURSE)
 
 
 def around(path):
     """The pages before and after."""
-    if path not in COURSE:
-        return ''
-    made, at = '', COURSE.index(path) + 1
-    for word, rel, others in (('Before', 'prev', COURSE[:at - 1][-1:]),
-                              ('Next', 'next', COURSE[at:at + 1])):
-        for to in others:
-            made += (f'<a class="layer-{step_of(to) or "intro"}" rel="{rel}" href="{page_of(to)}">'
-                     f'<small>{word}</small>{html.escape(title(to))}</a>')
-    return f'<nav class="around" aria-label="Before and after">{made}</nav>'
+    at = COURSE.index(path) if path in COURSE else len(COURSE) + 1
+    made = ''.join(to_page(to, f'<small>{word}</small>{html.escape(title(to))}', f' rel="{rel}"')
+                   for word, rel, others in (('Before', 'prev', COURSE[:at][-1:]),
+                                             ('Next', 'next', COURSE[at + 1:at + 2]))
+                   for to in others if path in COURSE)
+    return made and f'<nav class="around" aria-label="Before and after">{made}</nav>'
 
 
-def contents(page):
+def contents(text):
     """The headings of a page."""
-    if len(page.toc) < 2:
-        return ''
-    items = ''.join(f'<li><a href="#{name}">{html.escape(heading)}</a></li>'
-                    for name, heading in page.toc)
-    return f'<nav class="toc" aria-label="On this page"><b>On this page</b><ul>{items}</ul></nav>'
-
-
-# A page may load files beside it, and nothing else. The player runs in a worker and in WebAssembly.
-POLICY = ("default-src 'none'; script-src 'self' file: 'wasm-unsafe-eval' blob: data:; "
-          "style-src 'self' file: 'unsafe-inline'; font-src data:; img-src data: blob:; "
-          "connect-src data:; worker-src blob: data:; base-uri 'none'; form-action 'none'")
-
-
-def filled(name, **what):
-    """A template beside this file, with its words filled in."""
-    return string.Template(sources.read(f'{HERE}/{name}')).substitute(what)
+    items = [f'<li><a href="#{place}">{html.escape(words(heading))}</a></li>'
+             for level, place, heading in HEADING.findall(text) if level == '2']
+    return filled('contents.html', items=''.join(items)) if len(items) > 1 else ''
 
 
 def beside(step):
@@ -319,83 +256,64 @@ def beside(step):
     return filled('beside.html', step=step, pieces=pieces, hidden='' if step else 'hidden')
 
 
-def whole(path):
+def whole(path, is_served=False):
     """A page, from its doctype on."""
     page, step = read(path), step_of(path)
-    is_live = bool(Served.address and page.blocks)
+    text = page.html if page else whole_source(path)
+    is_live = is_served and page and page.script.commands
     facts = {'page': page_of(path), 'step': step}
-    styles, scripts, policy = ['fonts.css', 'course.css'], ['course.js'], POLICY
-    if Served.address:
-        policy = policy.replace('file:', '').replace('connect-src', f'connect-src {Served.address}')
-    if page.has_player:
-        facts['cast'] = recording.cast(step or '08', recording.of_step(step or '08'))
-        styles, scripts = ['player.css', *styles], ['player.js', *scripts]
+    styles, scripts = ['fonts.css', 'palette.css', 'course.css'], ['course.js']
     if is_live:
         styles, scripts = ['xterm.css', *styles], ['xterm.js', *scripts, 'terminals.js', 'live.js']
+    elif PLAYER in text:
+        facts['cast'] = recording.cast(step or '08', recording.of_step(step or '08'))
+        styles, scripts = ['player.css', *styles], ['player.js', *scripts]
     return filled(
-        'page.html', layer=step or 'intro', policy=policy, title=html.escape(title(path) or path),
+        'page.html', layer=step or 'intro', policy=POLICY, title=html.escape(title(path) or path),
         styles=''.join(f'<link rel="stylesheet" href="{name}">' for name in styles),
         scripts=''.join(f'<script src="{name}"></script>' for name in scripts),
         steps=steps(path), around=around(path), columns='two' if is_live else 'one',
-        text=page.html, aside=beside(step) if is_live else contents(page),
+        text=text, aside=beside(step) if is_live else contents(text),
         facts=json.dumps(facts).replace('</', '<\\/'))
 
 
 def index():
     """For the search: of each section its place, its step, its page and heading, and its words. It
     is a script, because a page that is a file may load nothing else."""
-    found = [[f'{name}#{place}', step_of(path) or 'intro', title(path), section,
-              re.sub(r'\s+', ' ', ' '.join(words))]
-             for name, path in all_pages().items()
-             for place, section, words in read(path).sections]
+    found = [[f'{name}#{place}', step_of(path) or 'intro', title(path), heading, text]
+             for name, path in all_pages().items() if read(path)
+             for place, heading, text in read(path).sections()]
     return f'found({json.dumps(found, ensure_ascii=False)});'
-
-
-def theme():
-    """The colours of the slides, and of the layers."""
-    light, dark = (';'.join(f'--{name}:{colour}' for name, colour in palette.colours(dark).items())
-                   for dark in (False, True))
-    made = f':root {{{light}}}\n@media screen {{ :root[data-look=dark] {{{dark}}} }}\n'
-    return made + ''.join(f'.layer-{step} {{--accent:var(--layer-{step})}}\n'
-                          for step in deck.STEPS)
 
 
 def slides():
     """The slides that were made last, with terminals; None if none were made."""
     if not os.path.exists(SLIDES_FILE):
         return None
-    text = sources.read(SLIDES_FILE)
-    for old, new in (('script-src', "script-src 'self'"), ('style-src', "style-src 'self'"),
-                     ('connect-src', f'connect-src {Served.address}')):
-        text = text.replace(old, new, 1)
+    text = re.sub('(?:script|style|connect)-src', r"\g<0> 'self'", sources.read(SLIDES_FILE), count=3)
     return text.rpartition('</body>')[0] + '<link rel="stylesheet" href="xterm.css">' + ''.join(
         f'<script src="{name}"></script>' for name in ('xterm.js', 'terminals.js', 'over.js'))
 
 
-PLAYER, XTERM = 'asciinema-player/dist/bundle/asciinema-player', '@xterm/xterm'
-FILES = {
-    'look.js': lambda: sources.read(HERE + '/look.js'),
-    'course.js': lambda: sources.read(HERE + '/course.js'),
-    'search.js': index,
-    'course.css': lambda: theme() + sources.read(HERE + '/course.css'),
-    'fonts.css': deck.fonts,
-    'player.css': lambda: deck.asset(PLAYER + '.css'),
-    'player.js': lambda: deck.asset(PLAYER + '.min.js'),
-}
-SERVED = {
-    **FILES,
-    SLIDES: slides,
-    'terminals.js': lambda: sources.read(HERE + '/terminals.js'),
-    'live.js': lambda: sources.read(HERE + '/live.js'),
-    'over.js': lambda: sources.read(TOP + '/slides/live.js'),
-    'xterm.css': lambda: deck.asset(XTERM + '/css/xterm.css'),
-    'xterm.js': lambda: deck.asset(XTERM + '/lib/xterm.js'),
-}
+OURS = {name: f'{HERE}/{name}' for name in
+        ('look.js', 'course.js', 'course.css', 'terminals.js', 'live.js')}
+OURS |= {'palette.css': TOP + '/slides/palette.css', 'over.js': TOP + '/slides/live.js'}
+NPM = {'player.css': 'asciinema-player/dist/bundle/asciinema-player.css',
+       'player.js': 'asciinema-player/dist/bundle/asciinema-player.min.js',
+       'xterm.css': '@xterm/xterm/css/xterm.css', 'xterm.js': '@xterm/xterm/lib/xterm.js'}
+MADE = {'search.js': index, 'fonts.css': deck.fonts, SLIDES: slides}
+# What the pages of the book load.
+BOOK = ['look.js', 'course.js', 'course.css', 'palette.css', 'search.js', 'fonts.css',
+        'player.css', 'player.js']
 
 
-def served(name):
-    """The text of a file of the course; None if there is no such file."""
-    if name in SERVED:
-        return SERVED[name]()
+def file(name):
+    """The text of a file of the course, as it is served; None if there is no such file."""
+    if name in OURS:
+        return sources.read(OURS[name])
+    if name in NPM:
+        return deck.asset(NPM[name])
+    if name in MADE:
+        return MADE[name]()
     path = find(name)
-    return path and whole(path)
+    return path and whole(path, is_served=True)

@@ -73,6 +73,7 @@ class Pages(unittest.TestCase):
     def setUpClass(cls):
         cls.files = pages.all_pages()
         cls.pages = {name: Read(pages.whole(path)) for name, path in cls.files.items()}
+        cls.texts = {name: pages.read(path) for name, path in cls.files.items() if pages.read(path)}
 
     def test_each_text_of_the_course_has_a_page(self):
         for path in [*pages.COURSE, 'steps/glossary.md', 'steps/matrix.md', 'steps/hosts.md']:
@@ -82,13 +83,13 @@ class Pages(unittest.TestCase):
     def test_a_page_of_the_course_is_made_without_the_others(self):
         for made in (pages.read, pages.all_pages):
             made.cache_clear()
-        self.assertTrue(pages.served('02-pidns.html'))
+        self.assertTrue(pages.file('02-pidns.html'))
         self.assertEqual((pages.read.cache_info().currsize, pages.all_pages.cache_info().currsize),
                          (1, 0))
 
     def test_two_files_never_have_one_page(self):
-        for name in self.files.values():
-            for path in pages.read(name).leads_to:
+        for text in self.texts.values():
+            for path in text.leads_to:
                 self.assertEqual(self.files[pages.page_of(path)], path)
 
     def test_each_element_is_closed_and_each_id_is_there_once(self):
@@ -105,7 +106,7 @@ class Pages(unittest.TestCase):
                     continue
                 to, _, place = link.partition('#')
                 to = to or name
-                self.assertIn(to, {*self.files, *pages.FILES}, link)
+                self.assertIn(to, {*self.files, *pages.BOOK}, link)
                 if place:
                     self.assertIn(place, self.pages[to].ids(), link)
 
@@ -139,12 +140,11 @@ class Pages(unittest.TestCase):
         self.assertIn(f'steps/02-pidns/main.cpp:{first}', page.texts['figcaption'])
 
     def test_no_comment_and_no_mark_of_markdown_is_left(self):
-        for name, page in self.pages.items():
-            self.assertNotIn('<!--', pages.read(self.files[name]).html)
-            if isinstance(pages.read(self.files[name]), pages.Text):
-                self.assertEqual(page.number('details'),
-                                 sources.read(self.files[name]).count('<details>'))
-                self.assertNotRegex('\n'.join(page.texts.get('p', [])), r'\*\*|\]\(|```')
+        for name, text in self.texts.items():
+            page = self.pages[name]
+            self.assertNotIn('<!--', text.html)
+            self.assertEqual(page.number('details'), sources.read(text.path).count('<details>'))
+            self.assertNotRegex('\n'.join(page.texts.get('p', [])), r'\*\*|\]\(|```')
 
     def test_each_drawing_has_a_description_and_only_colours_of_the_page(self):
         seen = 0
@@ -152,8 +152,8 @@ class Pages(unittest.TestCase):
         for name, page in self.pages.items():
             seen += page.number('svg')
             self.assertEqual(page.number('svg', role='img'), page.number('svg'))
-        for path in self.files.values():
-            for text in re.findall(r'<svg.*?</svg>', pages.read(path).html, re.S):
+        for page in self.texts.values():
+            for text in re.findall(r'<svg.*?</svg>', page.html, re.S):
                 self.assertRegex(text, r'<svg[^>]* aria-label(ledby)?="')
                 self.assertEqual(COLOUR.findall(text), [])
                 self.assertEqual(set(re.findall(r'var\(--([\w-]+)\)', text)) - known, set())
@@ -207,8 +207,8 @@ class Pages(unittest.TestCase):
         self.assertLess(contrast('#c9d1d9', '#ffffff'), 4.5)
 
     def test_the_theme_has_what_the_style_sheet_uses(self):
-        style = sources.read(pages.HERE + '/course.css')
-        made = set(re.findall(r'--([\w-]+):', pages.theme() + style))
+        style = pages.file('course.css')
+        made = set(re.findall(r'--([\w-]+):', pages.file('palette.css') + style))
         self.assertEqual(set(re.findall(r'var\(--([\w-]+)\)', style)) - made, set())
 
 

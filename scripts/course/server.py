@@ -25,7 +25,7 @@ from aiohttp import WSCloseCode, web
 from course import guard, own, pages
 from learn.files import MY
 from talk import deck, npm
-from texts import sandbox, sources, transcript
+from texts import sandbox, sources
 
 LESSON = pages.HERE + '/lesson'
 PROGRESS = f'{pages.TOP}/{MY}/.read.json'
@@ -48,12 +48,10 @@ class Session:
 
     def __init__(self, course, path):
         self.course, self.path, self.step = course, path, pages.step_of(path)
-        self.words, self.takes = [LESSON], set()
-        if path:
-            self.words = course.command and [*course.command, path]
-            # The cgroups are the machine's, and a virtual machine needs much memory.
-            self.takes = {'cgroups'} if sandbox.uses_cgroups(script_of(path)) else set()
-            self.takes |= {'memory'} if course.is_lab else set()
+        self.words = course.command and [*course.command, path] if path else [LESSON]
+        # The cgroups are the machine's, and a virtual machine needs much memory. So only one of
+        # these lessons has a host at a time.
+        self.is_alone = path and (course.is_lab or sandbox.uses_cgroups(pages.read(path).script))
         self.process, self.starting, self.pages, self.kept = None, asyncio.Lock(), {}, {}
 
     # ---- What is told
@@ -72,9 +70,8 @@ class Session:
                 page.put_nowait(what)
 
     def forget(self, *kinds):
-        """What is told no more: of these kinds, or all but these if the first is ''."""
-        self.kept = {key: what for key, what in self.kept.items()
-                     if (key[0] in kinds) == ('' in kinds)}
+        """What is told no more."""
+        self.kept = {key: what for key, what in self.kept.items() if key[0] not in kinds}
 
     def join(self, page):
         page.put_nowait({'is': 'clear'})
@@ -95,8 +92,10 @@ class Session:
             if not self.words:
                 self.tell('status', text=NO_ROOT)
             elif self.process is None:
-                await self.course.make_room(self)
-                self.tell('status', text='A virtual machine starts.' if 'memory' in self.takes else
+                for other in list(self.course.sessions.values()):
+                    if other is not self and self.is_alone and other.is_alone:
+                        await other.end()
+                self.tell('status', text='A virtual machine starts.' if self.course.is_lab else
                           'A host is made.' if self.path else '')
                 self.process = await asyncio.create_subprocess_exec(
                     *self.words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -118,7 +117,7 @@ class Session:
     async def end(self):
         """And all that was run is forgotten."""
         process, self.process = self.process, None
-        self.forget('', 'own', 'progress')
+        self.forget('terminal', 'out', 'command', 'today', 'busy', 'status')
         for page in self.pages:
             self.join(page)
         if process:
@@ -143,15 +142,9 @@ class Course(guard.Guarded):
         except (OSError, ValueError):
             self.progress = {}
 
-    async def make_room(self, session):
-        """Only one lesson at a time has what there is once."""
-        for other in set(self.sessions.values()) - {session}:
-            if other.takes & session.takes:
-                await other.end()
-
     def done(self):
         """Of each lesson, how much of it was run and came out as in the text."""
-        return {pages.page_of(path): len(lines) / len(script_of(path).commands)
+        return {pages.page_of(path): len(lines) / len(pages.read(path).script.commands)
                 for path, lines in self.progress.items()}
 
     def note(self, session, line):
@@ -167,7 +160,8 @@ class Course(guard.Guarded):
     def session(self, name):
         """Of a page with terminals; None if there is no such page."""
         path = '' if name == pages.SLIDES else pages.find(name)
-        if name not in self.sessions and path is not None and (not path or pages.read(path).blocks):
+        text = path and pages.read(path)
+        if name not in self.sessions and (path == '' or text and text.script.commands):
             self.sessions[name] = Session(self, path)
             self.sessions[name].tell('progress', done=self.done())
         return self.sessions.get(name)
@@ -178,12 +172,10 @@ class Course(guard.Guarded):
             session = self.session(of)
             return await self.talk(request, session) if session else guard.answer(404)
         name = name or 'index.html'
-        text = pages.served(name)
+        text = pages.file(name)
         return guard.answer(200, text, mimetypes.guess_type(name)[0]) if text else guard.answer(404)
 
     async def talk(self, request, session):
-        if not guard.is_handshake(request):
-            return guard.answer(400)
         if not session.path and session.pages:  # A shell of the caller's is for one page.
             return guard.answer(409)
         page, sender = asyncio.Queue(WAITING), None
@@ -224,18 +216,12 @@ class Course(guard.Guarded):
             self.own.obey(do, session)
 
 
-def script_of(path):
-    """The commands of a text."""
-    return transcript.parse(sources.read(path))
-
-
 async def serve(command, mode):
     """Until a signal ends it."""
     stop, course = asyncio.Event(), Course(command, mode == '--lab')
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     listening = await course.listen()
-    pages.Served.address = f'ws://{course.address}'
     # Told here and not to a browser: other users can read what one is started with.
     print(f'\n  http://{course.address}/{course.token}/{pages.SLIDES if mode == "--slides" else ""}'
           '\n\nOpen this in a browser on this machine; ^C here ends it.', flush=True)

@@ -2,13 +2,16 @@
 ends with its parent."""
 
 import collections
+import contextlib
 import ctypes
 import fcntl
+import glob
 import os
 import re
 import signal
 import socket
 import struct
+import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
@@ -77,6 +80,21 @@ def die_with_parent():
 def adopt_orphans():
     """Processes below whose parent ends become children of this process."""
     call('prctl', PR_SET_CHILD_SUBREAPER, 1)
+
+
+def outlive_children(seconds):
+    """Waits until all children have ended, also those that were adopted. After so many seconds,
+    kills those that it is permitted to kill. Gives up after twice the time."""
+    start = time.monotonic()
+    with contextlib.suppress(ChildProcessError):
+        while (late := time.monotonic() - start) < 2 * seconds:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                for path in glob.glob('/proc/self/task/*/children') if late > seconds else ():
+                    with open(path, encoding='ascii') as file:
+                        for pid in map(int, file.read().split()):
+                            with contextlib.suppress(PermissionError, ProcessLookupError):
+                                os.kill(pid, signal.SIGKILL)
+                time.sleep(0.02)
 
 
 def mounts():

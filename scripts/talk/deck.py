@@ -507,6 +507,11 @@ def fonts():
     return made
 
 
+def theme():
+    return fonts() + sources.read(TOP + '/slides/palette.css') + sources.read(
+        TOP + '/slides/theme.css')
+
+
 # The page may load nothing: what CI saw is what a room without a network sees. The
 # player runs in a worker and in WebAssembly, both out of this file; it "connects" to
 # what is written in here.
@@ -518,8 +523,7 @@ POLICY = ("default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blo
 def page(slides):
     """The page."""
     styles = [asset('reveal.js/dist/reset.css'), asset('reveal.js/dist/reveal.css'),
-              asset('asciinema-player/dist/bundle/asciinema-player.css'), fonts(),
-              sources.read(TOP + '/slides/theme.css')]
+              asset('asciinema-player/dist/bundle/asciinema-player.css'), theme()]
     scripts = [asset('reveal.js/dist/reveal.js'), asset('reveal.js/dist/plugin/notes.js'),
                asset('asciinema-player/dist/bundle/asciinema-player.min.js'),
                sources.read(TOP + '/slides/deck.js')]
@@ -545,7 +549,7 @@ def sheet(name):
     """A page to print: slides/sheet.md for the audience, slides/helpers.md for who helps."""
     text = to_html(sources.read(f'{TOP}/slides/{name}.md'))
     return ('<!doctype html><html lang="en" data-look="light"><meta charset="utf-8">'
-            f'<title>{name}</title><style>{fonts()}{sources.read(TOP + "/slides/theme.css")}</style>'
+            f'<title>{name}</title><style>{theme()}</style>'
             f'<body class="sheet {name}" data-ready="yes">{text}</body></html>')
 
 

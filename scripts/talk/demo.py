@@ -39,6 +39,7 @@ import tty
 
 from pexpect import fdpexpect
 
+from host import namespaces
 from talk import deck, recording
 from texts import palette, reading, sandbox, shells, transcript
 
@@ -402,14 +403,7 @@ def end():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # Not by halves.
     subprocess.run([*TMUX, 'kill-server'], capture_output=True, check=False)
-    deadline = time.monotonic() + 10
-    # We are the init of that host: who has lost a parent is our child.
-    while time.monotonic() < deadline:
-        try:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                time.sleep(0.02)
-        except ChildProcessError:
-            break
+    namespaces.outlive_children(5)
 
 
 def play(step):

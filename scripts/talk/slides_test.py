@@ -191,7 +191,7 @@ def contrast(one, other):
 
 class Colours(unittest.TestCase):
     def test_all_can_be_read_in_the_light_and_in_the_dark(self):
-        for look in sources.read(deck.TOP + '/slides/theme.css').split(':root[data-look=')[1:]:
+        for look in sources.read(deck.TOP + '/slides/palette.css').split(':root[data-look=')[1:]:
             colours = dict(re.findall(r'--([\w-]+): (#\w{6});', look))
             self.assertIn('layer-08', colours)
             cells = {name: colours.pop('cell-' + name) for name in ('hits', 'own', 'no')}

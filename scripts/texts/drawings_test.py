@@ -181,7 +181,7 @@ def style(path, svg):
         if accent not in used:
             yield f'{"dark" if look else "light"}: it has not the colour of its layer, {accent}'
         for colour in sorted(used - set(allowed.values())):
-            yield f'{"dark" if look else "light"}: {colour} is no colour of slides/theme.css'
+            yield f'{"dark" if look else "light"}: {colour} is no colour of slides/palette.css'
     if colour := COLOUR.search(re.sub(r'<style>.*?</style>', '', svg, flags=re.S).replace('url(#', '')):
         yield f'{colour[0]} is the same in the light and in the dark'
     coloured = [sorted(re.findall(r'([^{}]+)\{[^{}]*#', part.replace('\n', ' ')))

@@ -10,7 +10,7 @@ from texts.sources import TOP
 
 def colours(dark=False):
     """All by their names, on a light or a dark page."""
-    looks = sources.read(TOP + '/slides/theme.css').partition(':root[data-look=dark]')
+    looks = sources.read(TOP + '/slides/palette.css').partition(':root[data-look=dark]')
     return dict(re.findall(r'--([\w-]+): (#\w+);', looks[2 if dark else 0]))
 
 
