@@ -29,20 +29,19 @@ function lookFor() {
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
   hits.hidden = !words.length || !sections;
   if (hits.hidden) return;
-  const good = [];
+  const phrase = words.join(' '), good = [];
   for (const [to, step, page, heading, text] of sections) {
     const high = heading.toLowerCase(), low = text.toLowerCase();
     if (!words.every(word => high.includes(word) || low.includes(word))) continue;
-    const at = low.indexOf(words.join(' ')) < 0 ? low.indexOf(words[0]) : low.indexOf(words.join(' '));
-    const weight = 4 * words.every(word => high.includes(word)) + 2 * (high === words.join(' ')) +
-      low.includes(words.join(' ')) + page.startsWith('Glossary');
-    good.push({ to, step, page, heading, weight, text: text.slice(Math.max(0, at - 30), Math.max(0, at) + 80) });
+    const weight = 4 * words.every(word => high.includes(word)) + 2 * (high === phrase) +
+      low.includes(phrase) + page.startsWith('Glossary');
+    const from = Math.max(0, low.indexOf(low.includes(phrase) ? phrase : words[0]) - 30);
+    good.push([weight, make('a', { href: to, className: 'layer-' + step },
+      make('b', { textContent: heading }), make('small', { textContent: page === heading ? '' : page }),
+      make('span', { textContent: text.slice(from, from + 110) }))]);
   }
-  good.sort((a, b) => b.weight - a.weight);
-  hits.replaceChildren(...good.slice(0, 8).map(hit => make('a', { href: hit.to, className: 'layer-' + hit.step },
-    make('b', { textContent: hit.heading }),
-    make('small', { textContent: hit.page === hit.heading ? '' : hit.page }),
-    make('span', { textContent: hit.text }))));
+  good.sort((a, b) => b[0] - a[0]);
+  hits.replaceChildren(...good.slice(0, 8).map(([, link]) => link));
   if (!good.length) hits.append(paragraph('No section has all these words.'));
 }
 search.onfocus = () => {

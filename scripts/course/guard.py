@@ -51,9 +51,10 @@ class Guarded(web.Server):
     """Refuses whom a request is not from. Its secret and its address are those of one start. The
     path of a socket is SECRET/talk/NAME."""
 
-    def __init__(self):
+    def __init__(self, get):
+        """`get` answers a request that may be answered, for a name behind the secret."""
         super().__init__(self.serve)
-        self.token, self.address = secrets.token_urlsafe(24), None
+        self.get, self.token, self.address = get, secrets.token_urlsafe(24), None
 
     async def listen(self):
         server = await asyncio.get_running_loop().create_server(
@@ -76,10 +77,6 @@ class Guarded(web.Server):
         if request.method != 'GET':
             return answer(405)
         return await self.get(request, name)
-
-    async def get(self, request, name):
-        """The answer to a request that may be answered, for a name behind the secret."""
-        raise NotImplementedError
 
 
 def answer(status, text=None, kind='text/plain'):

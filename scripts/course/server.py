@@ -129,11 +129,10 @@ class Session:
                     process.terminate()
 
 
-class Course(guard.Guarded):
+class Course:
     """The pages, the lessons that are read, and the checker of what the reader writes."""
 
     def __init__(self, command, is_lab):
-        super().__init__()
         self.command, self.is_lab = command, is_lab
         self.sessions = {}
         self.own = own.Own(self.sessions)
@@ -221,9 +220,10 @@ async def serve(command, mode):
     stop, course = asyncio.Event(), Course(command, mode == '--lab')
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    listening = await course.listen()
+    guarded = guard.Guarded(course.get)
+    listening = await guarded.listen()
     # Told here and not to a browser: other users can read what one is started with.
-    print(f'\n  http://{course.address}/{course.token}/{pages.SLIDES if mode == "--slides" else ""}'
+    print(f'\n  http://{guarded.address}/{guarded.token}/{pages.SLIDES if mode == "--slides" else ""}'
           '\n\nOpen this in a browser on this machine; ^C here ends it.', flush=True)
     if mode == '--slides':
         print('C shows a shell, D the panes of a demo; Shift+Esc hides them.', flush=True)
