@@ -107,7 +107,7 @@ class Text:
         return f'<code{" class=short" * (len(text) <= SHORT)}>{self.escaped(text)}</code>'
 
     def code_block(self, tokens, number, *_):
-        return f'<pre class="plain" tabindex="0">{self.escaped(tokens[number].content)}</pre>'
+        return f'<pre class="plain">{self.escaped(tokens[number].content)}</pre>'
 
     def heading_open(self, tokens, number, *_):
         return f'<{tokens[number].tag} id="{next(self.anchors)}">'
@@ -172,7 +172,8 @@ def source(lines, first=1, caption='', colour=True, mark=''):
     rows = ''.join(f'<span class="line" {f"id={mark}{n} " if mark else ""}data-n="{n}">'
                    f'{line or " "}</span>' for n, line in enumerate(coloured, first))
     caption = f'<figcaption>{caption}</figcaption>' if caption else ''
-    return f'<figure class="source"><pre class="code" tabindex="0">{rows}</pre>{caption}</figure>'
+    return (f'<figure class="source"><pre class="code" tabindex="0" role="group" aria-label="Code">'
+            f'{rows}</pre>{caption}</figure>')
 
 
 def whole_source(path):
