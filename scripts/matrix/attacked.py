@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import threading
 
-from host.namespaces import LIBC, call
+from host.namespaces import LIBC, call, new_session_keyring
 
 USER = 54321  # No account has this id.
 # A file of the host. It is not below /tmp, because a mount of a step would hide it there.
@@ -49,12 +49,11 @@ def make_disk(path, text):
 
 def add_key(name, text):
     """Puts a key into a new session keyring, which ends with this process."""
-    calls = {'x86_64': (248, 250), 'aarch64': (217, 219)}
+    calls = {'x86_64': 248, 'aarch64': 217}
     if platform.machine() not in calls:
         raise OSError(f'no numbers for {platform.machine()}')
-    add, keyctl = calls[platform.machine()]
-    call('syscall', keyctl, 1, None)  # KEYCTL_JOIN_SESSION_KEYRING
-    call('syscall', add, b'user', name.encode(), text.encode(), len(text),
+    new_session_keyring()
+    call('syscall', calls[platform.machine()], b'user', name.encode(), text.encode(), len(text),
          -3)  # KEY_SPEC_SESSION_KEYRING
 
 
