@@ -5,6 +5,7 @@
 
 #include "common/cgroup.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -150,6 +151,32 @@ PROMISE_AS_ROOT(
   CHECK_MESSAGE(
       seen == "1 67108864\n",
       "so many processes are in the cgroup, and this is its limit: " << seen);
+}
+
+// strace(1) tells the order of the calls.
+PROMISE_IF(::geteuid() == 0 && !host::kIsSanitized &&
+               std::filesystem::exists("/usr/bin/strace"),
+           "the limit is there before the child (root)", Kept{"07-08"},
+           Pieces{"The limit"},
+           Fails{"We list the program's calls and expect that it writes the "
+                 "limit before it creates a process, because what the child "
+                 "uses before the limit is there is not limited."}) {
+  const auto calls = host::scratch("calls") + "/calls";
+  CHECK(shell("strace -f -qq -y -o '" + calls +
+              "' -e trace=write,writev,pwrite64,clone,clone3,fork,vfork " +
+              step(Caller::kRoot, kStep) + "/bin/true")
+            .status == 0);
+  const auto log = host::lines(host::contents(calls));
+  const auto first = std::find_if(log.begin(), log.end(), [](const auto& line) {
+    const auto has = [&](const char* words) {
+      return line.find(words) != std::string::npos;
+    };
+    return has("/memory.max>") || has("/memory.limit_in_bytes>") ||
+           has("fork(") || (has(" clone") && !has("CLONE_THREAD"));
+  });
+  REQUIRE(first != log.end());
+  CHECK_MESSAGE(first->find(" write") != std::string::npos,
+                "the program creates a process before it writes the limit");
 }
 
 // v1 counts the queues of sockets only if they have a limit.
