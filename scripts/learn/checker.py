@@ -15,7 +15,7 @@ import signal
 import subprocess
 
 from learn.files import BUILD, STEPS, STEP_TESTS, program, read
-from learn.promise import BROKEN, HOLDS, NO_ROOT, UNCHECKED, Promise
+from learn.promise import BROKEN, HOLDS, NO_ROOT, THE_REST, UNCHECKED, Promise
 from learn.task import pieces_of, task, wanted
 from learn.throwaway import (GIVE_UP, LEFT, MOST_OUTPUT, TIMEOUT_SECONDS, Root, renew_rootfs,
                              rootfs, run, short)
@@ -26,17 +26,11 @@ MOST_WITHOUT_END = 3  # Tests that have no end: nobody waits for more.
 NO_END = 'It does not end '
 AT_A_TIME = 12  # So many of the promises of earlier steps share a throw-away host.
 # Without these, no other promise has a meaning.
-BUILDS, RUNS, ENTERS, LEAVES_NOTHING = (
-    'it builds', 'it runs a command', 'the command runs in the rootfs',
-    'it leaves nothing on the host')
+RUNS, ENTERS, LEAVES_NOTHING = ('it runs a command', 'the command runs in the rootfs',
+                                'it leaves nothing on the host')
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE,
            signal.SIGTRAP)
 AFTERWARDS = 'nothing is left after the attacks (root)'
-THE_REST = 'all the rest'
-
-
-NOT_BUILT = [Promise(BUILDS, BROKEN, ['The compiler says why, above.']),
-             Promise(THE_REST, UNCHECKED, ['first of all it has to build'])]
 
 
 def no_end(outcome, timeout):

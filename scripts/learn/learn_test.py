@@ -229,10 +229,27 @@ int main(int argc, char** argv) {
     def test_what_does_not_compile_or_does_not_run_is_told_at_once(self):
         self.write('03', 'int main() { return no_such_name; }\n')
         self.assertIn('- does not hold  it builds\n', self.fails('check 03'))
+        out = self.learn('hint 03').out
+        self.assertTrue(out.startswith('It does not build, 1 of 1: '), out)
+        self.assertIn(f"\n{self.mine('03')}:1:21: error: 'no_such_name' was not declared", out)
+        self.assertIn('\nIs the name spelled as in the header', out)
         self.write('03', 'int main() { return 1; }\n')
         out = self.fails('check 03')
         self.assertIn('- does not hold  it runs a command (root)\n', out)
         self.assertIn('\n0 hold, 1 do not, 1 not checked\n', out)
+        self.assertNotIn('It does not build', self.learn('hint 03').out)
+
+    @testing.asks_no_kernel
+    def test_the_hint_for_an_error_in_a_header_names_the_line_of_the_learner(self):
+        self.write('01', """#include "common/error.hpp"
+int main() {
+  sys::note(sys::format("{} {}", 1));
+}
+""")
+        self.fails('check 01')
+        out = self.learn('hint 01').out
+        self.assertIn(f"\n{self.mine('01')}:3:", out)
+        self.assertIn('\nCount the {} in the format', out)
 
 
 @testing.needs_root
@@ -251,7 +268,7 @@ class Watch(Learner):
         self.write('01', 'int main() { return no_such_name; }')
         watch.expect('It does not build')
         watch.send('h')
-        watch.expect('It does not build: the compiler says why, above')
+        watch.expect('It does not build, 1 of 1: the first error of the compiler')
         self.write('01', course('01'))
         watch.expect(r'\[\.+\] 0 of \d+')  # It shows that it works.
         watch.expect(r'Another root directory: \d+ hold')
@@ -323,8 +340,9 @@ class Promises(testing.OnAHost):
                 ('05', 'it runs a command (root)', 'It printed no text, and ended with status 0.',
                  '', 'The standard streams'),
                 ('06', 'it runs a command (root)', '', '06-netns-veth: open(2) /proc/sys/net/ipv4/'
-                 'conf/eth0/rp_filter: No such file or directory (ENOENT)',
-                 'Nothing new comes in'),
+                 'conf/eth0/rp_filter: No such file or directory (ENOENT)', 'The cable'),
+                ('06', 'it runs a command (root)', '', '06-netns-veth: open(2) /proc/sys/net/ipv4/'
+                 'conf/box7/rp_filter: Permission denied (EACCES)', 'Nothing new comes in'),
                 ('02', "the command gets no open file but the caller's (root)", '', '',
                  'No link in the place of /proc'),
                 ('05', 'what the host mounts meanwhile is not inside (root)', '', '',

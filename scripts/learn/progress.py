@@ -7,7 +7,7 @@ import json
 import os
 
 from learn.files import MY, STEPS, course, mine, read, write
-from learn.promise import BROKEN, HOLDS, NO_ROOT
+from learn.promise import BROKEN, BUILDS, HOLDS, NO_ROOT
 
 MEMORY = MY + '/.progress.json'
 
@@ -47,7 +47,7 @@ def remember_check(step, found, number, is_whole):
     earlier = memory['checks'].get(step)
     if not is_whole and earlier:
         is_same = earlier['of'] == some['of']
-        broken = [one for one in earlier['broken'] if one['name'] not in some['seen']]
+        broken = [one for one in earlier['broken'] if one['name'] not in {BUILDS, *some['seen']}]
         some.update(of=some['of'] if is_same else '', broken=some['broken'] + broken,
                     needs_root=earlier['needs_root'] if is_same else some['needs_root'],
                     seen={**earlier['seen'], **some['seen']})

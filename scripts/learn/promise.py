@@ -8,4 +8,7 @@ import collections
 Promise = collections.namedtuple('Promise', 'name verdict saw said pieces fails',
                                  defaults=[[], [], [], ''])
 HOLDS, BROKEN, UNCHECKED = 'holds', 'does not hold', 'not checked'
+BUILDS, THE_REST = 'it builds', 'all the rest'
+NOT_BUILT = [Promise(BUILDS, BROKEN, ['The compiler says why, above.']),
+             Promise(THE_REST, UNCHECKED, ['first of all it has to build'])]
 NO_ROOT = 'it needs root, and there is no sudo here'

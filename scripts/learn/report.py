@@ -58,20 +58,14 @@ class Report:
         self.count += promise.verdict == HOLDS
         self.broken += promise.verdict == BROKEN
         if self.tells_all or promise.verdict == BROKEN:
-            self.clear()
+            clear_bar()
             tell(promise, self.tells_all or self.broken == 1)
-        self.bar()
-
-    def bar(self):
         if not self.tells_all:
             show_bar(self.count, self.number)
 
-    def clear(self):
-        clear_bar()
-
     def end(self):
         """One line for each reason why something was not checked."""
-        self.clear()
+        clear_bar()
         for reason, names in self.reasons.items():
             some = f'{len(names)} promises' if len(names) > 1 else names[0]
             print(filled(f'? {UNCHECKED:<14} {some}: {reason}'))

@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 
+from learn.build import first_error
 from learn.files import BLANK, STEPS, before, course, mine, read, write
 from learn.progress import recall, remember
+from learn.promise import BUILDS
 
 # A piece of work in a step: four hints, and what they help with beside the tests that name it:
 # attacks, or what is left behind, and words in what the program says.
@@ -36,15 +38,15 @@ def task(step):
 
 
 def first_in(text, topics, key):
-    """The topics that have words in a text: at most one, whose words come first. Behind an attack,
-    (root) is that of root."""
+    """The topics that have words in a text: at most one, whose words are the longest, or come
+    first. Behind an attack, (root) is that of root."""
     found = []
     for number, topic in enumerate(topics):
         for words in getattr(topic, key):
             words, _, who = words.partition(' (')
             if words in text and who in text:
-                found.append((text.index(words), number))
-    return [topics[min(found)[1]]] if found else []
+                found.append((-len(words), text.index(words), number))
+    return [topics[min(found)[-1]]] if found else []
 
 
 def pieces_of(name, pieces, topics):
@@ -178,8 +180,12 @@ def piece_at_hand(step, memory):
 
 def hint(step):
     """The next hint for the piece at hand, mildest first, as a Hint, which is remembered as given;
-    None if nothing was found wrong at the last check."""
+    None if nothing was found wrong at the last check. What does not build needs another one."""
     memory = recall()
+    broken = memory['checks'].get(step, {}).get('broken')
+    error = broken and broken[0]['name'] == BUILDS and first_error(step)
+    if error:
+        return Hint('It does not build', 1, 1, 'the first error of the compiler', error)
     found = piece_at_hand(step, memory)
     if found is None:
         return None

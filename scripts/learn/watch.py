@@ -109,8 +109,8 @@ def watch(step, jobs, check_all):
                 seen = saved(step)
                 builds = check_on(step, jobs, check_all)
                 print(f'\n{KEYS}   (at each save of {mine(step)} it checks again)', flush=True)
-            elif key in ('h', 'a') and not builds:
-                print('\nIt does not build: the compiler says why, above. Hints are for what runs.')
+            elif key == 'a' and not builds:
+                print('\nIt does not build: the compiler says why, above.')
             elif key == 'h':
                 print()
                 report.tell_hint(task.hint(step), step, 'h')
