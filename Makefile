@@ -65,7 +65,12 @@ $(BUILD)/common.a: $(call objects,$(COMMON)) ; rm -f $@ && $(AR) rcs $@ $^
 # Compiling a test takes longer than running it.
 $(call objects,$(PROMISES) $(TESTS) steps/tests/host.cpp): CXXFLAGS := -O0
 # A learner waits at each save. The tests of the checker choose other flags.
-$(BUILD)/$(MY)/%.o: CXXFLAGS := $(or $(MY_FLAGS),-O0)
+HEAVY    := $(BUILD)/heavy.hpp
+$(BUILD)/$(MY)/%.o: CXXFLAGS := $(or $(MY_FLAGS),-O0) -include $(HEAVY)
+$(NUMBERS:%=$(BUILD)/$(MY)/%.o): $(HEAVY).gch
+$(HEAVY).gch: scripts/learn/heavy.hpp $(BUILD)/compile
+	@mkdir -p $(@D) && cp $< $(HEAVY)
+	$(CXX) $(BASE) $(WARNINGS) -O0 $(INSTRUMENT) -x c++-header -o $@ $<
 # The file holds the command of the existing objects. If it has changed, they are made again.
 COMPILE  := $(strip $(CXX) $(BASE) $(WARNINGS) $(CXXFLAGS) $(INSTRUMENT))
 ifneq ($(COMPILE),$(file <$(BUILD)/compile))
