@@ -17,8 +17,9 @@ from host import namespaces
 from host.limits import write
 from host.namespaces import (CLONE_NEWUSER, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY)
 
-ROOT = (1 << 32) - 2  # What root is on the machine: no user has this id.
-MAP = f'0 {ROOT} 1\n1 1 {ROOT - 1}\n'
+# What root is on the machine. No user has this id, nor one of those behind it, which are the others.
+ROOT = 1 << 31
+MAP = f'0 {ROOT} {1 << 30}\n'
 LOCKED = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV
 PR_SET_DUMPABLE = 4
 DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
@@ -93,6 +94,20 @@ def place_locked(point, new, kind, users):
         except OSError:
             copy = namespaces.copy_mount(point, LOCKED)
     namespaces.place_mount(copy, new + point.rstrip('/'))
+
+
+def own_id(number):
+    """The id on the machine for one of a file, whether its mount maps ids or not."""
+    return number if number >= ROOT else ROOT + number
+
+
+def open_way(path):
+    """Lets every user walk to a place, also through a directory that maps no ids. Where there is an
+    overlay, that is in memory only."""
+    while path != '/':
+        path = os.path.dirname(path)
+        with contextlib.suppress(OSError):
+            os.chmod(path, os.stat(path).st_mode & 0o7777 | 0o111)
 
 
 def become_root(users):
