@@ -17,7 +17,7 @@ from host import namespaces
 from host.limits import write
 from host.namespaces import (CLONE_NEWUSER, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY)
 
-# What root is on the machine. No user has this id, nor one of those behind it, which are the others.
+# What root is on the machine: no user there has this id, or one of the 1 << 30 from here on.
 ROOT = 1 << 31
 MAP = f'0 {ROOT} {1 << 30}\n'
 LOCKED = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV
