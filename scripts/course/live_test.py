@@ -483,6 +483,45 @@ class Life(Served):
             page.until(f'{text}.includes("The next demo appears here.")')
         self.assertTrue(until(lambda: not self.descendants()))
 
+    @unittest.skipUnless(os.geteuid() == 0, 'it takes root')
+    def test_from_the_speakers_view_the_room_and_a_demo_are_driven(self):
+        driver = "document.querySelector('#driver')?.contentDocument"
+        text = f"[...{driver}.querySelectorAll('.xterm-rows > div')].map(row => row.textContent).join('\\n')"
+        with browser.Page(self.url + 'slides.html') as page:
+            page.run("""const opened = new Promise(done => page.once('popup', done));
+                        await page.keyboard.press('s');
+                        globalThis.room = page;
+                        page = await opened""")
+
+            def until_in_room(expression):
+                self.assertTrue(until(lambda: page.run(f'return globalThis.room.evaluate({expression!r})')), expression)
+            page.until("document.querySelector('iframe')?.contentDocument?.body?.dataset.ready")
+            page.until(f"{driver}?.querySelector('.xterm-rows')?.textContent.includes('host')")
+            # Each key but those for the terminal is for the window of the room.
+            page.press('d')
+            until_in_room('!document.querySelector(".live").hidden')
+            page.press('Shift', 'Escape')
+            page.until("document.activeElement.id === 'driver'")
+            page.run("await page.keyboard.type('scripts/demo 02\\n')")
+            for key, answer in (('', ' 1 of '), (' ', 'typed; space runs it'), (' ', ' 2 of ')):
+                page.press(*key)
+                page.until(f'{text}.includes("{answer}")')
+            page.press('q')
+            until_in_room('document.querySelector(".live .xterm-rows").textContent.includes("next")')
+            page.press('Shift', 'Escape')
+            page.until("document.activeElement.id !== 'driver'")
+            page.press('d')
+            until_in_room('document.querySelector(".live").hidden')
+            page.press('ArrowDown')
+            until_in_room('Reveal.getIndices().h === 1')
+            page.press(' ')
+            until_in_room('Reveal.getIndices().f === 0')
+            look = page.run('return globalThis.room.evaluate("document.documentElement.dataset.look")')
+            page.press('t')
+            until_in_room(f'document.documentElement.dataset.look !== "{look}"')
+            self.assertIn('Type:', page.js("document.querySelector('.speaker-controls-notes .value').textContent"))
+        self.assertTrue(until(lambda: not self.descendants()))
+
 
 class Offline(unittest.TestCase):
     def test_the_file_has_no_terminal(self):

@@ -26,6 +26,7 @@ PROMPT = re.compile(r'((?:host|box)[#$]|\$) (.*)')
 CUT = re.compile(r'<!-- code (\S+): (.*?) -->')
 COMMENT = re.compile(r'<!--.*?-->\n?', re.S)
 SLIDES, SLIDES_FILE = 'slides.html', TOP + '/build/slides.html'
+DRIVER = 'driver.html'  # A terminal in the speaker's view of the slides.
 HEADING = re.compile(r'<h(\d) id="(.*?)">(.*?)</h\d>')
 SHORT = 22  # Letters of code that stay on one line.
 PLAYER = '<div class="recording" id="player" role="group" aria-label="A recording"></div>'
@@ -287,13 +288,16 @@ def index():
     return f'found({json.dumps(found, ensure_ascii=False)});'
 
 
-def slides():
-    """The slides that were made last, with terminals; None if none were made."""
+def slides(has_slides=True):
+    """The slides that were made last, with terminals, or only a terminal; None if no slides were
+    made."""
     if not os.path.exists(SLIDES_FILE):
         return None
     text = re.sub('(?:script|style|connect)-src', r"\g<0> 'self'", sources.read(SLIDES_FILE), count=3)
-    return text.rpartition('</body>')[0] + '<link rel="stylesheet" href="xterm.css">' + ''.join(
+    head, _, body = text.rpartition('</body>')[0].partition('<body>')
+    links = '<link rel="stylesheet" href="xterm.css">' + ''.join(
         f'<script src="{name}"></script>' for name in ('xterm.js', 'terminals.js', 'over.js'))
+    return head + '<body>' + (body if has_slides else '') + links
 
 
 OURS = {name: f'{HERE}/{name}' for name in
@@ -302,7 +306,8 @@ OURS |= {'palette.css': TOP + '/slides/palette.css', 'over.js': TOP + '/slides/l
 NPM = {'player.css': 'asciinema-player/dist/bundle/asciinema-player.css',
        'player.js': 'asciinema-player/dist/bundle/asciinema-player.min.js',
        'xterm.css': '@xterm/xterm/css/xterm.css', 'xterm.js': '@xterm/xterm/lib/xterm.js'}
-MADE = {'search.js': index, 'fonts.css': deck.fonts, SLIDES: slides}
+MADE = {'search.js': index, 'fonts.css': deck.fonts, SLIDES: slides,
+        DRIVER: lambda: slides(has_slides=False)}
 # What the pages of the book load.
 BOOK = ['look.js', 'course.js', 'course.css', 'palette.css', 'search.js', 'fonts.css',
         'player.css', 'player.js']

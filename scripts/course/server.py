@@ -158,7 +158,7 @@ class Course:
 
     def session(self, name):
         """Of a page with terminals; None if there is no such page."""
-        path = '' if name == pages.SLIDES else pages.find(name)
+        path = '' if name in (pages.SLIDES, pages.DRIVER) else pages.find(name)
         text = path and pages.read(path)
         if name not in self.sessions and (path == '' or text and text.script.commands):
             self.sessions[name] = Session(self, path)
