@@ -17,12 +17,11 @@ from talk import browser, recording
 os.chdir(recording.TOP)
 SUDO = [] if os.geteuid() == 0 else ['sudo']
 FREE = 500  # MiB.
-COLUMNS, LINES = 84, 24
 RED, GREEN, PLAIN = '\x1b[31m', '\x1b[32m', '\x1b[0m'
 
 
 class Untried(Exception):
-    """Why; and what mends it, if that is not what mends a failure."""
+    """Why."""
 
 
 def ran(*words):
@@ -44,26 +43,9 @@ def as_root(*words):
     return ran(*SUDO, *words)
 
 
-def kernel():
-    found = re.match(r'(\d+)\.(\d+)', os.uname().release)
-    return '' if (int(found[1]), int(found[2])) >= (5, 14) else f'Linux {found[0]} is too old'
-
-
 def space():
     free = shutil.disk_usage('/tmp').free >> 20
     return '' if free >= FREE else f'{free} MiB are free in /tmp: the demos take {FREE}'
-
-
-def terminal():
-    if not sys.stdout.isatty():
-        raise Untried('this is no terminal', 'make preflight, in the terminal of the talk')
-    columns, lines = os.get_terminal_size()
-    return '' if columns >= COLUMNS and lines >= LINES else \
-        f'it has {columns} columns and {lines} lines: the demos want {COLUMNS} and {LINES}'
-
-
-def root():
-    return ran(*SUDO, 'true')
 
 
 def demo():
@@ -92,36 +74,52 @@ def page():
     """Every slide at a projector's size: scripts/talk/slides_test.py tries more."""
     try:
         with browser.Page(browser.address('build/slides.html', '?all'), 1920, 1080) as shown:
-            number = shown.js('Reveal.getTotalSlides()')
-            for slide in range(number):
+            for slide in range(shown.js('Reveal.getTotalSlides()')):
                 shown.js(f'Reveal.slide({slide}, 0, 99)')
-            return '; '.join(shown.complaints())
+            lacks = [f'no font has {letter}' for letter in shown.js(LETTERS)]
+            return '; '.join(shown.complaints() + lacks)
     except browser.Failure as error:
         return str(error)
 
 
-def letters():
-    try:
-        with browser.Page(browser.address('build/slides.html')) as shown:
-            return ' '.join(shown.js(LETTERS))
-    except browser.Failure as error:
-        return str(error)
+TERMINAL = "document.querySelector('.live .xterm-rows')?.textContent.replaceAll('\\xa0', ' ')"
+
+
+def live():
+    """The server, its page, and a command in the shell over the slides."""
+    command = ['scripts/serve', '--slides']
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            address = next((line.strip() for line in server.stdout if 'http://' in line), None)
+            if not address:
+                return 'the server ends at once'
+            with browser.Page(address) as shown:
+                shown.press('c')
+                shown.until(f"{TERMINAL}?.includes('host')")
+                shown.run("await page.keyboard.type('echo $((6*7))\\n')")
+                shown.until(f"{TERMINAL}.includes('42host')")  # Its next prompt is the next row.
+            return ''
+        except browser.Failure as error:
+            return str(error)
+        finally:
+            server.terminate()
 
 
 # What, how that is seen, and what mends it.
 CHECKS = [
-    ('the kernel', kernel, 'a virtual machine with Linux 5.14 or later; or make lab'),
     ('space for the demos', space, 'make room in /tmp'),
-    ('this terminal', terminal, 'a smaller font, or a larger window'),
     ('programs for a talk', lambda: ran('scripts/setup', 'slides'), 'scripts/setup slides'),
-    ('root, for the demos', root, 'sudo -v, and then make preflight; or be root'),
+    ('root, for the demos', lambda: ran(*SUDO, 'true'),
+     'sudo -v, and then make preflight; or be root'),
     ('all eight programs', lambda: ran('make', '--no-print-directory', 'build', 'rootfs'),
      'make build rootfs'),
-    ('which steps work here', lambda: ran('scripts/doctor'), 'make doctor says what, for each step'),
+    ('which steps work here', lambda: ran('scripts/doctor'), 'make doctor says what'),
     ('no other demo', demo, 'end it with q; or sudo tmux -L demo kill-server'),
     ('the slides', lambda: ran('scripts/slides', 'build'), 'make slides, with a network'),
-    ('the slides in the browser', page, 'scripts/talk/slides_test.py says more'),
-    ('the letters on them', letters, 'a font with more letters, such as fonts-dejavu-core'),
+    ('the slides in the browser', page,
+     'for a letter, a font such as fonts-dejavu-core; scripts/talk/slides_test.py says more'),
+    ('make live, and a shell in its page', live,
+     'make live says more; until then, build/slides.html, and sudo scripts/demo --watch beside it'),
     ('every demo, and its recording', lambda: as_root('scripts/record', 'check'),
      'make record says where; until then, V in the slides plays the recording'),
     ('every text', lambda: as_root('scripts/docs', 'check'), 'make docs says where'),
@@ -137,8 +135,7 @@ def main():
         try:
             why = check()
         except Untried as reason:
-            sign, why = '?', f'not tried: {reason.args[0]}'
-            mend = reason.args[-1] if reason.args[1:] else mend
+            sign, why = '?', f'not tried: {reason}'
         if why:
             bad += 1
             print(f'{colour}{sign}{PLAIN} {name}: {why}\n    {mend}', flush=True)
