@@ -57,6 +57,7 @@ STEPS = {os.path.basename(path)[:2]: os.path.basename(path)
          for path in sorted(glob.glob(TOP + '/steps/0*-*'))}
 WIDTH, HEIGHT = 1124, 536     # Pixels that a block has on a slide of 1280 by 720.
 SIZES = (44, 40, 36, 32, 30, 28)  # Of a fixed font; the last row cannot read what is smaller.
+PRINTS = ('slides', 'notes', 'handout')  # Of the slides.
 SHEETS = ('sheet', 'helpers')  # Of paper: see below.
 PLANS = {'talk': (), 'three': ('three-hours',), 'all': ('three-hours', 'half-day')}
 
@@ -103,15 +104,6 @@ def parse(text):
 def minutes(slides):
     """Of each plan."""
     return {plan: sum(slide.minutes for slide in slides if slide.is_in(plan)) for plan in PLANS}
-
-
-def pages(slides, plan='talk'):
-    """How many each print has. The hand-out has what there is to write beside."""
-    given = [slide for slide in slides if slide.is_in(plan)]
-    kept = sum('```matrix' not in slide.text and 'question' not in slide.classes and
-               not re.fullmatch('(?s)## .*```demo.*', slide.text) for slide in given)
-    return {'slides': len(given), 'notes': (len(given) + 1) // 2, 'handout': (kept + 3) // 4,
-            **dict.fromkeys(SHEETS, 2)}
 
 
 # ---- What is filled in --------------------------------------------------------

@@ -30,11 +30,6 @@ class Recordings(unittest.TestCase):
             command = self.parts(line)[0][1][0]
             self.assertEqual(recording.pane_of(command), pane, line)
 
-    def test_it_ends_with_the_text(self):
-        screens = recording.screens(self.parts('host# build/02-pidns\n...\nbox# echo $$\n1\nhost# id\n0'))
-        self.assertEqual(screens, '== Run it: container\nhost# build/02-pidns\nbox# echo $$\n1\n'
-                                  '== Run it: host\nhost# id\n0\n')
-
     def test_the_last_frame_of_the_cast_shows_the_end(self):
         lines = recording.cast('02', self.parts('host# id\nuid=0')).splitlines()
         self.assertEqual(json.loads(lines[0])['version'], 2)
@@ -68,11 +63,9 @@ class Recordings(unittest.TestCase):
             before = f'build/{deck.STEPS[f"{int(step) - 1:02}"]}'
             self.assertIn(before, '\n'.join(line for command in commands for line in command.typed))
 
-    def test_the_committed_screens_are_todays(self):
-        for step in deck.STEPS:
-            with open(f'{deck.TOP}/slides/screens/{step}.txt', encoding='utf-8') as file:
-                self.assertEqual(file.read(), recording.screens(recording.of_step(step)),
-                                 f'{step}: make record-update')
+    def test_the_committed_picture_is_todays(self):
+        self.assertTrue(sources.read(f'{deck.TOP}/{recording.PICTURE}') == recording.readmes_picture(),
+                        'make record-update')
 
     def test_each_part_stands_alone(self):
         """A demo can start with any part, so no part may name a number of another part."""
@@ -105,18 +98,26 @@ class Deck(unittest.TestCase):
             deck.to_html(one.text)
 
     def test_what_is_said_and_typed_fits_into_the_minutes(self):
-        """At 130 words a minute, 15 seconds for a guess and 10 for a command: of each part, and a
-        third is left for what nobody has written."""
+        """At 130 words a minute, 15 seconds for a guess and 10 for a command: of each slide, and of
+        each part a third is left for what nobody has written."""
         planned, needed = {}, {}
         for one in deck.read():
+            said = [line for line in one.notes.split('\n') if line.startswith(('Say:', 'Ask:'))]
+            made = deck.to_html(re.sub(r'!\[.*?\]\(.*?\)', '', one.text))
+            minutes = len(' '.join(said).split()) / 130 + one.notes.count('Ask:') / 4 + \
+                len(re.findall('class="fragment (?:box|host)"', made)) / 6
+            self.assertLessEqual(minutes, one.minutes + 0.05, one.title)
             if one.is_in('talk'):
-                said = [line for line in one.notes.split('\n') if line.startswith(('Say:', 'Ask:'))]
-                made = deck.to_html(re.sub(r'!\[.*?\]\(.*?\)', '', one.text))
                 planned[one.part] = planned.get(one.part, 0) + one.minutes
-                needed[one.part] = needed.get(one.part, 0) + len(' '.join(said).split()) / 130 + \
-                    one.notes.count('Ask:') / 4 + len(re.findall('class="fragment (?:box|host)"', made)) / 6
+                needed[one.part] = needed.get(one.part, 0) + minutes
         for part, minutes in needed.items():
             self.assertLessEqual(minutes, planned[part] * 2 / 3, part)
+
+    def test_a_sentence_can_be_said_in_one_breath(self):
+        for one in deck.read():
+            for line in re.findall('^(?:Say|Ask|Asked): (.*)$', one.notes, re.M):
+                for sentence in re.split(r'(?<=[.?!:])[*]?\s', line):
+                    self.assertLessEqual(len(sentence.split()), 22, one.title)
 
     def test_the_plan_for_instructors_is_the_decks(self):
         part = {plan: dict.fromkeys(['intro', *deck.STEPS, 'end'], 0) for plan in deck.PLANS}
@@ -153,9 +154,6 @@ class Deck(unittest.TestCase):
         for one in deck.read():
             words = len(re.sub(r'(?s)```.*?```|!\[.*?\]\(.*?\)|\|', '', one.text).split())
             self.assertLessEqual(words, 75, one.title)
-
-
-# In the page: what is outside of its slide or smaller than the last row can read.
 
 
 summed.main()

@@ -1,13 +1,10 @@
-"""Records the eight demos: runs them, compares, and writes what the slides play.
+"""Records the eight demos.
 
-  usage   scripts/record check       fails if a demo or its last screens are not the same
-          scripts/record update      writes the screens, and the picture for README
-  needs   root; make build rootfs
+  usage   scripts/record check     runs them, and fails if one prints something else
+          scripts/record update    writes the picture of the last demo, for README
+  needs   root, for `check`; make build rootfs
 
-Writes build/casts/NN.cast, for asciinema(1) or the player in the slides. No terminal is
-needed, and nobody to type: see recording.py. slides/screens/NN.txt is what stands in both
-panes at the end: who changes a demo sees there what it comes to. Ends with a line that
-sums all; without root, the screens are compared and the running is skipped.
+No terminal is needed, and nobody to type: see recording.py. Ends with a line that sums all.
 """
 
 import os
@@ -15,17 +12,9 @@ import sys
 
 from ci import results
 from talk import recording
-from texts import sandbox, sources, transcript
+from texts import sandbox, transcript
 
-CASTS = 'build/casts'
-PICTURE = 'steps/08-all/recording.svg'
 STEPS = sorted(name[:2] for name in os.listdir(recording.TOP + '/steps') if name[:2].isdigit())
-
-
-def write(path, text):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, 'w', encoding='utf-8') as file:
-        file.write(text)
 
 
 def run(step, scratch):
@@ -38,41 +27,25 @@ def run(step, scratch):
                          for command, _, why in sandbox.run_commands(script, scratch) if why)
 
 
-def stands(path, text):
-    """'' if a file has this text, else what is wrong."""
-    if not os.path.exists(path):
-        return 'is not there: scripts/record update'
-    return '' if sources.read(path) == text else 'is another: scripts/record update'
-
-
-def record(verb, scratch):
+def check():
     total = results.Sum()
-    for step in STEPS:
-        parts = recording.of_step(step)
-        if scratch:
+    if os.geteuid() != 0:
+        total.skipped = len(STEPS)
+        print(f'record: the demos are run as root: {total.skipped} are skipped\n{total}')
+        return 0
+    with sandbox.entered() as scratch:
+        for step in STEPS:
             total.add(f'demo {step}', run(step, scratch))
-        else:
-            total.skipped += 1
-        made = {f'slides/screens/{step}.txt': recording.screens(parts)}
-        if PICTURE.startswith(f'steps/{step}-'):
-            made[PICTURE] = recording.picture(step, parts[1:])  # README's readers attack nothing yet.
-        for path, text in made.items():
-            if verb == 'update':
-                write(path, text)
-            total.add(path, stands(path, text))
-        write(f'{CASTS}/{step}.cast', recording.cast(step, parts))
-    if total.skipped:
-        print(f'record: the demos are run as root: {total.skipped} are skipped')
-    print(total)
-    return total.failed > 0
+        print(total)
+        return total.failed > 0
 
 
 def main():
-    if len(sys.argv) != 2 or sys.argv[1] not in ('check', 'update'):
-        sys.exit(__doc__)
     os.chdir(recording.TOP)
-    if os.geteuid() != 0:
-        sys.exit(record(sys.argv[1], None))
-    with sandbox.entered() as scratch:
-        status = record(sys.argv[1], scratch)
-    sys.exit(status)
+    if sys.argv[1:] == ['update']:
+        with open(recording.PICTURE, 'w', encoding='utf-8') as file:
+            file.write(recording.readmes_picture())
+    elif sys.argv[1:] == ['check']:
+        sys.exit(check())
+    else:
+        sys.exit(__doc__)
