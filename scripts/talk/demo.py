@@ -2,16 +2,14 @@
 
   usage   sudo scripts/demo NN
           sudo scripts/demo --watch    what the audience sees, one demo after another
-          scripts/demo --play NN       the recording, in this terminal
   needs   root, tmux; make build rootfs
 
-This terminal is yours: it shows what comes next and why. The audience's is another one, at the
-projector, of 84 columns and 22 lines: there `sudo scripts/demo --watch` waits for the next demo.
+This terminal is yours: it shows what comes next and why. The audience sees another one, of 84
+columns and 22 lines, in which `sudo scripts/demo --watch` waits for the next demo.
 
 Space types the next command, space again runs it; then it waits for the prompt, and tells if
 what came is not what the text says. s skips a command, n all that is left of a part, b goes back
-by one, r runs the last one again, o opens the part's panes anew, v plays the recording to the
-audience, and q ends. ^C goes to the pane; a second ^C ends all of `make demo`.
+by one, o opens the part's panes anew, and q ends. ^C goes to the pane; a second ^C ends it all.
 
 The panes are ordinary shells: type in them by hand whenever you like. Whatever stands at the
 prompt then is taken back. If a container has ended, or a pane has been closed, the demo says so,
@@ -25,7 +23,6 @@ import contextlib
 import dataclasses
 import glob
 import os
-import re
 import select
 import shlex
 import shutil
@@ -33,25 +30,36 @@ import signal
 import subprocess
 import sys
 import termios
-import textwrap
 import time
 import tty
 
 from pexpect import fdpexpect
 
 from host import namespaces
-from talk import deck, recording
+from talk import recording
 from texts import palette, reading, sandbox, shells, transcript
 
 STOPPED = 130  # As a shell tells of ^C: make does not go on.
 TMUX = ['tmux', '-L', 'demo']
-STEPS = sorted(name[:2] for name in os.listdir(recording.TOP + '/steps') if name[:2].isdigit())
 INTERRUPT, ENDING = '\x03', ('q', '\x04')  # Keys.
 KEY = 0.03  # Seconds.
+PLAN_B = 'V in the slides plays the recording'
 TIMEOUT_SECONDS = 20  # For tmux.
 PATIENCE_SECONDS = 3  # Then the presenter is told what it waits for.
 TWICE_SECONDS = 2     # Between two ^C that end.
-SIDE_BY_SIDE = 200    # Columns, of at least 18 points at 1080p that is: see instructors.md.
+
+
+CONFIG = """\
+set -g status off
+set -g mouse on
+set -g prefix None
+set -g pane-border-status top
+set -g pane-border-format '#[bold,fg=#ffffff,bg=#{@colour}] #{@title} '
+set -g pane-active-border-style fg=default
+set -g default-terminal screen
+set -g window-size latest
+set -g terminal-overrides xterm*:Tc  # The colours as they are: a dark green is no grey.
+"""
 
 
 class Ended(Exception):
@@ -76,7 +84,7 @@ def is_on():
 class Pane(shells.Shell):
     """A shell in a pane of tmux: typed to through tmux, and heard through a pipe."""
 
-    def __init__(self, name, scratch, sign, meanwhile, beside=None):
+    def __init__(self, name, scratch, sign, meanwhile, above=None):
         # Its shell starts when the pipe is there, so that the first prompt is heard, and when the
         # pane has its size, or bash would print the prompt again.
         self.name, self.meanwhile, self.began = name, meanwhile, None
@@ -85,9 +93,10 @@ class Pane(shells.Shell):
         words, environment = sandbox.shell_words(scratch, sign, 'tmux')
         command = shlex.join(['sh', '-c', wait, 'sh', 'env', '-i',
                               *(f'{k}={v}' for k, v in environment.items()), *words])
-        made = ['split-window', '-h', '-t', beside.pane] if beside else \
-            ['new-window', '-t', 'demo', '-n', 'panes'] if is_on() else \
-            ['-f', '/dev/null', 'new-session', '-s', 'demo', '-n', 'panes', '-x', '170', '-y', '40']
+        made = ['split-window', '-t', above.pane] if above else \
+            ['new-window', '-t', 'demo'] if is_on() else \
+            ['-f', f'{scratch}/tmux.conf', 'new-session', '-s', 'demo',
+             '-x', f'{recording.COLUMNS}', '-y', f'{recording.LINES}']
         self.pane = tmux(*made, '-d', '-P', '-F', '#{pane_id}', command)
         pipe = f'{scratch}/pane-{time.monotonic_ns()}'  # Of a new server, too, the first is %0.
         os.mkfifo(pipe, 0o600)
@@ -139,41 +148,26 @@ class Pane(shells.Shell):
 
 
 def set_up(scratch, step, heading, sign, meanwhile):
-    """Two new panes, titled, in the colour of the step; below one another where the audience's
-    terminal is narrow. What was there before goes."""
+    """Two new panes, titled, in the colour of the step. What was there before goes."""
     old = tmux('list-windows', '-t', 'demo', '-F', '#{window_id}').split() if is_on() else []
     panes = {'box': Pane('box', scratch, sign, meanwhile)}
     panes['host'] = Pane('host', scratch, sign, meanwhile, panes['box'])
-    for option, value in (('status', 'off'), ('mouse', 'on'), ('prefix', 'None'),
-                          ('pane-border-status', 'top'),
-                          ('pane-border-format', '#[bold,fg=#ffffff,bg=#{@colour}] #{@title} '),
-                          ('pane-active-border-style', 'fg=default'),
-                          ('default-terminal', 'screen'), ('window-size', 'latest')):
-        tmux('set-option', '-g', option, value)
     for name, pane in panes.items():
         colour = palette.layers()[step] if name == 'box' else palette.colours()['quiet']
         title = f'{recording.TITLES[name]} · {step}' + (f' · {heading}' if name == 'box' else '')
         for option, value in (('@title', title), ('@colour', colour)):
             tmux('set-option', '-p', '-t', pane.pane, option, value)
-    # A window follows its client only after the client's hooks.
-    for hook in ('client-attached', 'client-resized'):
-        tmux('set-hook', '-g', hook, shlex.join(layout('client_width')))
     for window in old:
         tmux('kill-window', '-t', window)
-    tmux(*layout('window_width'))  # Who watches is attached already.
     for pane in panes.values():
         pane.start()
     return panes
 
 
-def layout(width):
-    return ['if-shell', '-F', '-t', 'demo', f'#{{e|<:#{{{width}}},{SIDE_BY_SIDE}}}',
-            'select-layout even-vertical', 'select-layout even-horizontal']
-
-
 def dress(scratch, step):
     """The prompts of the demo's host in their colours, and the container's shell without its
     banner: five lines that it prints before it reads its profile."""
+    sandbox.write(f'{scratch}/tmux.conf', CONFIG)
     red, green, blue = (int(palette.layers(True)[step][n:n + 2], 16) for n in (1, 3, 5))
     with open(f'{scratch}/bashrc', 'a', encoding='utf-8') as file:
         file.write(rf"PS1='\[\e[1;36m\]host\$\[\e[0m\] \[{shells.MARK}\]'" + '\n')
@@ -181,16 +175,6 @@ def dress(scratch, step):
         with open(profile, 'a', encoding='utf-8') as file:
             file.write(rf"PS1='\[\e[1;38;2;{red};{green};{blue}m\]box#\[\e[0m\] '" + '\n'
                        r"case $- in *i*) printf '\033[5A\033[J' ;; esac" + '\n')
-
-
-def notes(step, heading):
-    """The question to the room, and what is said, of the slides that show a part."""
-    shown = f'```demo {step}: {heading}\n'
-    return '\n'.join(
-        textwrap.fill(line, 80, initial_indent='  ', subsequent_indent='  ')
-        for slide in deck.read() if slide.part == step and shown in slide.text
-        for line in re.findall('^ask: (.*)$', slide.text, re.M) + slide.notes.split('\n')
-        if line and not line.startswith('Type:'))
 
 
 class Demo:
@@ -203,7 +187,6 @@ class Demo:
         self.reading = reading.Reading(transcript.parse(text), self)
         self.panes, self.opened = {}, None  # Of which part the panes are.
         self.at, self.is_typed = 0, False  # The next command, and whether it stands at the prompt.
-        self.playing = False
         self.late = False  # A key that ends came while it was busy.
         self.interrupted, self.told = 0, False  # When ^C came; whether it was said that it waits.
         dress(scratch, step)
@@ -218,8 +201,6 @@ class Demo:
             return
         heading, command = self.commands[self.at]
         print(f'\n\x1b[2m{self.step} · {heading} · {self.at + 1} of {len(self.commands)}\x1b[0m')
-        if self.at == 0 or self.commands[self.at - 1][0] != heading:
-            print(f'\x1b[36m{notes(self.step, heading)}\x1b[0m')
         # One sentence leads to several commands: it is told once.
         if command.before and (self.at == 0 or
                                self.commands[self.at - 1][1].before != command.before):
@@ -278,7 +259,7 @@ class Demo:
             return
         _, why = self.reading.run(command)
         if why:
-            print(f'  \x1b[31mnot as in the text: {why}\x1b[0m\n  v plays the recording')
+            print(f'  \x1b[31mnot as in the text: {why}\x1b[0m\n  {PLAN_B}')
         self.drop_keys()
         self.is_typed = False
         self.at += 1
@@ -336,45 +317,16 @@ class Demo:
             here = self.commands[self.at][0]
             self.move(sum(heading == here for heading, _ in self.commands[self.at:]))
 
-    def again(self):
-        if self.at > 0 and not self.is_typed:
-            self.at -= 1
-            self.go_on()
-            self.go_on()
-
-    def play(self):
-        tmux('new-window', '-n', 'recording',
-             shlex.join([sys.executable, sandbox.PLACE + '/scripts/demo', '--play', self.step]),
-             ';', 'set-option', '-p', '@title', 'recording')
-        self.playing = True
-        print('  the recording plays to the audience; any key ends it')
-
-    def stop(self):
-        """Whether there was a recording to end: it may have come to its end."""
-        try:
-            was_there, self.playing = self.playing, False
-            if was_there:
-                tmux('kill-window', '-t', 'demo:recording')
-            return was_there
-        except shells.Failure:
-            return False
-
     def key(self, key):
-        if self.stop():
-            pass
-        elif key == ' ':
+        if key == ' ':
             self.go_on()
         elif key in ('s', 'b'):
             self.move(1 if key == 's' else -1)
         elif key == 'n':
             self.next_part()
-        elif key == 'r':
-            self.again()
         elif key == 'o' and self.at < len(self.commands):
             self.open()
             print('  new panes')
-        elif key == 'v':
-            self.play()
         elif key == INTERRUPT:
             self.interrupt()
 
@@ -392,7 +344,7 @@ class Demo:
                 try:
                     self.key(key)
                 except shells.Failure as error:
-                    print(f'  \x1b[31m{error}\x1b[0m\n  o opens new panes; v plays the recording')
+                    print(f'  \x1b[31m{error}\x1b[0m\n  o opens new panes; {PLAN_B}')
                     self.is_typed = False
                 if key in ENDING or not key or self.late:
                     raise Ended(0)
@@ -406,22 +358,13 @@ def end():
     namespaces.outlive_children(5)
 
 
-def play(step):
-    """The recording, in this terminal."""
-    for wait, text in recording.events(recording.of_step(step)):
-        time.sleep(wait)
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    time.sleep(5)
-
-
 def size():
     """How large the audience's terminal is, and whether that will do."""
     columns, lines = os.get_terminal_size()
-    wanted = recording.COLUMNS, sum(recording.ROWS.values()) + len(recording.ROWS)
-    said = f'a smaller font, please. The demos need {wanted[0]} and {wanted[1]}.'
+    said = f'a smaller font, please. The demos need {recording.COLUMNS} and ' \
+        f'{recording.LINES}.'
     return f'{columns} columns, {lines} lines: ' + (
-        'good.' if columns >= wanted[0] and lines >= wanted[1] else said)
+        'good.' if columns >= recording.COLUMNS and lines >= recording.LINES else said)
 
 
 def watch():
@@ -438,10 +381,7 @@ def watch():
 
 def main():
     words = sys.argv[1:]
-    if len(words) == 2 and words[0] == '--play' and words[1] in STEPS:
-        sys.stdout.write('\x1b[2J')
-        return play(words[1])
-    if len(words) != 1 or words[0] not in STEPS + ['--watch']:
+    if len(words) != 1 or words[0] not in [*recording.STEPS, '--watch']:
         sys.exit(__doc__)
     if os.geteuid() != 0:
         sys.exit('demo: it takes root: sudo scripts/demo ' + words[0])
@@ -466,8 +406,7 @@ def main():
             termios.tcsetattr(sys.stdin, termios.TCSANOW, state)
             demo = Demo(words[0], text, scratch)
             print('The audience: sudo scripts/demo --watch\n'
-                  'space types, and runs · s skip · n next part · b back · r again\n'
-                  'o new panes · v recording · q quit')
+                  'space types, and runs · s skip · n next part · b back · o opens anew · q')
             demo.until_quit()
         except Ended as ended:
             return ended.args[0]

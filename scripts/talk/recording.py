@@ -14,7 +14,9 @@ from texts import palette, reading, sources, transcript
 
 PICTURE = 'steps/08-all/recording.svg'
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+STEPS = sorted(name[:2] for name in os.listdir(TOP + '/steps') if name[:2].isdigit())
 COLUMNS, ROWS = 84, {'box': 13, 'host': 7}
+LINES = sum(ROWS.values()) + len(ROWS)  # Each pane has a title.
 TITLES = {'box': 'container', 'host': 'host'}
 HEADINGS = ('The hole in step', 'Run it', 'Look from outside', 'The escape')  # The last is 01's.
 KEY, PAUSE, READ = 0.05, 0.5, 1.2  # Seconds: a key, before a line, for a line of output.
@@ -135,7 +137,7 @@ def events(parts):
 def cast(step, parts):
     """An asciicast, version 2: a line a moment, with the rows that have changed."""
     title = f'{step}: ' + ', then '.join(heading.lower() for heading, _ in parts)
-    lines = [json.dumps({'version': 2, 'width': COLUMNS, 'height': sum(ROWS.values()) + 2,
+    lines = [json.dumps({'version': 2, 'width': COLUMNS, 'height': LINES,
                          'title': title})]
     now = 0.0
     for wait, changed in events(parts):
