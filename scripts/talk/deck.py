@@ -276,9 +276,10 @@ def demo(what, body):
                    if line.strip() != '...']
         lines += typed + printed
         prompt = command.place + command.sign
+        whole = [html.escape(line).replace('-', '-&#8288;') for line in command.typed]  # Unbroken.
         shown.append(f'<span class="fragment {command.place}">' + ''.join(
-            f'<span class="line"><b>{html.escape(sign)}</b> <kbd>{html.escape(line)}</kbd></span>'
-            for sign, line in zip([prompt] + ['>'] * len(typed), command.typed)) + '</span>')
+            f'<span class="line"><b>{html.escape(sign)}</b> <kbd>{line}</kbd></span>'
+            for sign, line in zip([prompt] + ['>'] * len(typed), whole)) + '</span>')
         if printed:
             shown.append('<span class="fragment out">' + ''.join(
                 f'<span class="line">{html.escape(line)}</span>' for line in printed) + '</span>')
