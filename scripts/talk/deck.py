@@ -29,7 +29,7 @@ elsewhere, and the build fails if what they name is gone:
     ```matrix all                    the whole of it
     ```
 
-Other diagrams are ![text](diagrams/name.dot).
+Other diagrams are ![text](diagrams/name.svg).
 """
 
 import base64
@@ -40,7 +40,6 @@ import itertools
 import json
 import os
 import re
-import subprocess
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -378,20 +377,16 @@ def drawing(what, body):
 
 
 def picture(alt, name):
+    """A drawing of slides/. A group with class="fragment" in it appears with a click."""
     if not alt:
         raise Wrong(f'{name} has no text for who cannot see it')
-    path = f'{TOP}/slides/{name}'
-    if not os.path.exists(path):
-        raise Wrong(f'{name} is not there')
-    svg = subprocess.run(['dot', '-Tsvg', path], check=True, capture_output=True, text=True).stdout
-    svg = re.sub(r'<title>.*?</title>|<!--.*?-->', '', svg[svg.index('<svg'):], flags=re.S)
-    svg = re.sub(r'(<svg) width="[^"]*" height="[^"]*"',
-                 rf'\1 role="img" aria-label="{html.escape(alt)}"', svg)
-    # class="fragment at-2" in the .dot appears with the second click.
-    svg = re.sub(r'class="([^"]*) at&#45;(\d)"', r'class="\1" data-fragment-index="\2"', svg)
-    # Its boxes take the page's colours, in the light and in the dark.
-    svg = re.sub(r' font-family="[^"]*"', '', svg).replace('\n', ' ')
-    return f'<div class="diagram">{svg}</div>'
+    try:
+        svg = sources.read(f'{TOP}/slides/{name}')
+    except OSError as error:
+        raise Wrong(f'{name} is not there') from error
+    svg = re.sub('<!--.*?-->', '', svg).replace('\n', ' ')
+    return '<div class="diagram placed">' + svg.replace(
+        '<svg', f'<svg role="img" aria-label="{html.escape(alt)}"', 1) + '</div>'
 
 
 FILLED = {'cpp': code, 'sh': code, 'demo': demo, 'matrix': matrix, 'picture': drawing}

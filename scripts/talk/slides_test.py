@@ -149,8 +149,8 @@ class Filling(unittest.TestCase):
                                  (deck.drawing, '01: no', '0 0 9 9: part'),
                                  (deck.drawing, '02: pids', '0 0 9 9: no-such-part'),
                                  (deck.matrix, '05', 'but: no such row\n'),
-                                 (deck.picture, 'text', 'diagrams/no.dot'),
-                                 (deck.picture, '', 'diagrams/call.dot')):
+                                 (deck.picture, 'text', 'diagrams/no.svg'),
+                                 (deck.picture, '', 'diagrams/call.svg')):
             with self.assertRaises((deck.Wrong, sources.Missing)):
                 fill(what, body)
 
