@@ -1,6 +1,6 @@
 // Only in the pages that `make live` serves: terminals over the slides. C shows a shell on this
-// machine, D the panes of the demo that is shown, and Shift+Esc hides them, as the same key does.
-// The speaker's view has a terminal, too: driver.html, in which there are no slides.
+// machine, D shows and hides the panes of the demo, and Shift+Esc hides both. The speaker's view has
+// a terminal, too: driver.html, in which there are no slides.
 'use strict';
 const isDriver = typeof Reveal === 'undefined';
 const SHELLS = { 67: '$', 68: 'demo' };  // By the codes of the keys.

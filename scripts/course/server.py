@@ -226,7 +226,7 @@ async def serve(command, mode):
     print(f'\n  http://{guarded.address}/{guarded.token}/{pages.SLIDES if mode == "--slides" else ""}'
           '\n\nOpen this in a browser on this machine; ^C here ends it.', flush=True)
     if mode == '--slides':
-        print('C shows a shell, D the panes of a demo; Shift+Esc hides them.', flush=True)
+        print('S opens your notes, D shows the panes of a demo, C a shell.', flush=True)
         if os.geteuid() == 0:
             print('The shell is root\'s: rather start this as an ordinary user.', flush=True)
     keeping = asyncio.create_task(keep_sudo())
