@@ -93,8 +93,8 @@ if (isDriver || window === top) {  // Not in the speaker's previews.
     addEventListener('focus', focus);
     show('$');
   } else
-    for (const [key, sign] of Object.entries(SHELLS))
-      Reveal.addKeyBinding(+key, () => box.hidden || shown !== sign ? show(sign) : hide());
+    for (const [key, sign] of Object.entries(SHELLS))  // A phone has the slides as a text only.
+      Reveal.addKeyBinding?.(+key, () => box.hidden || shown !== sign ? show(sign) : hide());
 } else {
   for (const key of Object.keys(SHELLS)) Reveal.addKeyBinding(+key, forRoom(+key));
   // Of its two previews, the current slide's is the one that moves the room's slides.
