@@ -293,8 +293,8 @@ class Hostile(OnABundle):
         self.assertIn('/made: No such file', text)
 
     def test_a_long_filter_is_not_cut(self):
-        """The kernel takes 4096 instructions, and a length of 16 bits. A jump has 8 bits."""
-        conditions = [{'index': 0, 'value': number, 'op': 'SCMP_CMP_EQ'} for number in range(12000)]
+        """The kernel takes 4096 instructions, and a jump that compares goes over 255."""
+        conditions = [{'index': 0, 'value': number, 'op': 'SCMP_CMP_EQ'} for number in range(1000)]
         rule = {'names': ['getpid'], 'action': 'SCMP_ACT_ERRNO'}
         for rules in ([{**rule, 'args': [condition]} for condition in conditions],
                       [{**rule, 'args': conditions[:100]}]):

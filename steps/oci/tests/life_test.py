@@ -98,7 +98,8 @@ class Life(OnABundle):
         for bytes in (1 << 27, 1 << 25):
             testing.write(self.place + '/resources.json', json.dumps(
                 {'memory': {'limit': bytes, 'swap': bytes}, 'blockIO': {}}))
-            self.assertEqual(self.oci(f'update --resources={self.place}/resources.json it'), (0, ''))
+            self.assertEqual(self.oci(f'update --resources={self.place}/resources.json it'),
+                             (0, ''))
             self.assertEqual(self.oci(f'exec --process {self.place}/process.json it'),
                              (0, f'{bytes}\n33\n'))
         testing.write(self.place + '/resources.json', json.dumps(
