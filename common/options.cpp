@@ -7,15 +7,18 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <limits>
 #include <stdexcept>
+#include <utility>
 
 #include "common/error.hpp"
-#include "common/wording.hpp"
+#include "common/text.hpp"
 
 namespace sys {
 
@@ -25,25 +28,124 @@ namespace {
   throw std::invalid_argument{text};
 }
 
+// ---- Words that we do not know, and what their user probably meant ---------
+
+// What Docker's users are used to, and what is said instead here.
+constexpr std::pair<std::string_view, std::string_view> kHabits[] = {
+    {"-i -t -it -ti --interactive --tty",
+     "leave it out, the terminal is the caller's"},
+    {"-d --detach", "leave it out, and end the line with &"},
+    {"--rm", "leave it out, nothing is kept"},
+    {"--name", "--hostname NAME; build/enter takes the PID"},
+    {"-p -P --publish",
+     "no port is published: see steps/06-netns-veth/README.md"},
+    {"--volume --mount", "--bind SRC:DST[:ro]"},
+    {"-e", "--env NAME=VALUE"},
+    {"-m --mem", "--memory SIZE"},
+    {"-u", "--user UID[:GID]"},
+    {"--network", "--net veth|nat|none|host"},
+    {"--host", "--hostname NAME"},
+    {"--name-space", "each step has its own: see --help"},
+    {"--pids-limit", "--pids N"},
+    {"--cpu", "--cpus X"},
+    {"-w --workdir", "COMMAND may be: sh -c 'cd DIR && exec ...'"},
+    {"-c", "COMMAND stands behind ROOTFS: sh -c '...'"},
+    {"--command --entrypoint", "COMMAND stands behind ROOTFS"},
+    {"--rootfs", "ROOTFS is a word of its own, in front of COMMAND"},
+    {"--readonly --read_only", "--read-only"},
+    {"--verbose", "-v"}};
+
+// Or "".
+std::string_view hint_for_option(std::string_view name) {
+  for (const auto& [habits, instead] : kHabits)
+    if (has_word(habits, ' ', name)) return instead;
+  return {};
+}
+
+bool exists(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
+
+// What is meant by `rootfs` in the place of ROOTFS, by default `there`.
+std::string hint_for_rootfs(const std::string& rootfs,
+                            const std::string& there) {
+  if (!exists(there)) return "make rootfs makes one";
+  if (rootfs.empty()) return "it is an empty word; left out it is " + there;
+  const auto name = rootfs.substr(rootfs.rfind('/') + 1);
+  if (rootfs.find(":/") != rootfs.npos)
+    return "to show a directory inside, say --bind SRC:DST; -v only narrates";
+  if (name == "run" || name == "exec" || name == "start" ||
+      (!name.empty() && exists(there + "/bin/" + name)))
+    return "ROOTFS stands in front of COMMAND: " + there;
+  if (name == "rootfs") return "there is one in " + there;
+  return "ROOTFS is a directory, " + there +
+         " say; rootfs/from-image unpacks an image into one";
+}
+
+// How a size is said here that is clear enough, as "64 MiB", "64MB" and "1T"
+// are; or "".
+std::string hint_for_size(std::string_view text) {
+  const auto number = text.substr(0, text.find_first_not_of("0123456789"));
+  if (number.empty() || number.size() > 6) return {};
+  std::string unit;
+  for (const char c : text.substr(number.size()))
+    if (c != ' ') unit += static_cast<char>(std::toupper(c));
+  if (unit.empty() && number.find_first_not_of('0') == number.npos)
+    return "; hint: none is for no limit";
+  if (unit.ends_with('B')) unit.pop_back();
+  if (unit.ends_with('I')) unit.pop_back();
+  if (unit == "K" || unit == "M" || unit == "G")
+    return sys::format("; hint: {}{}", number, unit);
+  if (unit == "T")
+    return sys::format("; hint: {}G", 1024 * std::stoll(std::string{number}));
+  return {};
+}
+
 // ---- The options -----------------------------------------------------------
 
 struct Option {
   std::string_view name;
   std::string_view value;  // Its name in --help; empty for a plain flag.
-  std::string_view help;
   std::string_view since;  // The first step that has it.
-  void (*use)(Arguments& args, std::string_view value);
+  std::string_view help;
 };
 
-Network parse_network(std::string_view text) {
-  // In the order of the enumeration.
-  constexpr std::array<std::string_view, 4> kKnown{"veth", "nat", "none",
-                                                   "host"};
-  const auto* const found = std::find(kKnown.begin(), kKnown.end(), text);
-  if (found == kKnown.end())
-    invalid(sys::format("--net takes one of {}, not '{}'",
-                        fmt::join(kKnown, ", "), text));
-  return Network(found - kKnown.begin());
+constexpr Option kOptions[] = {
+    {"--hostname", "NAME", "04", "the host name of the container (box)"},
+    {"--bind", "SRC:DST[:ro]", "05", "show SRC of the host as DST"},
+    {"--read-only", "", "05", "write only to /tmp, /dev/shm and binds"},
+    {"--net", "veth|nat|none|host", "06",
+     "the network (root: veth; others: none)"},
+    {"--memory", "SIZE", "07", "the memory limit: K, M, G or none (64M)"},
+    {"--pids", "N", "08", "the limit on processes (256)"},
+    {"--cpus", "X", "08", "the limit on processors, such as 0.5 (all)"},
+    {"--env", "NAME=VALUE", "08", "set a variable for the command"},
+    {"--user", "UID[:GID]", "08", "the ids of the command (0:0)"},
+    {"--without", "WALL", "08",
+     "leave out a wall, to see what it stops (none)"},
+    {"-v", "", "01", "print each action when it is done"},
+    {"--help", "", "01", "print this text"}};
+
+// In the order of Network.
+constexpr std::array<std::string_view, 4> kNetworks{"veth", "nat", "none",
+                                                    "host"};
+
+constexpr std::array<std::string_view, 8> kWallNames{
+    "seccomp",      "capabilities", "landlock", "no-new-privs",
+    "hidden-paths", "terminal",     "init",     "keys"};
+constexpr std::array kWalls{&Walls::seccomp,      &Walls::capabilities,
+                            &Walls::landlock,     &Walls::no_new_privs,
+                            &Walls::hidden_paths, &Walls::terminal,
+                            &Walls::init,         &Walls::keys};
+
+// Which of the words that an option takes it was.
+template <std::size_t Size>
+std::size_t parse_word(std::string_view option, std::string_view text,
+                       const std::array<std::string_view, Size>& known) {
+  for (std::size_t i = 0; i < Size; ++i)
+    if (known.at(i) == text) return i;
+  invalid(sys::format("{} takes one of {}, not '{}'", option,
+                      fmt::join(known, ", "), text));
 }
 
 std::string parse_variable(std::string_view text) {
@@ -78,83 +180,27 @@ Ids parse_user(std::string_view text) {
   }
 }
 
-struct Wall {
-  std::string_view name;
-  bool Walls::*is_built;
-};
-
-constexpr std::array<Wall, 8> kWalls{{{"seccomp", &Walls::seccomp},
-                                      {"capabilities", &Walls::capabilities},
-                                      {"landlock", &Walls::landlock},
-                                      {"no-new-privs", &Walls::no_new_privs},
-                                      {"hidden-paths", &Walls::hidden_paths},
-                                      {"terminal", &Walls::terminal},
-                                      {"init", &Walls::init},
-                                      {"keys", &Walls::keys}}};
-
-std::string wall_names(const char* separator) {
-  std::vector<std::string_view> names;
-  for (const auto& wall : kWalls) names.push_back(wall.name);
-  return sys::format("{}", fmt::join(names, separator));
+void set(Arguments& args, std::string_view name, std::string_view value) {
+  if (name == "--hostname") args.hostname = parse_host_name(value);
+  if (name == "--bind") args.binds.push_back(parse_bind(value));
+  if (name == "--read-only") args.read_only = true;
+  if (name == "--net")
+    args.network = Network(parse_word(name, value, kNetworks));
+  if (name == "--memory") args.memory = parse_memory(value);
+  if (name == "--pids")  // PID 1 and the command are two.
+    args.pids = parse_number(value, 2, 4194304);
+  if (name == "--cpus") args.cpus = parse_cpus(value);
+  if (name == "--env") args.environment.push_back(parse_variable(value));
+  if (name == "--user") args.ids = parse_user(value);
+  if (name == "--without")
+    args.walls.*kWalls.at(parse_word(name, value, kWallNames)) = false;
+  if (name == "-v") verbose = true;
 }
-
-void leave_out(Walls& walls, std::string_view name) {
-  for (const auto& wall : kWalls)
-    if (wall.name == name) {
-      walls.*wall.is_built = false;
-      return;
-    }
-  invalid(sys::format("--without takes one of {}, not '{}'", wall_names(", "),
-                      name));
-}
-
-constexpr std::array<Option, 11> kOptions{{
-    {"--hostname", "NAME", "the host name of the container (box)", "04",
-     [](Arguments& args, std::string_view value) {
-       args.hostname = parse_host_name(value);
-     }},
-    {"--bind", "SRC:DST[:ro]", "show SRC of the host as DST", "05",
-     [](Arguments& args, std::string_view value) {
-       args.binds.push_back(parse_bind(value));
-     }},
-    {"--read-only", "", "write only to /tmp, /dev/shm and binds", "05",
-     [](Arguments& args, std::string_view) { args.read_only = true; }},
-    {"--net", "veth|nat|none|host", "the network (root: veth; others: none)",
-     "06",
-     [](Arguments& args, std::string_view value) {
-       args.network = parse_network(value);
-     }},
-    {"--memory", "SIZE", "the memory limit: K, M, G or none (64M)", "07",
-     [](Arguments& args, std::string_view value) {
-       args.memory = parse_memory(value);
-     }},
-    {"--pids", "N", "the limit on processes (256)", "08",
-     [](Arguments& args, std::string_view value) {
-       args.pids = parse_number(value, 2, 4194304);  // PID 1, the command.
-     }},
-    {"--cpus", "X", "the limit on processors, such as 0.5 (all)", "08",
-     [](Arguments& args, std::string_view value) {
-       args.cpus = parse_cpus(value);
-     }},
-    {"--env", "NAME=VALUE", "set a variable for the command", "08",
-     [](Arguments& args, std::string_view value) {
-       args.environment.push_back(parse_variable(value));
-     }},
-    {"--user", "UID[:GID]", "the ids of the command (0:0)", "08",
-     [](Arguments& args, std::string_view value) {
-       args.ids = parse_user(value);
-     }},
-    {"--without", "WALL", "leave out a wall, to see what it stops (none)", "08",
-     [](Arguments& args, std::string_view value) {
-       leave_out(args.walls, value);
-     }},
-    {"-v", "", "print each action when it is done", "01",
-     [](Arguments&, std::string_view) { verbose = true; }},
-}};
 
 bool takes(const Usage& usage, std::string_view name) {
-  return name == "-v" || std::find(usage.options.begin(), usage.options.end(),
-                                   name) != usage.options.end();
+  return name == "-v" || name == "--help" ||
+         std::find(usage.options.begin(), usage.options.end(), name) !=
+             usage.options.end();
 }
 
 [[noreturn]] void print_help(const Usage& usage) {
@@ -167,62 +213,54 @@ bool takes(const Usage& usage, std::string_view name) {
       text += sys::format("  {:<26} {}\n",
                           sys::format("{} {}", option.name, option.value),
                           option.help);
+  text += "\nThe values in parentheses are the defaults.\n";
+  if (takes(usage, "--without"))
+    text += sys::format("WALL is one of these:\n  {}\n",
+                        fmt::join(kWallNames, " "));
   text += sys::format(
-      "  --help                     print this text\n\n"
-      "The values in parentheses are the defaults.{}\n\n"
+      "\n"
       "Exit status: that of COMMAND, or 128+N if signal N ended it; 127 if\n"
       "COMMAND was not found, 126 if it cannot run, 125 if {} failed.\n\n"
       "Read {}.\n",
-      takes(usage, "--without")
-          ? "\nWALL is one of these:\n  " + wall_names(" ")
-          : "",
       ::program_invocation_short_name, usage.man_pages);
   check(::write(STDOUT_FILENO, text.data(), text.size()), "write(2) the help");
   std::exit(EXIT_SUCCESS);
 }
 
-// Whether we are a step from this one on: "05-mountns" is one from "04" on.
-bool is_from(std::string_view step) {
-  const std::string_view name{::program_invocation_short_name};
-  return name >= step && name < "09";
-}
-
 [[noreturn]] void unknown(std::string_view name) {
+  const std::string_view program{::program_invocation_short_name};
+  std::string hint{hint_for_option(name)};
   for (const auto& option : kOptions)
-    if (option.name == name && is_from(option.since))  // A learner's program.
-      invalid(sys::format("unknown option {}; hint: add it to .options", name));
-    else if (option.name == name)
-      invalid(
-          sys::format("unknown option {}; hint: the steps from {} on have it",
-                      name, option.since));
-  if (const auto instead = hint_for_option(name); !instead.empty())
-    invalid(sys::format("unknown option {}; hint: {}", name, instead));
-  invalid(sys::format("unknown option {}; see --help", name));
+    if (option.name == name)
+      // A learner's program, "05-mountns", should have an option from "04" on.
+      hint = program >= option.since && program < "09"
+                 ? "add it to .options"
+                 : sys::format("the steps from {} on have it", option.since);
+  if (hint.empty()) invalid(sys::format("unknown option {}; see --help", name));
+  invalid(sys::format("unknown option {}; hint: {}", name, hint));
 }
 
 // Takes `--name value` or `--name=value`; returns how many words that was.
 int parse_option(Arguments& args, char** words, const Usage& usage) {
   const std::string_view word{words[0]};
   const auto equals = word.find('=');
-  const auto name = word.substr(0, equals);
-  const bool has_value = equals != word.npos;
-  if (name == "--help" || name == "-h") {
-    if (has_value) invalid(sys::format("{} takes no value", name));
-    print_help(usage);
-  }
+  const auto name = word == "-h" ? "--help" : word.substr(0, equals);
   const auto* const option =
-      std::find_if(kOptions.begin(), kOptions.end(), [&](const Option& known) {
-        return known.name == name && takes(usage, name);
-      });
-  if (option == kOptions.end()) unknown(name);
-  if (option->value.empty() && has_value)
-    invalid(sys::format("{} takes no value", name));
-  if (option->value.empty() || has_value) {
-    option->use(args, option->value.empty() ? "" : word.substr(equals + 1));
+      std::find_if(std::begin(kOptions), std::end(kOptions),
+                   [&](const Option& known) { return known.name == name; });
+  if (option == std::end(kOptions) || !takes(usage, name)) unknown(name);
+  if (option->value.empty()) {
+    if (equals != word.npos) invalid(sys::format("{} takes no value", name));
+    if (name == "--help") print_help(usage);
+    set(args, name, {});
+    return 1;
+  }
+  if (equals != word.npos) {
+    set(args, name, word.substr(equals + 1));
     return 1;
   }
   if (words[1] == nullptr) invalid(sys::format("{} wants a value", name));
-  option->use(args, words[1]);
+  set(args, name, words[1]);
   return 2;
 }
 
@@ -281,9 +319,9 @@ Arguments parse_arguments(int argc, char** argv, const Usage& usage) {
   args.rootfs = at < argc ? argv[at] : default_rootfs();
   check_rootfs(args.rootfs);
   args.command = at + 1 < argc ? argv + at + 1 : default_command.data();
-  for (const auto& wall : kWalls)
-    if (!(args.walls.*wall.is_built))
-      lack(std::string{wall.name} + " wall", "left out by --without");
+  for (std::size_t i = 0; i < kWalls.size(); ++i)
+    if (!(args.walls.*kWalls.at(i)))
+      lack(sys::format("{} wall", kWallNames.at(i)), "left out by --without");
   if (at + 1 >= argc) wait_for_the_terminal();
   return args;
 }
@@ -302,20 +340,16 @@ namespace {
 // Those of Docker's, Podman's and mount(8)'s, one or several, in small letters
 // or not. Any other word may be the end of a path with a colon in it.
 bool is_bind_option(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  static const std::string known{
-      " ro rw r w x rx wr rwx z u o cached delegated consistent nocopy "
-      "shared "
-      "rshared slave rslave private rprivate bind rbind exec noexec "};
-  text += ',';
-  for (std::size_t at = 0; at < text.size();) {
-    const auto end = text.find(',', at);
-    const auto word = " " + text.substr(at, end - at) + " ";
-    if (word == "  " || known.find(word) == known.npos) return false;
-    at = end + 1;
-  }
-  return true;
+  for (char& c : text) c = static_cast<char>(std::tolower(c));
+  const auto words = split(text, ',');
+  return !words.empty() &&
+         std::all_of(words.begin(), words.end(), [](std::string_view word) {
+           return has_word(
+               "ro rw r w x rx wr rwx z u o cached delegated consistent nocopy "
+               "shared rshared slave rslave private rprivate bind rbind exec "
+               "noexec",
+               ' ', word);
+         });
 }
 
 }  // namespace
@@ -396,12 +430,8 @@ std::int64_t parse_cpus(std::string_view text) {
 }
 
 std::string parse_host_name(std::string_view text) {
-  const auto fits = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c >= '0' && c <= '9') || c == '-' || c == '.';
-  };
   if (text.empty() || text.size() > 64 || text.front() == '-' ||
-      text.back() == '-' || !std::all_of(text.begin(), text.end(), fits))
+      text.back() == '-' || !is_alphanumeric(text, "-."))
     invalid(sys::format(
         "'{}' is not a host name: 1 to 64 letters, digits, dots, inner dashes",
         text));

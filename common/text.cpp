@@ -1,6 +1,8 @@
 #include "common/text.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cctype>
 #include <iterator>
 
 namespace sys {
@@ -12,38 +14,27 @@ bool is_inner(char byte) {
   return (static_cast<unsigned char>(byte) & 0xc0U) == 0x80;
 }
 
-// How many bytes the character at the beginning has in UTF-8, and its number; 0
-// if there is none: see utf-8(7).
 struct Character {
-  std::size_t size = 0;
+  std::size_t size = 0;  // 0: there is none.
   char32_t number = 0;
 };
 
+// The one at the beginning, in UTF-8: see utf-8(7).
 Character first_character(std::string_view text) {
-  const auto byte = [&](std::size_t i) {
-    return static_cast<unsigned char>(text[i]);
-  };
-  if (byte(0) < 0x80) return {1, byte(0)};
-  std::size_t size = 0;
-  char32_t least = 0;  // In fewer bytes, it would have been shorter.
-  if ((byte(0) & 0xe0U) == 0xc0) {
-    size = 2;
-    least = 0x80;
-  } else if ((byte(0) & 0xf0U) == 0xe0) {
-    size = 3;
-    least = 0x800;
-  } else if ((byte(0) & 0xf8U) == 0xf0) {
-    size = 4;
-    least = 0x10000;
+  const auto first = static_cast<unsigned char>(text[0]);
+  // In one byte there is no such bit, in two or more as many as bytes.
+  const auto size = static_cast<std::size_t>(std::countl_one(first));
+  if (size == 0) return {1, first};
+  if (size < 2 || size > 4 || text.size() < size) return {};
+  char32_t number = first & (0x7fU >> size);
+  for (const char byte : text.substr(1, size - 1)) {
+    if (!is_inner(byte)) return {};
+    number = number << 6U | (static_cast<unsigned char>(byte) & 0x3fU);
   }
-  if (size == 0 || text.size() < size) return {};
-  char32_t number = byte(0) & (0x7fU >> size);
-  for (std::size_t i = 1; i < size; ++i) {
-    if (!is_inner(text[i])) return {};
-    number = number << 6U | (byte(i) & 0x3fU);
-  }
+  // A lesser number needs fewer bytes.
+  constexpr char32_t kLeast[] = {0x80, 0x800, 0x10000};
   const bool is_half = number >= 0xd800 && number < 0xe000;  // Of UTF-16.
-  if (number < least || number > 0x10ffff || is_half) return {};
+  if (number < kLeast[size - 2] || number > 0x10ffff || is_half) return {};
   return {size, number};
 }
 
@@ -111,16 +102,43 @@ std::string shorten(std::string_view text, std::size_t most) {
 }
 
 std::string shell_word(const std::string& word) {
-  const auto is_plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c >= '0' && c <= '9') ||
-           std::string_view{"/._-@:"}.find(c) != std::string_view::npos;
-  };
-  if (std::all_of(word.begin(), word.end(), is_plain)) return word;
+  if (is_alphanumeric(word, "/._-@:")) return word;
   std::string text{"'"};
   for (const char c : word)
     text += c == '\'' ? std::string{"'\\''"} : std::string{c};
   return text + "'";
+}
+
+bool is_alphanumeric(std::string_view text, std::string_view others) {
+  return std::all_of(text.begin(), text.end(), [&](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+           others.find(c) != others.npos;
+  });
+}
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  while (!text.empty()) {
+    const auto end = text.find(separator);
+    parts.push_back(text.substr(0, end));
+    text.remove_prefix(end == text.npos ? text.size() : end + 1);
+  }
+  return parts;
+}
+
+bool has_word(std::string_view list, char separator, std::string_view word) {
+  const auto words = split(list, separator);
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+std::string flag_names(
+    std::uint64_t flags,
+    std::initializer_list<std::pair<std::uint64_t, const char*>> known) {
+  std::string text;
+  for (const auto& [flag, name] : known)
+    if ((flags & flag) != 0)
+      text += (text.empty() ? "" : "|") + std::string{name};
+  return text;
 }
 
 }  // namespace sys

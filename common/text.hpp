@@ -3,8 +3,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -30,5 +34,19 @@ std::string shorten(std::string_view text, std::size_t most = 400);
 
 /// A word as a shell reads it: in quotes if it has a blank, for example.
 std::string shell_word(const std::string& word);
+
+/// Whether a text has only ASCII letters, digits, and characters of `others`.
+bool is_alphanumeric(std::string_view text, std::string_view others);
+
+/// The parts of a text between separators. Behind the last there is no part.
+std::vector<std::string_view> split(std::string_view text, char separator);
+
+/// Whether a list has that word.
+bool has_word(std::string_view list, char separator, std::string_view word);
+
+/// The names of the flags that are set: "MS_REC|MS_PRIVATE".
+std::string flag_names(
+    std::uint64_t flags,
+    std::initializer_list<std::pair<std::uint64_t, const char*>> known);
 
 }  // namespace sys
