@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
@@ -18,94 +17,55 @@
 #include "common/error.hpp"
 #include "common/file.hpp"
 #include "common/mount.hpp"
-#include "common/process.hpp"
+#include "common/text.hpp"
 
 namespace sys {
 
 namespace {
 
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  while (!text.empty()) {
-    const auto end = text.find(separator);
-    parts.push_back(text.substr(0, end));
-    text.remove_prefix(end == text.npos ? text.size() : end + 1);
-  }
-  return parts;
-}
-
-bool holds(std::string_view list, char separator, std::string_view wanted) {
-  const auto items = split(list, separator);
-  return std::find(items.begin(), items.end(), wanted) != items.end();
-}
-
-// Where one hierarchy is mounted, and our own cgroup in it.
+// One hierarchy: where it is mounted, and the directory of our own cgroup.
 struct Hierarchy {
-  std::string mount_point;
-  std::string own;  // "" for its root, else "/a/b"
+  std::string top, own;
 };
 
-// One line of /proc/self/mountinfo: see proc_pid_mountinfo(5).
-struct Mount {
-  std::string point;
-  std::string_view root, type, options;
-};
-
-std::optional<Mount> parse_mount(std::string_view line) {
-  const auto dash = line.find(" - ");
-  if (dash == line.npos) return {};
-  const auto before = split(line.substr(0, dash), ' ');
-  const auto after = split(line.substr(dash + 3), ' ');
-  if (before.size() < 6 || after.size() < 3) return {};
-  return Mount{mountinfo_path(before[4]), before[3], after[0], after[2]};
-}
-
-// Our path in the hierarchy that `controllers` names, "" being v2. A line is
+// Our path in the hierarchy of a controller, "" being v2. A line is
 // "4:memory:/path", or "0::/path".
-std::optional<std::string_view> own_path(std::string_view cgroup,
-                                         std::string_view controller) {
+std::optional<std::string> own_path(std::string_view cgroup,
+                                    std::string_view controller) {
   for (const auto line : split(cgroup, '\n')) {
-    const auto first = line.find(':');
-    const auto second = line.find(':', first + 1);
-    if (first == line.npos || second == line.npos) continue;
-    const auto names = line.substr(first + 1, second - first - 1);
-    if (controller.empty() ? names.empty() : holds(names, ',', controller))
-      return line.substr(second + 1);
+    const auto fields = split(line, ':');
+    if (fields.size() < 3) continue;
+    if (fields[1] == controller || has_word(fields[1], ',', controller))
+      return std::string{line.substr(fields[0].size() + fields[1].size() + 2)};
   }
   return {};
-}
-
-// Whether a mount shows cgroups above the root of our cgroup namespace. That is
-// so in a container that has the host's mount. Then our place in the tree is
-// unknown.
-bool is_from_above(const Mount& mount) {
-  return mount.root.starts_with("/..");
 }
 
 // Takes the last that fits: a later mount hides an earlier one. `controller`
 // is "" for v2.
 std::optional<Hierarchy> find_hierarchy(std::string_view cgroup,
-                                        std::string_view mountinfo,
+                                        const std::vector<MountLine>& mounts,
                                         std::string_view controller) {
   const auto path = own_path(cgroup, controller);
   if (!path) return {};
   std::optional<Hierarchy> found;
-  for (const auto line : split(mountinfo, '\n')) {
-    const auto mount = parse_mount(line);
-    if (!mount) continue;
-    if (found && (found->mount_point + "/").starts_with(mount->point + "/"))
+  for (const auto& mount : mounts) {
+    if (found && (found->top + "/").starts_with(mount.point + "/"))
       found.reset();
-    if (mount->type != (controller.empty() ? "cgroup2" : "cgroup") ||
-        is_from_above(*mount))
-      continue;
-    if (!controller.empty() && !holds(mount->options, ',', controller))
-      continue;
+    const bool fits = controller.empty()
+                          ? mount.type == "cgroup2"
+                          : mount.type == "cgroup" &&
+                                has_word(mount.super_options, ',', controller);
+    // A mount of the host, in a container, shows what is above the root of our
+    // cgroup namespace. Then our place in the tree is unknown.
+    if (!fits || mount.root.starts_with("/..")) continue;
     // In a container, a mount may show only a part of the hierarchy.
-    const auto root = mount->root == "/" ? std::string_view{} : mount->root;
-    auto own = path->starts_with(root) ? path->substr(root.size()) : "";
-    if (!own.starts_with('/') || own == "/" || own.find("/..") != own.npos)
-      own = "";
-    found = Hierarchy{mount->point, std::string{own}};
+    const auto root = mount.root == "/" ? "" : mount.root;
+    auto below = path->starts_with(root) ? path->substr(root.size()) : "";
+    if (!below.starts_with('/') || below == "/" ||
+        below.find("/..") != below.npos)
+      below = "";
+    found = Hierarchy{mount.point, mount.point + below};
   }
   return found;
 }
@@ -125,7 +85,7 @@ std::vector<std::string> missing_in(
   const auto listed = read_file_if_there(file);
   std::vector<std::string> missing;
   for (const auto& name : controllers)
-    if (!holds(listed, ' ', name)) missing.push_back(name);
+    if (!has_word(listed, ' ', name)) missing.push_back(name);
   return missing;
 }
 
@@ -165,16 +125,13 @@ int why_not_below(const std::string& directory, Cgroup& parent) {
   throw Error{std::move(attempt)};
 }
 
-// Which of two refusals can be mended best: one by processes, by their user.
-bool tells_more(int errnum, int than) {
-  const auto rank = [](int number) {
-    return number == 0            ? 0
-           : number == ENOENT     ? 1
-           : number == EOPNOTSUPP ? 3
-           : number == EBUSY      ? 4
-                                  : 2;
-  };
-  return rank(errnum) > rank(than);
+// How well a refusal can be mended: one by processes best, by their user.
+int rank(int errnum) {
+  return errnum == 0            ? 0
+         : errnum == ENOENT     ? 1
+         : errnum == EOPNOTSUPP ? 3
+         : errnum == EBUSY      ? 4
+                                : 2;
 }
 
 // For the limits of a cgroup that is passed over, the cgroup above has to hand
@@ -197,17 +154,19 @@ Cgroup find_v2_parent(const Hierarchy& hierarchy,
   Cgroup parent{2, {}, controllers, {}, {}};
   int refusal = 0;
   std::string refused;
-  for (std::string own = hierarchy.own;; own.erase(own.rfind('/'))) {
-    parent.directory = hierarchy.mount_point + own;
+  parent.directory = hierarchy.own;
+  for (;;) {
     const int errnum = why_not_below(parent.directory, parent);
     if (errnum == 0) return parent;
-    if (tells_more(errnum, refusal)) {
+    if (rank(errnum) > rank(refusal)) {
       refusal = errnum;
       refused = parent.directory;
     }
-    if (own.empty()) no_place(refusal, controllers, refused);
-    parent.passed_over.push_back(parent.directory);
+    if (parent.directory == hierarchy.top)
+      no_place(refusal, controllers, refused);
     want_controllers_of_limits(parent, parent.directory);
+    parent.passed_over.push_back(parent.directory);
+    parent.directory.erase(parent.directory.rfind('/'));
   }
 }
 
@@ -221,79 +180,52 @@ std::string limit_in(const std::string& directory, const LimitFile& file) {
 }
 
 std::vector<Cgroup> find_cgroup_parents(
-    const std::vector<std::string>& controllers, const std::string& if_there) {
+    const std::vector<std::string>& controllers) {
   return find_cgroup_parents(controllers, read_file("/proc/self/cgroup"),
-                             read_file("/proc/self/mountinfo"), if_there);
+                             read_file("/proc/self/mountinfo"));
 }
-
-namespace {
-
-// Controllers of v1 that are mounted together have one tree of groups.
-void add_v1(std::vector<Cgroup>& parents, const std::string& directory,
-            const std::string& controller) {
-  for (auto& parent : parents)
-    if (parent.directory == directory) {
-      parent.controllers.push_back(controller);
-      return;
-    }
-  const auto behind =
-      std::find_if(parents.begin(), parents.end(),
-                   [](const auto& parent) { return parent.version == 2; });
-  parents.insert(behind, {1, directory, {controller}, {}, {}});  // v2 is last.
-}
-
-void add_if_there(std::vector<Cgroup>& parents, const std::string& controller,
-                  std::string_view cgroup, std::string_view mountinfo) {
-  const auto v1 = find_hierarchy(cgroup, mountinfo, controller);
-  if (v1) {
-    const auto directory = v1->mount_point + v1->own;
-    if (why_not_to_fill(directory) == 0) add_v1(parents, directory, controller);
-    return;
-  }
-  for (auto& parent : parents)
-    if (parent.version == 2 &&
-        missing_in(parent.directory + "/cgroup.subtree_control", {controller})
-            .empty())
-      parent.controllers.push_back(controller);
-}
-
-}  // namespace
 
 std::vector<Cgroup> find_cgroup_parents(
     const std::vector<std::string>& controllers, std::string_view cgroup,
-    std::string_view mountinfo, const std::string& if_there) {
+    std::string_view mountinfo) {
+  const auto mounts = parse_mountinfo(mountinfo);
   std::vector<Cgroup> parents;
   std::vector<std::string> on_v2;
   for (const auto& name : controllers) {
-    const auto v1 = find_hierarchy(cgroup, mountinfo, name);
+    const auto v1 = find_hierarchy(cgroup, mounts, name);
     if (!v1) {
       on_v2.push_back(name);
       continue;
     }
-    const auto directory = v1->mount_point + v1->own;
-    if (const int errnum = why_not_to_fill(directory))
-      no_place(errnum, {name}, directory);
-    add_v1(parents, directory, name);
+    if (const int errnum = why_not_to_fill(v1->own))
+      no_place(errnum, {name}, v1->own);
+    // Controllers of v1 that are mounted together have one tree of groups.
+    const auto same = std::find_if(
+        parents.begin(), parents.end(),
+        [&](const auto& parent) { return parent.directory == v1->own; });
+    if (same != parents.end())
+      same->controllers.push_back(name);
+    else
+      parents.push_back({1, v1->own, {name}, {}, {}});
   }
   if (!on_v2.empty()) {
-    const auto v2 = find_hierarchy(cgroup, mountinfo, {});
+    const auto v2 = find_hierarchy(cgroup, mounts, {});
     if (!v2) no_place(ENOENT, on_v2);
     parents.push_back(find_v2_parent(*v2, on_v2));
   }
-  if (!if_there.empty()) add_if_there(parents, if_there, cgroup, mountinfo);
   return parents;
 }
 
 std::vector<std::string> cgroup_directories(std::string_view cgroup,
                                             std::string_view mountinfo) {
+  const auto mounts = parse_mountinfo(mountinfo);
   std::vector<std::string> directories;
   for (const auto line : split(cgroup, '\n')) {
     const auto fields = split(line, ':');
     if (fields.size() < 3) continue;
-    const auto controller = split(fields[1], ',');
-    const auto found = find_hierarchy(
-        cgroup, mountinfo, controller.empty() ? "" : controller.front());
-    if (found) directories.push_back(found->mount_point + found->own);
+    const auto controller = fields[1].substr(0, fields[1].find(','));
+    if (const auto found = find_hierarchy(cgroup, mounts, controller))
+      directories.push_back(found->own);
   }
   return directories;
 }
@@ -339,12 +271,13 @@ std::vector<Fd> open_v1_cgroups(const std::vector<Cgroup>& groups) {
 namespace {
 
 void remove_cgroup(const std::string& directory) {
-  using std::chrono::steady_clock;
-  const auto give_up = steady_clock::now() + std::chrono::seconds{2};
-  while (::rmdir(directory.c_str()) == -1) {
+  int milliseconds = 2000;
+  for (; ::rmdir(directory.c_str()) == -1; --milliseconds) {
     if (errno == ENOENT) return;
-    if (errno != EBUSY || steady_clock::now() > give_up)
-      throw Error{errno, "rmdir(2) " + directory};
+    if (errno != EBUSY || milliseconds == 0) {
+      tell(Error{errno, "rmdir(2) " + directory});
+      return;
+    }
     ::poll(nullptr, 0, 1);
   }
   narrate("rmdir(2) {}", directory);
@@ -358,30 +291,21 @@ bool has_a_container(const std::string& directory) {
   return false;
 }
 
-// Does all of it, and reports what fails.
-template <typename Undo>
-void undo_each(const std::vector<Cgroup>& groups, const Undo& undo) {
-  for (const auto& group : groups) {
-    try {
-      undo(group);
-    } catch (const Error& error) {
-      tell(error);
-    }
-  }
-}
-
 }  // namespace
 
 void remove_cgroups(const std::vector<Cgroup>& groups,
                     const std::vector<Cgroup>& parents) {
-  undo_each(groups,
-            [](const Cgroup& group) { remove_cgroup(group.directory); });
+  for (const auto& group : groups) remove_cgroup(group.directory);
   if (std::uncaught_exceptions() == 0) return;
-  undo_each(parents, [](const Cgroup& parent) {
-    if (!parent.missing.empty() && !has_a_container(parent.directory))
+  for (const auto& parent : parents) {
+    if (parent.missing.empty() || has_a_container(parent.directory)) continue;
+    try {
       write_file(parent.directory + "/cgroup.subtree_control",
                  sys::format("-{}", fmt::join(parent.missing, " -")));
-  });
+    } catch (const Error& error) {
+      tell(error);
+    }
+  }
 }
 
 }  // namespace sys

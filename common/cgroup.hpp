@@ -46,17 +46,15 @@ std::string limit_in(const std::string& directory, const LimitFile& file);
 /// controllers down, or that does so when it is told to. One with processes
 /// cannot. What limits the cgroups that are passed over becomes one of the
 /// controllers. Nothing is changed: see Cgroup::missing.
-/// With `if_there`, one that can be used as it is comes along, or does not.
 /// Throws Error with a hint if there is none: see cgroups(7), and
 /// /proc/PID/cgroup and /proc/PID/mountinfo in proc(5).
 std::vector<Cgroup> find_cgroup_parents(
-    const std::vector<std::string>& controllers,
-    const std::string& if_there = {});
+    const std::vector<std::string>& controllers);
 
 /// The same, for given contents of /proc/self/cgroup and /proc/self/mountinfo.
 std::vector<Cgroup> find_cgroup_parents(
     const std::vector<std::string>& controllers, std::string_view cgroup,
-    std::string_view mountinfo, const std::string& if_there = {});
+    std::string_view mountinfo);
 
 /// The directories of the cgroups, made by us or not, that these contents of
 /// /proc/PID/cgroup and /proc/self/mountinfo name.

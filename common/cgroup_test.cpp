@@ -67,11 +67,6 @@ class Host {
       const std::vector<std::string>& controllers) const {
     return sys::find_cgroup_parents(controllers, cgroup_, mountinfo_);
   }
-  [[nodiscard]] std::vector<sys::Cgroup> find_and(
-      const std::vector<std::string>& controllers,
-      const std::string& if_there) const {
-    return sys::find_cgroup_parents(controllers, cgroup_, mountinfo_, if_there);
-  }
   [[nodiscard]] std::vector<std::string> directories() const {
     return sys::cgroup_directories(cgroup_, mountinfo_);
   }
@@ -369,28 +364,6 @@ TEST_CASE("why there is no v2 cgroup is told by what could be mended") {
   CHECK(error.code().value() == errnum);
   CHECK(sys::hint_of(error).find(part) != std::string::npos);
   CHECK(host.read("v2/mine/cgroup.subtree_control") == "\n");
-}
-
-TEST_CASE("one that is there comes along, and nothing is changed for it") {
-  Host host;
-  host.has_v2("v2");
-  host.make_cgroup("v2", "hugetlb memory", "memory");
-  host.am_in("0::/");
-  CHECK(host.find_and({"memory"}, "hugetlb").at(0).controllers ==
-        Paths{"memory"});
-  CHECK(host.read("v2/cgroup.subtree_control") == "memory\n");
-  host.make_cgroup("v2", "hugetlb memory", "hugetlb memory");
-  CHECK(host.find_and({"memory"}, "hugetlb").at(0).controllers ==
-        Paths{"memory", "hugetlb"});
-
-  host.has_v1("hugetlb", "hugetlb");
-  host.am_in("9:hugetlb:/");
-  CHECK(host.find_and({"memory"}, "hugetlb").size() == 1);  // Not to be filled.
-  host.make_cgroup("hugetlb");
-  const auto both = host.find_and({"memory"}, "hugetlb");
-  REQUIRE(both.size() == 2);
-  CHECK(both[0].directory == host / "hugetlb");
-  CHECK(both[1].controllers == Paths{"memory"});
 }
 
 // ---- Containers, and mounts that hide each other ---------------------------

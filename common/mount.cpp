@@ -19,38 +19,38 @@ int mount_setattr(int directory, const char* path, unsigned flags,
                                     &wanted, sizeof wanted));
 }
 
-// "MS_REC|MS_PRIVATE", as mount(2) calls them.
-std::string flag_names(unsigned long flags) {
-  std::string text;
-  for (const auto& [flag, name] :
-       {std::pair<unsigned long, const char*>{MS_REMOUNT, "MS_REMOUNT"},
-        {MS_BIND, "MS_BIND"},
-        {MS_REC, "MS_REC"},
-        {MS_PRIVATE, "MS_PRIVATE"},
-        {MS_SLAVE, "MS_SLAVE"},
-        {MS_RDONLY, "MS_RDONLY"}})
-    if ((flags & flag) != 0)
-      text += (text.empty() ? "" : "|") + std::string{name};
-  return text;
-}
-
 std::string shown(const std::string& path) {
   return path.starts_with('/') ? path : "/" + path;
+}
+
+// A path as a line of mountinfo has it, which tells a blank by "\040".
+std::string unescaped(std::string_view word) {
+  std::string path;
+  for (; !word.empty(); word.remove_prefix(1)) {
+    path += word.front();
+    if (word.front() != '\\' || word.size() < 4) continue;
+    path.back() = static_cast<char>((word[1] - '0') * 64 + (word[2] - '0') * 8 +
+                                    (word[3] - '0'));
+    word.remove_prefix(3);
+  }
+  return path;
 }
 
 }  // namespace
 
 void mount(const char* source, const std::string& target, const char* type,
            unsigned long flags, const char* data) {
-  if (type != nullptr)
-    check(::mount(source, target.c_str(), type, flags, data),
-          "mount(2) {} on {}", type, shown(target));
-  else if ((flags & MS_BIND) != 0)
-    check(::mount(source, target.c_str(), type, flags, data),
-          "mount(2) {} {} on {}", flag_names(flags), source, shown(target));
-  else
-    check(::mount(source, target.c_str(), type, flags, data),
-          "mount(2) {} on {}", flag_names(flags), shown(target));
+  auto what = type != nullptr ? std::string{type}
+                              : flag_names(flags, {{MS_REMOUNT, "MS_REMOUNT"},
+                                                   {MS_BIND, "MS_BIND"},
+                                                   {MS_REC, "MS_REC"},
+                                                   {MS_PRIVATE, "MS_PRIVATE"},
+                                                   {MS_SLAVE, "MS_SLAVE"},
+                                                   {MS_RDONLY, "MS_RDONLY"}});
+  if (type == nullptr && (flags & MS_BIND) != 0)
+    what += sys::format(" {}", source);
+  check(::mount(source, target.c_str(), type, flags, data), "mount(2) {} on {}",
+        what, shown(target));
 }
 
 void bind_file(const std::string& source, const std::string& target) {
@@ -106,16 +106,17 @@ void place_mount(const Fd& copy, const std::string& target) {
         "move_mount(2) the copy to {}", target);
 }
 
-std::string mountinfo_path(std::string_view word) {
-  std::string path;
-  for (; !word.empty(); word.remove_prefix(1)) {
-    path += word.front();
-    if (word.front() != '\\' || word.size() < 4) continue;
-    path.back() = static_cast<char>((word[1] - '0') * 64 + (word[2] - '0') * 8 +
-                                    (word[3] - '0'));
-    word.remove_prefix(3);
+std::vector<MountLine> parse_mountinfo(std::string_view text) {
+  std::vector<MountLine> mounts;
+  for (const auto line : split(text, '\n')) {
+    const auto words = split(line, ' ');
+    const auto dash = std::find(words.begin(), words.end(), "-");
+    if (dash - words.begin() < 6 || words.end() - dash < 4) continue;
+    mounts.push_back({std::string{words[0]}, unescaped(words[3]),
+                      unescaped(words[4]), std::string{words[5]},
+                      std::string{dash[1]}, std::string{dash[3]}});
   }
-  return path;
+  return mounts;
 }
 
 }  // namespace sys

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/fd.hpp"
 
@@ -46,8 +47,12 @@ Fd copy_mount(const std::string& path);
 /// Puts a copied mount in place: move_mount(2). Throws Error.
 void place_mount(const Fd& copy, const std::string& target);
 
-/// A path as a line of /proc/PID/mountinfo has it, which tells a blank by
-/// "\040": see proc_pid_mountinfo(5).
-std::string mountinfo_path(std::string_view word);
+/// A mount of a mount table: see proc_pid_mountinfo(5).
+struct MountLine {
+  std::string id, root, point, options, type, super_options;
+};
+
+/// The mounts of a /proc/PID/mountinfo. A line that is none is left out.
+std::vector<MountLine> parse_mountinfo(std::string_view text);
 
 }  // namespace sys

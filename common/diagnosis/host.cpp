@@ -37,44 +37,14 @@ bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != text.npos;
 }
 
-struct Mount {
-  std::string id, root, point, options, kind, super_options;
-};
-
-// What is of use of each line of a mountinfo: see proc_pid_mountinfo(5).
-std::vector<Mount> parse_mounts(std::string_view mountinfo) {
-  std::vector<Mount> mounts;
-  std::istringstream text{std::string{mountinfo}};
-  for (std::string line; std::getline(text, line);) {
-    std::istringstream words{line};
-    Mount mount;
-    std::string unused;
-    if (!(words >> mount.id >> unused >> unused >> mount.root >> mount.point))
-      continue;
-    mount.root = mountinfo_path(mount.root);
-    mount.point = mountinfo_path(mount.point);
-    words >> mount.options;
-    while (words >> unused && unused != "-") {
-    }
-    words >> mount.kind >> unused >> mount.super_options;
-    mounts.push_back(mount);
-  }
-  return mounts;
-}
-
-// Whether a list, as in "rw,memory", has that word.
-bool has_word(const std::string& list, const std::string& word) {
-  return contains("," + list + ",", "," + word + ",");
-}
-
 }  // namespace
 
 bool shows_chroot(std::string_view own, std::string_view of_init) {
   std::string root;
-  for (const auto& mount : parse_mounts(own))
+  for (const auto& mount : parse_mountinfo(own))
     if (mount.point == "/") root = mount.id;
   if (root.empty()) return true;
-  for (const auto& mount : parse_mounts(of_init))
+  for (const auto& mount : parse_mountinfo(of_init))
     if (mount.id == root) return mount.point != "/";
   return false;
 }
@@ -88,15 +58,15 @@ bool shows_us(std::string_view status, pid_t pid) {
 }
 
 bool shows_same_mounts(std::string_view own, std::string_view of_init) {
-  const auto others = parse_mounts(of_init);
-  for (const auto& mount : parse_mounts(own))
+  const auto others = parse_mountinfo(of_init);
+  for (const auto& mount : parse_mountinfo(own))
     for (const auto& other : others)
       if (mount.id == other.id) return true;
   return false;
 }
 
 std::string find_mask(std::string_view mountinfo) {
-  for (const auto& mount : parse_mounts(mountinfo)) {
+  for (const auto& mount : parse_mountinfo(mountinfo)) {
     if (mount.point == "/proc" && mount.root != "/") return mount.point;
     // Where a kernel keeps a place free for a mount, one hides nothing.
     if (mount.point.starts_with("/proc/") &&
@@ -109,10 +79,10 @@ std::string find_mask(std::string_view mountinfo) {
 
 std::string find_sys_mask(std::string_view mountinfo) {
   std::string mask;
-  for (const auto& mount : parse_mounts(mountinfo)) {
-    if (mount.point == "/sys") mask = mount.kind == "sysfs" ? "" : "/sys";
+  for (const auto& mount : parse_mountinfo(mountinfo)) {
+    if (mount.point == "/sys") mask = mount.type == "sysfs" ? "" : "/sys";
     // Other file systems lie where the kernel keeps a place free for them.
-    if (mask.empty() && mount.kind.ends_with("tmpfs") &&
+    if (mask.empty() && mount.type.ends_with("tmpfs") &&
         mount.point.starts_with("/sys/") && mount.point != "/sys/fs/cgroup")
       mask = mount.point;
   }
@@ -122,8 +92,8 @@ std::string find_sys_mask(std::string_view mountinfo) {
 std::string find_cgroup_cover(std::string_view mountinfo) {
   std::vector<std::string> seen;
   std::string cover;
-  for (const auto& mount : parse_mounts(mountinfo)) {
-    if (mount.kind.starts_with("cgroup")) {
+  for (const auto& mount : parse_mountinfo(mountinfo)) {
+    if (mount.type.starts_with("cgroup")) {
       seen.push_back(mount.point);
     } else if (std::erase_if(seen, [&](const auto& point) {
                  return (point + "/").starts_with(mount.point + "/");
@@ -138,17 +108,17 @@ std::vector<std::string> find_read_only_cgroups(
     std::string_view mountinfo, const std::vector<std::string>& controllers,
     const std::string& directory) {
   std::vector<std::string> found;
-  for (const auto& mount : parse_mounts(mountinfo)) {
+  for (const auto& mount : parse_mountinfo(mountinfo)) {
     const bool is_wanted =
-        (mount.kind == "cgroup" &&
+        (mount.type == "cgroup" &&
          std::any_of(controllers.begin(), controllers.end(),
                      [&](const auto& name) {
-                       return has_word(mount.super_options, name);
+                       return has_word(mount.super_options, ',', name);
                      })) ||
-        (mount.kind.starts_with("cgroup") &&
+        (mount.type.starts_with("cgroup") &&
          (directory + "/").starts_with(mount.point + "/"));
-    const bool is_whole = has_word(mount.super_options, "ro");
-    if (is_wanted && (is_whole || has_word(mount.options, "ro")))
+    const bool is_whole = has_word(mount.super_options, ',', "ro");
+    if (is_wanted && (is_whole || has_word(mount.options, ',', "ro")))
       found.push_back((is_whole ? "remount,rw " : "remount,rw,bind ") +
                       shell_word(mount.point));
   }
@@ -161,8 +131,8 @@ bool hides_processes(const std::string& cgroup) {
 
 std::string find_cgroups_from_above(std::string_view mountinfo) {
   std::string found;
-  for (const auto& mount : parse_mounts(mountinfo)) {
-    if (mount.kind != "cgroup2") continue;
+  for (const auto& mount : parse_mountinfo(mountinfo)) {
+    if (mount.type != "cgroup2") continue;
     if (!mount.root.starts_with("/..")) return {};
     found = mount.point;
   }
@@ -171,7 +141,7 @@ std::string find_cgroups_from_above(std::string_view mountinfo) {
 
 std::string find_mount_below(std::string_view mountinfo,
                              const std::string& directory) {
-  for (const auto& mount : parse_mounts(mountinfo))
+  for (const auto& mount : parse_mountinfo(mountinfo))
     if (mount.point.starts_with(directory + "/")) return mount.point;
   return {};
 }

@@ -14,11 +14,14 @@
 
 std::vector<sys::Cgroup> find_cgroup_parents(
     const std::vector<std::string>& wanted, std::vector<std::string> optional) {
+  // On v1, huge pages have a hierarchy. It is the first to give way.
+  const auto cgroup = sys::read_file_if_there("/proc/self/cgroup");
+  if (cgroup.find(":hugetlb:") != cgroup.npos) optional.emplace_back("hugetlb");
   while (true) {
     auto controllers = wanted;
     controllers.insert(controllers.end(), optional.begin(), optional.end());
     try {
-      return sys::find_cgroup_parents(controllers, "hugetlb");
+      return sys::find_cgroup_parents(controllers);
     } catch (const sys::Error& error) {
       const bool has_no_place = !error.attempt().controllers.empty() ||
                                 error.code().value() == ENOENT;
@@ -33,13 +36,15 @@ std::vector<sys::Cgroup> find_cgroup_parents(
 }
 
 void limit_huge_pages(const std::vector<sys::Cgroup>& groups) {
-  const auto* const group = sys::find_cgroup(groups, "hugetlb");
-  if (group == nullptr) return;
-  const std::string limit = group->version == 2 ? "max" : "limit_in_bytes";
-  for (const std::string size : {"64KB", "2MB", "32MB", "512MB", "1GB", "16GB"})
-    for (const std::string kind : {".", ".rsvd."})
-      sys::write_file_if_there(
-          group->directory + "/hugetlb." + size + kind + limit, "0");
+  // A v2 cgroup has these files if the one above hands the controller down.
+  for (const auto& group : groups)
+    for (const char* const size :
+         {"64KB", "2MB", "32MB", "512MB", "1GB", "16GB"})
+      for (const char* const kind : {".", ".rsvd."})
+        sys::write_file_if_there(
+            sys::format("{}/hugetlb.{}{}{}", group.directory, size, kind,
+                        group.version == 2 ? "max" : "limit_in_bytes"),
+            "0");
 }
 
 void limit_processes(const std::vector<sys::Cgroup>& groups,
