@@ -31,19 +31,13 @@ class Netlink {
   /// False if there is a link NAME already.
   bool add_veth(const std::string& name, const std::string& peer, pid_t pid);
 
-  /// ip link delete NAME, unless it is gone already: the other end of a veth
-  /// pair goes with the one.
-  void delete_link(const std::string& name);
-
   /// ip link set NAME up
   void set_up(const std::string& name);
 
-  /// ip address add ADDRESS/PREFIX dev NAME
-  void add_address(const std::string& name, Ipv4 address, unsigned prefix);
-
-  /// ip address add ADDRESS peer PEER dev NAME: a route to PEER, and to no
-  /// other address.
-  void add_peer_address(const std::string& name, Ipv4 address, Ipv4 peer);
+  /// ip address add ADDRESS peer PEER/PREFIX dev NAME: with 32, it makes a
+  /// route to PEER, and to no other address.
+  void add_peer_address(const std::string& name, Ipv4 address, Ipv4 peer,
+                        unsigned prefix = 32);
 
   /// ip route add default via GATEWAY
   void add_default_route(Ipv4 gateway);

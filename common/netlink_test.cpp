@@ -38,6 +38,11 @@ void make_links(sys::Netlink& netlink) {
   netlink.set_up("there");
 }
 
+void add_subnet(sys::Netlink& netlink, const std::string& link, sys::Ipv4 own,
+                unsigned prefix) {
+  netlink.add_peer_address(link, own, own, prefix);
+}
+
 template <std::invocable Body>
 void in_private_network(const Body& body) {
   testing::in_namespaces(CLONE_NEWNET, body);
@@ -65,7 +70,7 @@ TEST_CASE("a link that is not there is named" *
   in_private_network([] {
     sys::Netlink netlink;
     const auto error =
-        testing::error_of([&] { netlink.add_address("eth0", 1, 30); });
+        testing::error_of([&] { netlink.add_peer_address("eth0", 1, 2); });
     CHECK(error.attempt().text == "if_nametoindex(3) eth0");
     CHECK(error.code() == std::errc::no_such_device);
   });
@@ -113,32 +118,6 @@ TEST_CASE("a cable into nowhere is an error, and what does without is said" *
   });
 }
 
-TEST_CASE("delete_link takes both ends away, and forgives one that is gone" *
-          doctest::skip(::geteuid() != 0)) {
-  in_private_network([] {
-    sys::Netlink netlink;
-    make_links(netlink);
-    netlink.delete_link("here");
-    CHECK_FALSE(is_there("here"));
-    CHECK_FALSE(is_there("there"));
-    CHECK_NOTHROW(netlink.delete_link("here"));
-    CHECK_THROWS_AS(netlink.delete_link("lo"), sys::Error);
-  });
-}
-
-TEST_CASE("a link has an address once" * doctest::skip(::geteuid() != 0)) {
-  in_private_network([] {
-    sys::Netlink netlink;
-    make_links(netlink);
-    netlink.add_address("here", address(192, 0, 2, 1), 24);
-    const auto error = testing::error_of(
-        [&] { netlink.add_address("here", address(192, 0, 2, 1), 24); });
-    CHECK(error.attempt().text ==
-          "rtnetlink(7) RTM_NEWADDR here: 192.0.2.1/24");
-    CHECK(error.code() == std::errc::file_exists);
-  });
-}
-
 TEST_CASE("route_prefix is 0 for no route, and for a default route" *
           doctest::skip(::geteuid() != 0)) {
   in_private_network([] {
@@ -146,7 +125,7 @@ TEST_CASE("route_prefix is 0 for no route, and for a default route" *
     CHECK(netlink.route_prefix(address(198, 51, 100, 1)) == 0);
 
     make_links(netlink);
-    netlink.add_address("here", address(192, 0, 2, 1), 24);
+    add_subnet(netlink, "here", address(192, 0, 2, 1), 24);
     CHECK(netlink.route_prefix(address(198, 51, 100, 1)) == 0);
     netlink.add_default_route(address(192, 0, 2, 2));
     CHECK(netlink.route_prefix(address(198, 51, 100, 1)) == 0);
@@ -158,8 +137,8 @@ TEST_CASE("route_prefix tells how long the prefix of another route is" *
   in_private_network([] {
     sys::Netlink netlink;
     make_links(netlink);
-    netlink.add_address("here", address(192, 0, 2, 1), 24);
-    netlink.add_address("there", address(10, 9, 8, 7), 14);
+    add_subnet(netlink, "here", address(192, 0, 2, 1), 24);
+    add_subnet(netlink, "there", address(10, 9, 8, 7), 14);
     CHECK(netlink.route_prefix(address(192, 0, 2, 77)) == 24);
     CHECK(netlink.route_prefix(address(192, 0, 2, 1)) == 32);  // Our own.
     CHECK(netlink.route_prefix(address(10, 10, 0, 1)) == 14);
