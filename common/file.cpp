@@ -9,17 +9,21 @@
 
 namespace sys {
 
-std::string read_file(const std::string& path) {
-  const Fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.get() == -1) throw Error{errno, "open(2) " + path};
+std::string read_all(const Fd& file, const std::string& name) {
   std::string text;
   std::array<char, 4096> chunk{};
   for (;;) {
     const auto n = ::read(file.get(), chunk.data(), chunk.size());
-    if (n == -1) throw Error{errno, "read(2) " + path};
+    if (n == -1) throw Error{errno, "read(2) " + name};
     if (n == 0) return text;
     text.append(chunk.data(), static_cast<std::size_t>(n));
   }
+}
+
+std::string read_file(const std::string& path) {
+  const Fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.get() == -1) throw Error{errno, "open(2) " + path};
+  return read_all(file, path);
 }
 
 std::string read_file_if_there(const std::string& path) {

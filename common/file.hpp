@@ -4,7 +4,12 @@
 
 #include <string>
 
+#include "common/fd.hpp"
+
 namespace sys {
+
+/// What comes out of `file` until its end. Throws Error, which names it so.
+std::string read_all(const Fd& file, const std::string& name);
 
 /// All of a file, which may be one of those in /proc that say they have no
 /// size. Throws Error: see open(2), read(2).

@@ -1,9 +1,7 @@
 #include "common/process.hpp"
 
-#include <fmt/ranges.h>
 #include <linux/sched.h>  // clone_args, CLONE_*
 #include <poll.h>
-#include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -72,22 +70,17 @@ void copy_text(std::array<char, Size>& to, std::string_view from) {
   ::_exit(EXIT_SUCCESS);
 }
 
-std::string flag_names(std::uint64_t flags) {
-  constexpr std::array<std::pair<std::uint64_t, const char*>, 8> kNames{{
-      {CLONE_NEWUSER, "CLONE_NEWUSER"},
-      {CLONE_NEWPID, "CLONE_NEWPID"},
-      {CLONE_NEWUTS, "CLONE_NEWUTS"},
-      {CLONE_NEWNS, "CLONE_NEWNS"},
-      {CLONE_NEWNET, "CLONE_NEWNET"},
-      {CLONE_NEWIPC, "CLONE_NEWIPC"},
-      {CLONE_NEWCGROUP, "CLONE_NEWCGROUP"},
-      {CLONE_INTO_CGROUP, "CLONE_INTO_CGROUP"},
-  }};
-  std::string text;
-  for (const auto& [flag, name] : kNames)
-    if ((flags & flag) != 0)
-      text += (text.empty() ? " " : "|") + std::string{name};
-  return text;
+std::string words_for(std::uint64_t flags) {
+  if (flags == 0) return "clone3(2)";
+  return "clone3(2) " +
+         flag_names(flags, {{CLONE_NEWUSER, "CLONE_NEWUSER"},
+                            {CLONE_NEWPID, "CLONE_NEWPID"},
+                            {CLONE_NEWUTS, "CLONE_NEWUTS"},
+                            {CLONE_NEWNS, "CLONE_NEWNS"},
+                            {CLONE_NEWNET, "CLONE_NEWNET"},
+                            {CLONE_NEWIPC, "CLONE_NEWIPC"},
+                            {CLONE_NEWCGROUP, "CLONE_NEWCGROUP"},
+                            {CLONE_INTO_CGROUP, "CLONE_INTO_CGROUP"}});
 }
 
 }  // namespace
@@ -106,7 +99,8 @@ Child clone(std::uint64_t flags, const Fd& cgroup,
   args.exit_signal = SIGCHLD;
   if (cgroup.get() != -1) args.cgroup = static_cast<__u64>(cgroup.get());
   const auto pid = ::syscall(SYS_clone3, &args, sizeof args);
-  if (pid == -1) throw Error{errno, "clone3(2)" + flag_names(flags)};
+  const auto doing = words_for(flags);
+  if (pid == -1) throw Error{errno, doing};
   if (pid == 0) {
     failure.read_end.reset();
     live(body, failure.write_end);
@@ -118,8 +112,7 @@ Child clone(std::uint64_t flags, const Fd& cgroup,
     (void)::waitpid(static_cast<pid_t>(pid), nullptr, 0);
     throw;
   }
-  narrate("clone3(2){}: the child's PID on the host is {}", flag_names(flags),
-          pid);
+  narrate("{}: the child's PID on the host is {}", doing, pid);
   return Child{static_cast<pid_t>(pid), std::move(failure.read_end), flags};
 }
 
@@ -228,19 +221,19 @@ bool is_one_of(int signal, std::initializer_list<int> set) {
 constexpr unsigned kExiting = 0x4;      // It has ended, but is not gone.
 constexpr unsigned kForkedOnly = 0x40;  // It has not called execve(2).
 
-unsigned flags_of(const std::string& stat) {
-  const auto name_end = stat.rfind(')');
+struct Stat {
+  char state = ' ';
   unsigned flags = 0;
-  if (name_end != stat.npos)
-    (void)std::sscanf(stat.c_str() + name_end, ") %*c %*d %*d %*d %*d %*d %u",
-                      &flags);
-  return flags;
-}
+};
 
-// See proc_pid_stat(5), state. The name before it may itself have parentheses.
-bool is_stopped(const std::string& stat) {
-  const auto name_end = stat.rfind(')');
-  return name_end != stat.npos && stat.compare(name_end, 3, ") T") == 0;
+// The name before the state may itself have parentheses.
+Stat parse_stat(const std::string& text) {
+  Stat stat;
+  const auto end = text.rfind(')');
+  if (end != text.npos)
+    (void)std::sscanf(text.c_str() + end, ") %c %*d %*d %*d %*d %*d %u",
+                      &stat.state, &stat.flags);
+  return stat;
 }
 
 // Whether a child that has ended is gone after a moment. timeout(1) sends TERM
@@ -257,9 +250,8 @@ bool ends_soon(pid_t pid) {
 bool is_setting_up(const std::string& stat) {
   std::array<char, 16> own_name{};
   (void)::prctl(PR_GET_NAME, own_name.data());
-  const auto name = sys::format("({})", own_name.data());
-  return (flags_of(stat) & kForkedOnly) != 0 &&
-         stat.find(name) != std::string::npos;
+  return (parse_stat(stat).flags & kForkedOnly) != 0 &&
+         stat.find(sys::format("({})", own_name.data())) != stat.npos;
 }
 
 }  // namespace
@@ -279,7 +271,8 @@ void Child::pass_on(int number, int code, Meanwhile& meanwhile) {
   const Fd own_proc = kept == nullptr ? open_proc() : Fd{};
   const Fd& proc = kept == nullptr ? own_proc : *kept;
   const auto stat = file_of(proc, pid_, "stat");
-  if ((flags_of(stat) & kExiting) != 0) {
+  const auto [state, flags] = parse_stat(stat);
+  if ((flags & kExiting) != 0) {
     if (told_to_end_++ > 0 && !ends_soon(pid_))
       note(
           sys::format("PID {} has ended; the kernel keeps it until every "
@@ -309,7 +302,7 @@ void Child::pass_on(int number, int code, Meanwhile& meanwhile) {
   if ((wanted || is_for_group) && !has_it)
     ::kill(is_for_group ? -pid_ : pid_, number);
   // Stopped by somebody else, it would not hear that it is to end.
-  if (wanted && is_stopped(stat) && is_one_of(number, {SIGTERM, SIGHUP}))
+  if (wanted && state == 'T' && is_one_of(number, {SIGTERM, SIGHUP}))
     ::kill(pid_, SIGCONT);
   if (wanted || (ignored && (number == SIGINT || number == SIGQUIT))) return;
   ended_by_ = number;
@@ -327,47 +320,6 @@ void Child::throw_its_failure() const {
   // Only here is known in which namespaces it failed.
   throw Error{Attempt{failure.text.data(), failure.errnum, flags_},
               failure.hint.data(), failure.status};
-}
-
-// ---- Other programs --------------------------------------------------------
-
-namespace {
-
-// What comes out of a pipe until its end.
-std::string read_all(const Fd& end) {
-  std::string text;
-  std::array<char, 512> chunk{};
-  for (;;) {
-    const auto n = ::read(end.get(), chunk.data(), chunk.size());
-    if (n <= 0) return text;
-    text.append(chunk.data(), static_cast<std::size_t>(n));
-  }
-}
-
-}  // namespace
-
-Ended run(std::vector<std::string> command) {
-  std::vector<char*> words;
-  for (auto& word : command) words.push_back(word.data());
-  words.push_back(nullptr);
-  Pipe errors;
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  const Defer destroy{[&] { ::posix_spawn_file_actions_destroy(&actions); }};
-  ::posix_spawn_file_actions_adddup2(&actions, errors.write_end.get(),
-                                     STDERR_FILENO);
-  pid_t pid = 0;
-  const int errnum = ::posix_spawnp(&pid, words[0], &actions, nullptr,
-                                    words.data(), ::environ);
-  if (errnum == ENOENT) return {kNotFound, "there is no such program"};
-  if (errnum != 0) return {kNotExecutable, errno_name(errnum)};
-  errors.write_end.reset();
-  const auto text = read_all(errors.read_end);
-  int status = 0;
-  if (::waitpid(pid, &status, 0) == -1) return {kOurFailure, errno_name(errno)};
-  narrate("posix_spawnp(3) {}", fmt::join(command, " "));
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-          text.substr(0, text.find('\n'))};
 }
 
 }  // namespace sys

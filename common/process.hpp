@@ -7,9 +7,7 @@
 
 #include <cstdint>
 #include <functional>
-#include <string>
 #include <type_traits>
-#include <vector>
 
 #include "common/fd.hpp"
 #include "common/signals.hpp"
@@ -100,17 +98,6 @@ int failure_descriptor() noexcept;
 /// Throws the Error for an execvp(3) that came back, with status 126 or 127.
 /// `path` is where it looked, by default the PATH of our environment.
 [[noreturn]] void exec_failed(const char* command, const char* path = nullptr);
-
-/// How a program ended, and the first line that it printed about that.
-struct Ended {
-  int status = kOurFailure;
-  std::string line;
-};
-
-/// Runs a program along PATH, and waits for its end: see posix_spawnp(3).
-/// Status 127 if there is no such program, as in a shell. It inherits our
-/// signal mask, so that no ^C can end it half-way.
-Ended run(std::vector<std::string> command);
 
 /// Where a child waits for its parent's word, a plain value. Make it before the
 /// clone; the parent opens it, the child waits at it.

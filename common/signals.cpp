@@ -3,9 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdlib>
+
+#include "common/file.hpp"
 
 namespace sys {
 
@@ -56,13 +57,10 @@ Fd open_proc() {
 std::string file_of(const Fd& proc, pid_t pid, const char* name) {
   const auto path = sys::format("{}/{}", pid, name);
   const Fd file{::openat(proc.get(), path.c_str(), O_RDONLY | O_CLOEXEC)};
-  std::string text;
-  std::array<char, 4096> chunk{};
-  // A process of many groups has a long status.
-  for (;;) {
-    const auto n = ::read(file.get(), chunk.data(), chunk.size());
-    if (n <= 0) return text;
-    text.append(chunk.data(), static_cast<std::size_t>(n));
+  try {
+    return read_all(file, path);
+  } catch (const Error&) {
+    return {};
   }
 }
 

@@ -1,12 +1,14 @@
 #include "steps/06-netns-veth/nat.hpp"
 
 #include <fmt/ranges.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <stdexcept>
 
 #include "common/error.hpp"
 #include "common/file.hpp"
-#include "common/process.hpp"
 
 namespace sys {
 
@@ -19,6 +21,38 @@ struct Refused : std::runtime_error {
 struct NoSuchProgram : Refused {
   using Refused::Refused;
 };
+
+// How a program ended, and the first line of its errors.
+struct Ended {
+  int status = kOurFailure;
+  std::string line;
+};
+
+// Runs a program along PATH, and waits for its end: see posix_spawnp(3). It
+// inherits our signal mask, so that no ^C can end it half-way.
+Ended run(std::vector<std::string> command) {
+  std::vector<char*> words;
+  for (auto& word : command) words.push_back(word.data());
+  words.push_back(nullptr);
+  Pipe errors;
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  const Defer destroy{[&] { ::posix_spawn_file_actions_destroy(&actions); }};
+  ::posix_spawn_file_actions_adddup2(&actions, errors.write_end.get(),
+                                     STDERR_FILENO);
+  pid_t pid = 0;
+  const int errnum = ::posix_spawnp(&pid, words[0], &actions, nullptr,
+                                    words.data(), ::environ);
+  if (errnum == ENOENT) return {kNotFound, "there is no such program"};
+  if (errnum != 0) return {kNotExecutable, errno_name(errnum)};
+  errors.write_end.reset();
+  const auto text = read_all(errors.read_end, "the errors of " + command[0]);
+  int status = 0;
+  if (::waitpid(pid, &status, 0) == -1) return {kOurFailure, errno_name(errno)};
+  narrate("posix_spawnp(3) {}", fmt::join(command, " "));
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+          text.substr(0, text.find('\n'))};
+}
 
 }  // namespace
 
