@@ -31,7 +31,7 @@ help: ; @sed -n 's/^[^@]*## \{0,1\}/  /p' $(firstword $(MAKEFILE_LIST))
 build: $(PROGRAMS) ; @:
 test-programs: $(addprefix $(BUILD)/,step-tests tests hog rootfs-new) $(PROBES) ; @:
 # The checker needs these when the program of the learner has been compiled.
-checker: build $(BUILD)/step-tests $(BUILD)/hog $(PROBES) rootfs ; @:
+checker: build $(BUILD)/step-tests $(BUILD)/hog $(BUILD)/heavy.hpp.gch $(PROBES) rootfs ; @:
 # The steps that a learner has begun, if they compile.
 STARTED  := $(foreach file,$(wildcard $(MY)/*.cpp),$(filter $(BUILD)/$(file:.cpp=)-%,$(MINE)))
 my-programs: build ; @$(if $(STARTED),$(MAKE) -s -k $(PARALLEL) $(STARTED) || true,:)
@@ -65,12 +65,13 @@ $(BUILD)/common.a: $(call objects,$(COMMON)) ; rm -f $@ && $(AR) rcs $@ $^
 # Compiling a test takes longer than running it.
 $(call objects,$(PROMISES) $(TESTS) steps/tests/host.cpp): CXXFLAGS := -O0
 # A learner waits at each save. The tests of the checker choose other flags.
+# Two checks can make it at the same time: mv(1) replaces the file at once.
 HEAVY    := $(BUILD)/heavy.hpp
 $(BUILD)/$(MY)/%.o: CXXFLAGS := $(or $(MY_FLAGS),-O0) -include $(HEAVY)
 $(NUMBERS:%=$(BUILD)/$(MY)/%.o): $(HEAVY).gch
 $(HEAVY).gch: scripts/learn/heavy.hpp $(BUILD)/compile
 	@mkdir -p $(@D) && cp $< $(HEAVY)
-	$(CXX) $(BASE) $(WARNINGS) -O0 $(INSTRUMENT) -x c++-header -o $@ $<
+	$(CXX) $(BASE) $(WARNINGS) -O0 $(INSTRUMENT) -x c++-header -o $@.$$$$ $< && mv $@.$$$$ $@
 # The file holds the command of the existing objects. If it has changed, they are made again.
 COMPILE  := $(strip $(CXX) $(BASE) $(WARNINGS) $(CXXFLAGS) $(INSTRUMENT))
 ifneq ($(COMPILE),$(file <$(BUILD)/compile))
