@@ -132,12 +132,16 @@ class Served(unittest.TestCase):
         shell[0].sendall(from_client(TEXT, json.dumps(what).encode()))
 
     def message(self, shell):
-        """The next one."""
-        _, file = shell
-        kind, size = file.read(2)
-        if size == 126:
-            size, = struct.unpack('!H', file.read(2))
-        return kind & 15, file.read(size)
+        """The next one. The server's own pings are answered, as a browser does."""
+        connection, file = shell
+        while True:
+            kind, size = file.read(2)
+            if size == 126:
+                size, = struct.unpack('!H', file.read(2))
+            data = file.read(size)
+            if kind & 15 != PING:
+                return kind & 15, data
+            connection.sendall(from_client(PONG, data))
 
     def until(self, shell, words):
         """Reads what the shell prints."""
