@@ -76,6 +76,8 @@ int why_not_to_fill(const std::string& directory) {
   if (::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) == 0 &&
       ::faccessat(AT_FDCWD, procs.c_str(), W_OK, AT_EACCESS) == 0)
     return 0;
+  if (errno != EROFS && errno != EACCES && errno != ENOENT)
+    check(-1, "faccessat(2) {}", procs);
   return errno == EROFS ? EROFS : EACCES;
 }
 
