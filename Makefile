@@ -13,7 +13,6 @@ BASE     := -std=c++20 -I. -DFMT_HEADER_ONLY
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion \
             -Wold-style-cast -Wnon-virtual-dtor -Wno-missing-field-initializers
 INSTRUMENT := $(if $(SANITIZE),-g -fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
-
 SOURCES  := $(wildcard $(addsuffix /*.cpp,common common/* steps/* steps/*/tests))
 COMMON   := $(filter-out %_test.cpp,$(filter common/%,$(SOURCES)))
 LAYERS   := $(filter-out $(addprefix %/,$(addsuffix .cpp,main enter member inspect test probe)), \
@@ -25,12 +24,10 @@ PROGRAMS := $(addprefix $(BUILD)/,$(STEPS) enter inspect)
 MINE     := $(STEPS:%=$(BUILD)/$(MY)/%)
 PROBES   := $(patsubst steps/%/probe.cpp,$(BUILD)/probe-%,$(wildcard steps/*/probe.cpp))
 objects   = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
-
 help: ; @sed -n 's/^[^@]*## \{0,1\}/  /p' $(firstword $(MAKEFILE_LIST))
 # ---- Programs ---------------------------------------------------------------
 build: $(PROGRAMS) ; @:
 test-programs: $(addprefix $(BUILD)/,step-tests tests hog rootfs-new) $(PROBES) ; @:
-# The checker needs these when the program of the learner has been compiled.
 checker: build $(BUILD)/step-tests $(BUILD)/hog $(BUILD)/heavy.hpp.gch $(PROBES) rootfs ; @:
 # The steps that a learner has begun, if they compile.
 STARTED  := $(foreach file,$(wildcard $(MY)/*.cpp),$(filter $(BUILD)/$(file:.cpp=)-%,$(MINE)))
@@ -58,25 +55,21 @@ $(PROGRAMS) $(MINE) $(BUILD)/step-tests $(BUILD)/tests: $(BUILD)/common.a
 # The attacks run in containers without libraries, so they are static and not sanitized.
 $(PROBES): $(BUILD)/probe-%: steps/%/probe.cpp steps/probe.hpp
 $(BUILD)/hog: steps/08-all/tests/hog.cpp
-$(PROBES) $(BUILD)/hog:
-	@mkdir -p $(@D)
+$(PROBES) $(BUILD)/hog: | $(BUILD)/compile
 	$(CXX) $(BASE) $(WARNINGS) -O1 -static -s -o $@ $<
 $(BUILD)/common.a: $(call objects,$(COMMON)) ; rm -f $@ && $(AR) rcs $@ $^
 # Compiling a test takes longer than running it.
 $(call objects,$(PROMISES) $(TESTS) steps/tests/host.cpp): CXXFLAGS := -O0
-# A learner waits at each save. The tests of the checker choose other flags.
-# Two checks can make it at the same time: mv(1) replaces the file at once.
-HEAVY    := $(BUILD)/heavy.hpp
-$(BUILD)/$(MY)/%.o: CXXFLAGS := $(or $(MY_FLAGS),-O0) -include $(HEAVY)
-$(NUMBERS:%=$(BUILD)/$(MY)/%.o): $(HEAVY).gch
-$(HEAVY).gch: scripts/learn/heavy.hpp $(BUILD)/compile
-	@mkdir -p $(@D) && cp $< $(HEAVY)
+# A learner waits at each save, so the large headers are compiled before. The tests of the checker
+# choose other flags. Two checks can do this at the same time, and mv(1) replaces the file at once.
+$(BUILD)/$(MY)/%.o: CXXFLAGS := $(or $(MY_FLAGS),-O0) -include $(BUILD)/heavy.hpp
+$(NUMBERS:%=$(BUILD)/$(MY)/%.o): $(BUILD)/heavy.hpp.gch
+$(BUILD)/heavy.hpp.gch: scripts/learn/heavy.hpp $(BUILD)/compile
+	cp $< $(BUILD)/heavy.hpp
 	$(CXX) $(BASE) $(WARNINGS) -O0 $(INSTRUMENT) -x c++-header -o $@.$$$$ $< && mv $@.$$$$ $@
 # The file holds the command of the existing objects. If it has changed, they are made again.
 COMPILE  := $(strip $(CXX) $(BASE) $(WARNINGS) $(CXXFLAGS) $(INSTRUMENT))
-ifneq ($(COMPILE),$(file <$(BUILD)/compile))
-.PHONY: $(BUILD)/compile
-endif
+.PHONY: $(if $(findstring <$(COMPILE)>,<$(file <$(BUILD)/compile)>),,$(BUILD)/compile)
 $(BUILD)/compile: ; @mkdir -p $(@D) && echo '$(COMPILE)' >$@
 $(BUILD)/%.o: %.cpp $(BUILD)/compile
 	@mkdir -p $(@D)
