@@ -236,13 +236,17 @@ Stat parse_stat(const std::string& text) {
   return stat;
 }
 
-// Whether a child that has ended is gone after a moment. timeout(1) sends TERM
-// twice, to us and to our group.
-bool ends_soon(pid_t pid) {
+// Says why a child that has ended is not gone after a moment. timeout(1) sends
+// TERM twice, to us and to our group.
+void tell_if_it_stays(pid_t pid) {
   constexpr int kMilliseconds = 500;
   const Fd process{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
   pollfd end{process.get(), POLLIN, 0};
-  return ::poll(&end, 1, kMilliseconds) == 1;
+  if (::poll(&end, 1, kMilliseconds) == 1) return;
+  note(
+      sys::format("PID {} has ended; the kernel keeps it until every process "
+                  "that joined it has a parent that runs: is an enter stopped?",
+                  pid));
 }
 
 // Whether a child still runs our code: it has neither called execve(2), nor
@@ -273,12 +277,7 @@ void Child::pass_on(int number, int code, Meanwhile& meanwhile) {
   const auto stat = file_of(proc, pid_, "stat");
   const auto [state, flags] = parse_stat(stat);
   if ((flags & kExiting) != 0) {
-    if (told_to_end_++ > 0 && !ends_soon(pid_))
-      note(
-          sys::format("PID {} has ended; the kernel keeps it until every "
-                      "process that joined it has a parent that runs: is an "
-                      "enter stopped?",
-                      pid_));
+    if (told_to_end_++ > 0) tell_if_it_stays(pid_);
     return;
   }
   if (is_one_of(number, {SIGTERM, SIGHUP})) ++told_to_end_;
@@ -287,8 +286,9 @@ void Child::pass_on(int number, int code, Meanwhile& meanwhile) {
   const bool wanted =
       in_mask(status, "SigCgt:", number) ||
       (in_mask(status, "SigBlk:", number) && !is_setting_up(stat));
+  const int stop = wanted ? SIGTSTP : SIGSTOP;
   if (is_one_of(number, {SIGTSTP, SIGTTIN, SIGTTOU})) {
-    ::kill(pid_, wanted ? SIGTSTP : SIGSTOP);
+    ::kill(pid_, stop);
     meanwhile.pause();
     ::raise(SIGSTOP);  // Here we stand until the shell's fg or bg.
     ::kill(pid_, SIGCONT);
