@@ -30,6 +30,7 @@ import signal
 import subprocess
 import sys
 import termios
+import textwrap
 import time
 import tty
 
@@ -204,7 +205,8 @@ class Demo:
         # One sentence leads to several commands: it is told once.
         if command.before and (self.at == 0 or
                                self.commands[self.at - 1][1].before != command.before):
-            print(f'  {command.before}')
+            print(textwrap.fill(command.before, shutil.get_terminal_size().columns - 1,
+                                initial_indent='  ', subsequent_indent='  '))
         print(f'  \x1b[7m {recording.TITLES[recording.pane_of(command)]} \x1b[0m '
               f'\x1b[1m{command.place}{command.sign} ' +
               '\n> '.join(self.reading.typed_today(command)) + '\x1b[0m')
