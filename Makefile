@@ -27,7 +27,7 @@ objects   = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
 help: ; @sed -n 's/^[^@]*## \{0,1\}/  /p' $(firstword $(MAKEFILE_LIST))
 # ---- Programs ---------------------------------------------------------------
 build: $(PROGRAMS) ; @:
-test-programs: $(addprefix $(BUILD)/,step-tests tests hog rootfs-new) $(PROBES) ; @:
+test-programs: $(addprefix $(BUILD)/,step-tests tests hog rootfs-new heavy.hpp.gch) $(PROBES) ; @:
 checker: build $(BUILD)/step-tests $(BUILD)/hog $(BUILD)/heavy.hpp.gch $(PROBES) rootfs ; @:
 # The steps that a learner has begun, if they compile.
 STARTED  := $(foreach file,$(wildcard $(MY)/*.cpp),$(filter $(BUILD)/$(file:.cpp=)-%,$(MINE)))
@@ -65,8 +65,8 @@ $(call objects,$(PROMISES) $(TESTS) steps/tests/host.cpp): CXXFLAGS := -O0
 $(BUILD)/$(MY)/%.o: CXXFLAGS := $(or $(MY_FLAGS),-O0) -include $(BUILD)/heavy.hpp
 $(NUMBERS:%=$(BUILD)/$(MY)/%.o): $(BUILD)/heavy.hpp.gch
 $(BUILD)/heavy.hpp.gch: scripts/learn/heavy.hpp $(BUILD)/compile
-	cp $< $(BUILD)/heavy.hpp
-	$(CXX) $(BASE) $(WARNINGS) -O0 $(INSTRUMENT) -x c++-header -o $@.$$$$ $< && mv $@.$$$$ $@
+	cp $< $(BUILD)/heavy.hpp && new=$$(mktemp -u $@.XXXXXX) && \
+	  $(CXX) $(BASE) $(WARNINGS) -O0 $(INSTRUMENT) -x c++-header -o $$new $< && mv $$new $@
 # The file holds the command of the existing objects. If it has changed, they are made again.
 COMPILE  := $(strip $(CXX) $(BASE) $(WARNINGS) $(CXXFLAGS) $(INSTRUMENT))
 .PHONY: $(if $(findstring <$(COMPILE)>,<$(file <$(BUILD)/compile)>),,$(BUILD)/compile)
