@@ -5,6 +5,7 @@
 #include "steps/tests/host.hpp"
 
 #include <cstdint>
+#include <map>
 #include <utility>
 
 using host::Caller, host::Fails, host::Kept, host::Pieces, host::must,
@@ -41,8 +42,8 @@ PROMISE_AS_BOTH(
   CHECK(box.hear() == "0");
   CHECK(box.hear() == "0");
   const auto [user, group] = outside_ids(caller);
-  for (const auto& [kind, id] :
-       {std::pair{"Uid:\t", user}, {"Gid:\t", group}}) {
+  for (const auto& [kind, id] : std::map<std::string, std::string>{
+           {"Uid:\t", user}, {"Gid:\t", group}}) {
     const auto ids = field(box.child(), kind);
     CHECK_MESSAGE(ids.starts_with(id + "\t" + id + "\t" + id),
                   "on the host the command has other ids than " << id << ": "
