@@ -65,10 +65,10 @@ def keeps(step, kept):
 # program itself is ended by a signal, a shell says so; if its child is, only the status does.
 AS_ROOT = '"$0" "$@"; exit $?'
 AS_USER = '''place=$(mktemp -d /tmp/box-test.XXXXXX) && chmod 755 "$place" &&
-cp -a "$2" "$place/rootfs" && cp "$1" "$place/" && chown -Rh 54321:54322 "$place/rootfs" || exit
+cp -a "$2" "$place/rootfs" && cp "$1" "$place/" && chown -Rh 54321:54321 "$place/rootfs" || exit
 program=$place/${1##*/} options=$3
 shift 3
-setpriv --reuid 54321 --regid 54322 --clear-groups "$program" $options "$place/rootfs" "$@"
+setpriv --reuid 54321 --regid 54321 --clear-groups "$program" $options "$place/rootfs" "$@"
 status=$?
 rm -rf "$place"
 exit $status'''

