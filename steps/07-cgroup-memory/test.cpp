@@ -172,7 +172,9 @@ PROMISE_IF(::geteuid() == 0 && !host::kIsSanitized &&
       return line.find(words) != std::string::npos;
     };
     return has("/memory.max>") || has("/memory.limit_in_bytes>") ||
-           has("fork(") || (has(" clone") && !has("CLONE_THREAD"));
+           has("fork(") ||
+           // The second half of a line says nothing of the flags.
+           (has(" clone") && !has("CLONE_THREAD") && !has(" resumed>"));
   });
   REQUIRE(first != log.end());
   CHECK_MESSAGE(first->find(" write") != std::string::npos,
