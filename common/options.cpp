@@ -126,26 +126,35 @@ constexpr Option kOptions[] = {
     {"-v", "", "01", "print each action when it is done"},
     {"--help", "", "01", "print this text"}};
 
-// In the order of Network.
-constexpr std::array<std::string_view, 4> kNetworks{"veth", "nat", "none",
-                                                    "host"};
+constexpr std::pair<std::string_view, Network> kNetworks[] = {
+    {"veth", Network::kVeth},
+    {"nat", Network::kNat},
+    {"none", Network::kNone},
+    {"host", Network::kHost}};
 
-constexpr std::array<std::string_view, 8> kWallNames{
-    "seccomp",      "capabilities", "landlock", "no-new-privs",
-    "hidden-paths", "terminal",     "init",     "keys"};
-constexpr std::array kWalls{&Walls::seccomp,      &Walls::capabilities,
-                            &Walls::landlock,     &Walls::no_new_privs,
-                            &Walls::hidden_paths, &Walls::terminal,
-                            &Walls::init,         &Walls::keys};
+constexpr std::pair<std::string_view, bool Walls::*> kWalls[] = {
+    {"seccomp", &Walls::seccomp},
+    {"capabilities", &Walls::capabilities},
+    {"landlock", &Walls::landlock},
+    {"no-new-privs", &Walls::no_new_privs},
+    {"hidden-paths", &Walls::hidden_paths},
+    {"terminal", &Walls::terminal},
+    {"init", &Walls::init},
+    {"keys", &Walls::keys}};
 
-// Which of the words that an option takes it was.
-template <std::size_t Size>
-std::size_t parse_word(std::string_view option, std::string_view text,
-                       const std::array<std::string_view, Size>& known) {
-  for (std::size_t i = 0; i < Size; ++i)
-    if (known.at(i) == text) return i;
+std::string words_of(const auto& table, const char* separator) {
+  std::vector<std::string_view> words;
+  for (const auto& [word, value] : table) words.push_back(word);
+  return sys::format("{}", fmt::join(words, separator));
+}
+
+// What a word stands for that an option takes.
+auto parse_word(std::string_view option, std::string_view text,
+                const auto& table) {
+  for (const auto& [word, value] : table)
+    if (word == text) return value;
   invalid(sys::format("{} takes one of {}, not '{}'", option,
-                      fmt::join(known, ", "), text));
+                      words_of(table, ", "), text));
 }
 
 std::string parse_variable(std::string_view text) {
@@ -184,16 +193,14 @@ void set(Arguments& args, std::string_view name, std::string_view value) {
   if (name == "--hostname") args.hostname = parse_host_name(value);
   if (name == "--bind") args.binds.push_back(parse_bind(value));
   if (name == "--read-only") args.read_only = true;
-  if (name == "--net")
-    args.network = Network(parse_word(name, value, kNetworks));
+  if (name == "--net") args.network = parse_word(name, value, kNetworks);
   if (name == "--memory") args.memory = parse_memory(value);
   if (name == "--pids")  // PID 1 and the command are two.
     args.pids = parse_number(value, 2, 4194304);
   if (name == "--cpus") args.cpus = parse_cpus(value);
   if (name == "--env") args.environment.push_back(parse_variable(value));
   if (name == "--user") args.ids = parse_user(value);
-  if (name == "--without")
-    args.walls.*kWalls.at(parse_word(name, value, kWallNames)) = false;
+  if (name == "--without") args.walls.*parse_word(name, value, kWalls) = false;
   if (name == "-v") verbose = true;
 }
 
@@ -215,8 +222,7 @@ bool takes(const Usage& usage, std::string_view name) {
                           option.help);
   text += "\nThe values in parentheses are the defaults.\n";
   if (takes(usage, "--without"))
-    text += sys::format("WALL is one of these:\n  {}\n",
-                        fmt::join(kWallNames, " "));
+    text += sys::format("WALL is one of these:\n  {}\n", words_of(kWalls, " "));
   text += sys::format(
       "\n"
       "Exit status: that of COMMAND, or 128+N if signal N ended it; 127 if\n"
@@ -319,9 +325,9 @@ Arguments parse_arguments(int argc, char** argv, const Usage& usage) {
   args.rootfs = at < argc ? argv[at] : default_rootfs();
   check_rootfs(args.rootfs);
   args.command = at + 1 < argc ? argv + at + 1 : default_command.data();
-  for (std::size_t i = 0; i < kWalls.size(); ++i)
-    if (!(args.walls.*kWalls.at(i)))
-      lack(sys::format("{} wall", kWallNames.at(i)), "left out by --without");
+  for (const auto& [name, wall] : kWalls)
+    if (!(args.walls.*wall))
+      lack(sys::format("{} wall", name), "left out by --without");
   if (at + 1 >= argc) wait_for_the_terminal();
   return args;
 }

@@ -62,7 +62,7 @@ WAYS = {
     'a mount shows a directory': '''mount --bind ${file%/*} /mnt
         mount -o remount,bind,rw /mnt; echo x >/mnt/${file##*/} && echo through''',
     'the mount is taken away': 'umount -l $top; echo x >$file && echo through',
-    'all mounts are taken away': 'umount -l -R $top /work /; echo x >$file && echo through',
+    'all mounts are taken away': 'umount -l -R $top /; echo x >$file && echo through',
     'the mount is moved': '''mount --make-rprivate /; mount --move $top /mnt
         mount -o remount,bind,rw /mnt; echo x >/mnt${file#$top} && echo through''',
     'a new mount table':
@@ -84,7 +84,8 @@ WAYS = {
         done''',
     'the user namespace above': python(PARENT),
     'a device file of the disk': 'mknod /tmp/disk b $disk && head -c1 /tmp/disk && echo through',
-    'a device file of the machine': 'head -c1 /srv/zero >/tmp/x && echo through',
+    'a device file of the machine':
+        'for zero in /srv/zero ${file%/*}/zero; do head -c1 $zero >/tmp/x && echo through; done',
     'all device files': '''mount -t devtmpfs d /mnt && echo through
         for device in $(find /dev -type b); do echo through; done''',
     'another file system': 'for kind in debugfs tracefs configfs; do '
@@ -109,39 +110,46 @@ WAYS = {
 }
 
 
+def is_through(test, way, host=HOST):
+    """Whether root of a host wrote what is the machine's."""
+    test.must('mount -o remount,bind,rw /')  # As on the machine.
+    test.addCleanup(test.must, 'mount -o remount,bind,ro /')
+    place = os.path.abspath(tempfile.mkdtemp(prefix='lock-test-', dir='build'))
+    test.addCleanup(shutil.rmtree, place)
+    os.chmod(place, 0o755)
+    testing.write(place + '/file', 'mine\n')
+    for zero in ('/srv/zero', place + '/zero'):
+        test.must(f'mknod -m 666 {zero} c 1 5')
+        test.addCleanup(os.remove, zero)
+    disk = os.stat('.').st_dev
+    settings = {'top': testing.TOP, 'file': place + '/file', 'up': '../' * 30,
+                'disk': f'{os.major(disk)} {os.minor(disk)}'}
+    words = ' '.join(f'{name}={shlex.quote(value)}' for name, value in settings.items())
+    result = testing.shell(f'{host} env {words} sh -c {shlex.quote(way)}')
+    return 'through' in result.out or testing.contents(place + '/file') != 'mine\n'
+
+
 @testing.needs_root
 @unittest.skipUnless(limits.is_tmpfs_enough(), 'it needs Linux 6.6')
 class Ways(testing.OnAHost):
     """One method for each way: see below."""
 
-    def is_through(self, way):
-        place = os.path.abspath(tempfile.mkdtemp(prefix='lock-test-', dir='build'))
-        self.addCleanup(shutil.rmtree, place)
-        os.chmod(place, 0o755)
-        testing.write(place + '/file', 'mine\n')
-        self.must('mknod /srv/zero c 1 5')
-        self.addCleanup(os.remove, '/srv/zero')
-        disk = os.stat('.').st_dev
-        settings = {'top': testing.TOP, 'file': place + '/file', 'up': '../' * 30,
-                    'disk': f'{os.major(disk)} {os.minor(disk)}'}
-        words = ' '.join(f'{name}={shlex.quote(value)}' for name, value in settings.items())
-        result = testing.shell(f'{HOST} env {words} sh -c {shlex.quote(way)}')
-        return 'through' in result.out or testing.contents(place + '/file') != 'mine\n'
-
 
 for number, name in enumerate(WAYS):
     def method(self, words=name):
         """One way."""
-        self.assertFalse(self.is_through(WAYS[words]), words)
+        self.assertFalse(is_through(self, WAYS[words]), words)
     setattr(Ways, f'test_{name.replace(" ", "_")}_and_does_not_come_through', method)
 
 
 @testing.needs_root
 class Locked(testing.OnAHost):
-    def test_without_it_the_ways_are_open(self):
+    def test_without_the_lock_ways_are_open(self):
         """So the tests above can fail."""
-        self.assertIn('through', testing.shell(
-            f'{HOST} --no-limits sh -c "mount --bind /etc /mnt && echo through"').out)
+        for name in ('the root is made writable', 'the mount is taken away', 'a handle of the file',
+                     'a device file of the machine', 'who gets the cores'):
+            self.assertTrue(is_through(self, WAYS[name], HOST + ' --no-limits'), name)
+            self.doCleanups()
 
     def test_a_file_system_whose_ids_cannot_be_mapped_is_told(self):
         self.assertIsNone(lock.make_users(['/proc']))

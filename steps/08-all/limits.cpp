@@ -14,9 +14,10 @@
 
 std::vector<sys::Cgroup> find_cgroup_parents(
     const std::vector<std::string>& wanted, std::vector<std::string> optional) {
-  // On v1, huge pages have a hierarchy. It is the first to give way.
+  // On v1, huge pages have a hierarchy, alone or with another controller. It is
+  // the first to give way.
   const auto cgroup = sys::read_file_if_there("/proc/self/cgroup");
-  if (cgroup.find(":hugetlb:") != cgroup.npos) optional.emplace_back("hugetlb");
+  if (cgroup.find("hugetlb") != cgroup.npos) optional.emplace_back("hugetlb");
   while (true) {
     auto controllers = wanted;
     controllers.insert(controllers.end(), optional.begin(), optional.end());
