@@ -68,38 +68,6 @@ Program rule(const Json& conditions, unsigned verdict) {
   return program;
 }
 
-// What a profile says of one call: rules with conditions, in their order, and
-// the verdict if none of them answers.
-struct Entry {
-  Program conditional;
-  unsigned otherwise;
-};
-
-std::map<unsigned, Entry> entries_of(const Json& profile, unsigned by_default) {
-  std::map<unsigned, Entry> entries;
-  for (const Json& one : at(profile, "/syscalls")) {
-    const auto verdict = verdict_of(need<std::string>(one, "/action"),
-                                    get<unsigned>(one, "/errnoRet", EPERM));
-    for (const auto& name : texts(one, "/names")) {
-      const auto call = kCalls.find(name);
-      if (call == kCalls.end()) {
-        if (!is_lenient(by_default) || is_lenient(verdict)) continue;
-        refuse_config("the seccomp profile refuses {}, an unknown call", name);
-      }
-      auto& entry = entries.try_emplace(call->second, Entry{{}, by_default})
-                        .first->second;
-      if (at(one, "/args").empty()) {
-        entry.otherwise = verdict;
-        continue;
-      }
-      const auto more = rule(one.at("args"), verdict);
-      entry.conditional.insert(entry.conditional.end(), more.begin(),
-                               more.end());
-    }
-  }
-  return entries;
-}
-
 }  // namespace
 
 Program make_filter(const Json& profile) {
@@ -110,10 +78,30 @@ Program make_filter(const Json& profile) {
 #ifdef __X32_SYSCALL_BIT  // Other numbers for calls that the profile refuses.
   answer_if(program, BPF_JGE, __X32_SYSCALL_BIT, refuse(ENOSYS));
 #endif
-  for (auto& [call, entry] : entries_of(profile, by_default)) {
-    answer(entry.conditional, entry.otherwise);
-    only_for(program, call, entry.conditional);
+  // Rules with conditions come first, in their order. Of the rules without
+  // conditions for one call, the last one counts.
+  std::map<unsigned, unsigned> verdicts;
+  for (const Json& one : at(profile, "/syscalls")) {
+    const auto verdict = verdict_of(need<std::string>(one, "/action"),
+                                    get<unsigned>(one, "/errnoRet", EPERM));
+    for (const auto& name : texts(one, "/names")) {
+      const auto call = kCalls.find(name);
+      if (call == kCalls.end()) {
+        if (!is_lenient(by_default) || is_lenient(verdict)) continue;
+        refuse_config("the seccomp profile refuses {}, an unknown call", name);
+      }
+      if (at(one, "/args").empty()) {
+        verdicts[call->second] = verdict;
+        continue;
+      }
+      only_for(program, call->second, rule(one.at("args"), verdict));
+      load(program, offsetof(seccomp_data, nr));  // After the arguments.
+    }
   }
+  for (const auto& [call, verdict] : verdicts)
+    answer_if(program, BPF_JEQ, call, verdict);
   answer(program, by_default);
+  if (program.size() > BPF_MAXINSNS)
+    refuse_config("the seccomp profile is too long");
   return program;
 }
