@@ -167,19 +167,17 @@ Instructions make_program(const std::vector<Rule>& rules) {
   return program;
 }
 
-// v1: "c 1:3 rwm" is written to one of two files.
+// v1: "c 1:3 rwm" is written to one of two files. After "a", the kernel reads
+// no more.
 void write_rules(const std::string& allow, const std::vector<Rule>& rules) {
   const auto deny = allow.substr(0, allow.rfind('/')) + "/devices.deny";
   const auto text = [](int number) {
     return number == -1 ? "*" : std::to_string(number);
   };
   for (const auto& rule : rules)
-    sys::write_file(
-        rule.allow ? allow : deny,
-        rule.type == "a"
-            ? "a"
-            : sys::format("{} {}:{} {}", rule.type, text(rule.major),
-                          text(rule.minor), rule.access));
+    sys::write_file(rule.allow ? allow : deny,
+                    sys::format("{} {}:{} {}", rule.type, text(rule.major),
+                                text(rule.minor), rule.access));
 }
 
 }  // namespace
