@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/sched.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
@@ -43,25 +42,19 @@ bool is_the_containers(const std::string& key, const Json& config) {
           begins("fs.mqueue.") || key == "kernel.sem");
 }
 
-// A new UTS namespace starts with a copy of the name of the old one.
-void set_host_name(const std::string& name) {
-  sys::check(::sethostname(name.data(), name.size()), "sethostname(2) {}",
-             name);
-}
-
 }  // namespace
 
 int namespaces(const Json& config, bool only_new) {
   int all = 0;
-  int joined = 0;
+  int found = 0;
   for (const Json& one : at(config, "/linux/namespaces")) {
     const int flag = flag_of(one);
     if ((all & flag) != 0)
       refuse_config("/linux/namespaces lists one twice: {}", one.dump());
     all |= flag;
-    if (!get<std::string>(one, "/path", "").empty()) joined |= flag;
+    if (!only_new || get<std::string>(one, "/path", "").empty()) found |= flag;
   }
-  return only_new ? all & ~joined : all;
+  return found;
 }
 
 bool makes_namespace(const Json& config, const std::string& type) {
@@ -111,12 +104,12 @@ void become_root(const Json& config) {
 void set_up_namespaces(const Json& config) {
   if (makes_namespace(config, "cgroup"))
     sys::check(::unshare(CLONE_NEWCGROUP), "unshare(2) CLONE_NEWCGROUP");
-  if (const auto name = get<std::string>(config, "/hostname", "");
-      !name.empty()) {
-    if (!makes_namespace(config, "uts"))
-      refuse_config("without a new UTS namespace, the host name is the host's");
-    set_host_name(name);
-  }
+  const auto name = get<std::string>(config, "/hostname", "");
+  if (!name.empty() && !makes_namespace(config, "uts"))
+    refuse_config("without a new UTS namespace, the host name is the host's");
+  if (!name.empty())
+    sys::check(::sethostname(name.data(), name.size()), "sethostname(2) {}",
+               name);
   if (makes_namespace(config, "network")) sys::Netlink{}.set_up("lo");
   for (const auto& [key, value] : at(config, "/linux/sysctl").items()) {
     if (!is_the_containers(key, config))
