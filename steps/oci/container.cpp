@@ -30,14 +30,16 @@ std::string start_time(pid_t pid) {
   return state == "Z" || state == "X" ? "" : field;
 }
 
+std::string freezer(const std::vector<std::string>& groups) {
+  return find_file(groups, "freezer.state", "cgroup.freeze");
+}
+
 }  // namespace
 
 Container::Container(const std::string& root, const std::string& id)
     : id_{id}, directory_{root + "/" + id} {
   if (id.empty() || id == "." || id == ".." ||
-      id.find_first_not_of(
-          "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-          "0123456789_+-.") != id.npos)
+      !sys::is_alphanumeric(id, "_+-."))
     throw std::invalid_argument{"an id has only A-Z a-z 0-9 _ + - ."};
 }
 
@@ -51,8 +53,7 @@ void Container::make(Json config, const std::string& bundle) {
     refuse_config("without ociVersion 1 or a new mount namespace");
   fs::create_directories(fs::path{directory_}.parent_path());
   sys::check(::mkdir(directory_.c_str(), 0700), "mkdir(2) {}", directory_);
-  auto path = get<std::string>(config, "/linux/cgroupsPath", "");
-  if (path.empty()) path = id_;
+  const auto path = get(config, "/linux/cgroupsPath", id_);
   config["linux"]["cgroupsPath"] = path.starts_with('/') ? path : "/" + path;
   saved_ = {{"bundle", bundle}, {"config", config}};
   sys::check(::mkfifo(start_fifo().c_str(), 0600), "mkfifo(3) {}",
@@ -77,8 +78,6 @@ void Container::load() {
 }
 
 void Container::change(const Json& resources) {
-  if (!resources.is_object())
-    refuse_config("/linux/resources is {}", resources.dump());
   Json& ours = saved_["config"]["linux"]["resources"];
   const Json& devices = at(resources, "/devices");
   if (!devices.is_null() && devices != at(ours, "/devices"))
@@ -87,9 +86,11 @@ void Container::change(const Json& resources) {
 }
 
 void Container::freeze(bool is_frozen) const {
-  const bool is_v1 = freezer().ends_with("state");
-  sys::write_file(freezer(), is_frozen ? (is_v1 ? "FROZEN" : "1")
-                                       : (is_v1 ? "THAWED" : "0"));
+  const auto file = freezer(cgroups());
+  if (file.ends_with("state"))
+    sys::write_file(file, is_frozen ? "FROZEN" : "THAWED");
+  else
+    sys::write_file(file, is_frozen ? "1" : "0");
 }
 
 void Container::remove() const {
@@ -103,7 +104,7 @@ std::string Container::status() const {
   if (start_time(pid()) != need<std::string>(saved_, "/started"))
     return "stopped";
   if (fs::exists(start_fifo())) return "created";
-  const auto frozen = sys::read_file_if_there(freezer());  // FREEZING on v1.
+  const auto frozen = sys::read_file_if_there(freezer(cgroups()));
   return frozen == "1" || frozen.starts_with("FR") ? "paused" : "running";
 }
 
@@ -126,10 +127,6 @@ Json Container::state() const {
 std::vector<std::string> Container::cgroups() const {
   if (!saved_.contains("pid")) return {};
   return name_cgroups(config());
-}
-
-std::string Container::freezer() const {
-  return find_file(cgroups(), "freezer.state", "cgroup.freeze");
 }
 
 sys::Fd Container::open_process() const {

@@ -145,8 +145,6 @@ class Container {
   [[nodiscard]] sys::Fd open_process() const;
 
  private:
-  [[nodiscard]] std::string freezer() const;
-
   std::string id_, directory_;
   Json saved_;
 };
