@@ -71,8 +71,8 @@ void make_cgroup(const std::string& directory) {
   // A new cpuset of v1 is empty, and no process can go there.
   if (fs::exists(directory + "/cgroup.clone_children"))
     for (const std::string file : {"/cpuset.cpus", "/cpuset.mems"})
-      if (fs::exists(directory + file))
-        sys::write_file(directory + file, sys::read_file(parent + file));
+      sys::write_file_if_there(directory + file,
+                               sys::read_file_if_there(parent + file));
 }
 
 // A cgroup and those below it, which the container can make: the deepest first.
@@ -86,15 +86,6 @@ std::vector<std::string> with_those_below(const std::string& directory) {
   return all;
 }
 
-void set_limit(const std::vector<std::string>& groups, const std::string& v1,
-               const std::string& v2, const std::string& value_on_v1,
-               const std::string& value_on_v2) {
-  const auto file = find_file(groups, v1, v2);
-  if (file.empty())
-    throw std::runtime_error{"cgroups(7): no cgroup here has a file " + v2};
-  sys::write_file(file, file.ends_with(v1) ? value_on_v1 : value_on_v2);
-}
-
 }  // namespace
 
 std::string find_file(const std::vector<std::string>& groups,
@@ -102,7 +93,8 @@ std::string find_file(const std::vector<std::string>& groups,
   for (const auto& name : {v1, v2})
     for (const auto& directory : groups)
       if (fs::exists(directory + "/" + name)) return directory + "/" + name;
-  return "";
+  throw std::runtime_error{
+      sys::format("cgroups(7): no cgroup here has a file {} or {}", v1, v2)};
 }
 
 std::vector<std::string> name_cgroups(const Json& config) {
@@ -139,22 +131,23 @@ void limit_resources(const Json& resources,
   // which the two can change depends on what they were, so we try both.
   for (const bool is_last : {false, true})
     for (const auto& [path, v1, v2] : kLimits) try {
-        if (!at(resources, path).is_null())
-          set_limit(groups, v1, v2, value_of(path, resources, false),
-                    value_of(path, resources, true));
+        if (at(resources, path).is_null()) continue;
+        const auto file = find_file(groups, v1, v2);
+        const bool is_v2 = !file.ends_with(v1);
+        sys::write_file(file, value_of(path, resources, is_v2));
       } catch (const sys::Error&) {
         if (is_last) throw;
       }
   for (const Json& page : at(resources, "/hugepageLimits")) {
     const auto name = "hugetlb." + need<std::string>(page, "/pageSize");
-    const auto limit = sys::format("{}", need<std::uint64_t>(page, "/limit"));
-    set_limit(groups, name + ".limit_in_bytes", name + ".max", limit, limit);
+    sys::write_file(find_file(groups, name + ".limit_in_bytes", name + ".max"),
+                    sys::format("{}", need<std::uint64_t>(page, "/limit")));
   }
   for (const auto& [file, value] : at(resources, "/unified").items()) {
     if (file.find('/') != file.npos)
       refuse_config("{} is no file of a cgroup", file);
-    const auto text = need<std::string>(resources, "/unified/" + file);
-    set_limit(groups, file, file, text, text);
+    sys::write_file(find_file(groups, file, file),
+                    need<std::string>(resources, "/unified/" + file));
   }
 }
 

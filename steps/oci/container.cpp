@@ -30,8 +30,12 @@ std::string start_time(pid_t pid) {
   return state == "Z" || state == "X" ? "" : field;
 }
 
+// "" on a host without one.
 std::string freezer(const std::vector<std::string>& groups) {
-  return find_file(groups, "freezer.state", "cgroup.freeze");
+  for (const std::string file : {"/freezer.state", "/cgroup.freeze"})
+    for (const auto& group : groups)
+      if (fs::exists(group + file)) return group + file;
+  return "";
 }
 
 }  // namespace

@@ -218,7 +218,7 @@ void limit_devices(const Json& config, const std::vector<std::string>& groups);
 /// The cgroups at linux.cgroupsPath, one directory in each hierarchy. If v2 is
 /// mounted, its directory is the last.
 std::vector<std::string> name_cgroups(const Json& config);
-/// The file of one of them that has this name on v1, or that on v2, or "".
+/// The file of one of them that has this name on v1, or that on v2.
 std::string find_file(const std::vector<std::string>& groups,
                       const std::string& v1, const std::string& v2);
 /// Makes them, and those above them. Throws if one is used by others.

@@ -81,7 +81,8 @@ class Hosts(OnABundle):
             self.on(WITHOUT_V1)
             status, text = self.create({'/linux/resources/memory': {'limit': 1 << 26}})
             self.assertEqual((status, text),
-                             (125, 'oci: cgroups(7): no cgroup here has a file memory.max\n'))
+                             (125, 'oci: cgroups(7): no cgroup here has a file '
+                                   'memory.limit_in_bytes or memory.max\n'))
         text = self.lives(limits)
         self.assertEqual(re.findall(r'^\d+$', text, re.M),
                          ['33', '67108864', '1'] if limits else ['1'])
