@@ -80,7 +80,7 @@ void set_mount_attributes(const std::string& path, std::uint64_t attributes) {
         path);
 }
 
-Fd copy_mount(const std::string& path) {
+Fd copy_mount(const std::string& path, unsigned flags) {
   // A system call takes no path of PATH_MAX bytes or more, and that of our
   // working directory might be longer: then open the first part of it.
   Fd start;
@@ -93,11 +93,10 @@ Fd copy_mount(const std::string& path) {
         "openat(2) the first part of {}", path));
     rest.erase(0, slash + 1);
   }
-  return Fd{static_cast<int>(
-      check(::syscall(SYS_open_tree, start.get() == -1 ? AT_FDCWD : start.get(),
-                      rest.c_str(),
-                      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE),
-            "open_tree(2) {}: copy the mount", path))};
+  return Fd{static_cast<int>(check(
+      ::syscall(SYS_open_tree, start.get() == -1 ? AT_FDCWD : start.get(),
+                rest.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags),
+      "open_tree(2) {}: copy the mount", path))};
 }
 
 void place_mount(const Fd& copy, const std::string& target) {

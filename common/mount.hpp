@@ -40,9 +40,9 @@ bool make_new_directory(const std::string& path);
 /// Adds MOUNT_ATTR_* to one mount, by path: mount_setattr(2). Throws Error.
 void set_mount_attributes(const std::string& path, std::uint64_t attributes);
 
-/// A copy of the mount at `path` and of what is mounted below it, in no mount
-/// table: open_tree(2) with OPEN_TREE_CLONE. Throws Error.
-Fd copy_mount(const std::string& path);
+/// A copy of the mount at `path`, with AT_RECURSIVE also of those below it, in
+/// no mount table: open_tree(2) with OPEN_TREE_CLONE. Throws Error.
+Fd copy_mount(const std::string& path, unsigned flags = AT_RECURSIVE);
 
 /// Puts a copied mount in place: move_mount(2). Throws Error.
 void place_mount(const Fd& copy, const std::string& target);

@@ -101,11 +101,7 @@ sys::Fd copy_bind(const std::string& source,
   for (const auto& option : options)
     if (change_by(option) == nullptr && option.find('=') == option.npos)
       refuse_config("the mount option {} is not supported", option);
-  const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-                         (has(options, "rbind") ? AT_RECURSIVE : 0U);
-  return sys::Fd{static_cast<int>(
-      sys::check(::syscall(SYS_open_tree, AT_FDCWD, source.c_str(), flags),
-                 "open_tree(2) {}", source))};
+  return sys::copy_mount(source, has(options, "rbind") ? AT_RECURSIVE : 0);
 }
 
 // The type "cgroup" stands for the container's cgroups: one directory on v2,
@@ -116,16 +112,16 @@ std::vector<Json> parts_of(const Json& mount, const Json& config) {
   const auto groups = name_cgroups(config);
   const auto path = need<std::string>(config, "/linux/cgroupsPath");
   const auto target = need<std::string>(mount, "/destination");
-  auto part = mount;
-  part["options"].push_back("bind");
-  part["source"] = groups[0];
-  if (groups.size() == 1) return {part};
-  std::vector<Json> parts{{{"destination", target}, {"type", "tmpfs"}}};
+  std::vector<Json> parts;
+  if (groups.size() > 1)
+    parts.push_back({{"destination", target}, {"type", "tmpfs"}});
   for (const auto& group : groups) {
     const fs::path hierarchy{group.substr(0, group.size() - path.size())};
-    part["destination"] = target + "/" + hierarchy.filename().string();
+    auto& part = parts.emplace_back(mount);
+    part["options"].push_back("bind");
     part["source"] = group;
-    parts.push_back(part);
+    if (groups.size() > 1)
+      part["destination"] = target + "/" + hierarchy.filename().string();
   }
   return parts;
 }
@@ -197,11 +193,11 @@ void place(const Mount& mount) {
 
 void finish_root(const Json& config) {
   const sys::Fd root = open_file("/", O_PATH);
-  if (get(config, "/root/readonly", false)) obey(root, {"ro"});
-  const auto word = get<std::string>(config, "/linux/rootfsPropagation", "");
+  const auto word =
+      get<std::string>(config, "/linux/rootfsPropagation", "slave");
   const auto* const change = change_by(word);
-  if (word.empty()) return;
   if (change == nullptr || change->propagation == 0)
     refuse_config("the rootfsPropagation {} is not supported", word);
   obey(root, {word});
+  if (get(config, "/root/readonly", false)) obey(root, {"ro"});
 }
