@@ -1,8 +1,6 @@
 // What config.json can ask for, one file for each concern. Each function does
 // what a layer of step 08 does, with the values of the bundle where 08 has
-// constants. Six functions are those of 08: leave_keys(), hide_paths(),
-// leave_descriptors(), bound_capabilities(), keep_capabilities() and
-// install_filter().
+// constants. Six functions are those of steps/08-all/layers.hpp and bpf.hpp.
 
 #pragma once
 
@@ -33,8 +31,8 @@ template <typename... Args>
   throw std::runtime_error{"config.json: " + sys::format(text, args...)};
 }
 
-/// What `json` holds at a path, which must be there. The library would cut the
-/// user 2^32 to user 0, so we compare what it has made.
+/// The same, but it must be there. The library would cut the user 2^32 to user
+/// 0, so we compare what it has made.
 template <typename T>
 T need(const Json& json, const std::string& path) {
   const Json& found = at(json, path);
@@ -51,28 +49,25 @@ T get(const Json& json, const std::string& path, T otherwise) {
   return at(json, path).is_null() ? otherwise : need<T>(json, path);
 }
 
-/// A list of texts, such as /process/env. An empty one if there is none.
+/// A list of texts, such as /process/env.
 inline std::vector<std::string> texts(const Json& json,
                                       const std::string& path) {
   return get<std::vector<std::string>>(json, path, {});
 }
 
-/// Reads a file that has the part of config.json at this place: "" is all of
-/// it, and exec gets what is at "/process". Throws if it asks for what we do
-/// not do.
+/// Reads a file with the part of config.json at this place, "/process" say, or
+/// with all of it. Throws if it asks for what we do not do.
 Json read_config(const std::string& file, const std::string& place);
 
-/// open(2) with O_CLOEXEC, checked and narrated. Throws sys::Error.
+/// open(2) with O_CLOEXEC, checked.
 sys::Fd open_file(const std::string& path, int flags, mode_t mode = 0);
 
 // ---- caller.cpp ------------------------------------------------------------
 
 /// `oci --root /run/x kill --all ID 9` has two options and three plain words.
 struct Words {
-  /// Throws at an option that we do not know, because what it asks for would
-  /// not be done.
+  /// Throws if an option is not known.
   Words(int argc, char** argv);
-
   [[nodiscard]] bool has(const std::string& name) const {
     return options.contains(name);
   }
@@ -89,13 +84,10 @@ struct Words {
 
 /// The socket at which the caller waits for the container's terminal, or none.
 sys::Fd connect_console(const Json& process, const Words& words);
-
-/// Child: starts a session, with a terminal of the container or with the
-/// caller's streams.
+/// Child: starts a session, with a new terminal or with the caller's streams.
 void leave_session(const Json& process, const sys::Fd& console, bool is_first);
-
-/// Goes on as a copy of our program that nobody can change, and that no process
-/// of the container can trace.
+/// Goes on as a copy of our program that no process of the container can change
+/// or trace.
 void run_from_a_copy(char** argv);
 
 // ---- container.cpp ---------------------------------------------------------
@@ -108,40 +100,33 @@ class Container {
  public:
   /// The id can be any text of a caller. It becomes the name of a directory.
   Container(const std::string& root, const std::string& id);
-
-  /// Makes the directory. Throws if the id is taken.
+  /// Makes the directory. Throws if there is one.
   void make(Json config, const std::string& bundle);
-  /// Remembers the first process, or 0 before there is one. From then on the
-  /// cgroups are the container's.
+  /// Remembers the first process, or 0 when there are only cgroups.
   void save(pid_t pid);
-  /// Reads what an earlier command has saved. Throws if there is no container.
+  /// Reads what an earlier command has saved.
   void load();
-  /// Gives it these limits in the place of those with the same names.
+  /// Remembers these limits in the place of those with the same names.
   void change(const Json& resources);
   /// Stops its processes, or lets them go on.
   void freeze(bool is_frozen) const;
   /// Kills its processes, and forgets it.
   void remove() const;
 
-  /// Whether the id is taken.
   [[nodiscard]] bool exists() const;
   /// Where the container waits for the byte that `start` writes.
   [[nodiscard]] std::string start_fifo() const { return directory_ + "/start"; }
   /// "creating", "created", "running", "paused" or "stopped".
   [[nodiscard]] std::string status() const;
-  /// Throws if the status is none of those in a text such as "created or
-  /// running".
+  /// Throws if the status is none of those in a text: "created or running".
   void must_be(const std::string& wanted) const;
   /// What `state` prints, and hooks read.
   [[nodiscard]] Json state() const;
-  /// The first process, or 0.
   [[nodiscard]] pid_t pid() const { return get<pid_t>(saved_, "/pid", 0); }
-  /// The config.json of which it was made.
   [[nodiscard]] const Json& config() const { return at(saved_, "/config"); }
-  /// Its cgroups, which only this container uses; none until they are made.
+  /// None until they are made.
   [[nodiscard]] std::vector<std::string> cgroups() const;
-  /// A descriptor for the first process, and for no later one with its PID;
-  /// none if it has ended.
+  /// A descriptor for the first process; none if it has ended.
   [[nodiscard]] sys::Fd open_process() const;
 
  private:
@@ -151,17 +136,13 @@ class Container {
 
 // ---- namespaces.cpp --------------------------------------------------------
 
-/// The CLONE_NEW* of the new namespaces, for clone3(2), or of all namespaces of
-/// the container, for setns(2).
+/// The CLONE_NEW* of the new namespaces, or of all namespaces.
 int namespaces(const Json& config, bool only_new);
-
-/// Whether config.json lists a namespace of this type, "pid" say, that is new,
-/// and not one that is joined by its path.
+/// Whether there is a new namespace of this type, "pid" say.
 bool makes_namespace(const Json& config, const std::string& type);
 
 /// Goes to the namespaces that config.json names by a path, and comes back at
-/// the end of the scope. A child that is made meanwhile is born there. The
-/// containers of a pod share their network in this way.
+/// the end of the scope. A child that is made meanwhile stays there.
 class Visit {
  public:
   explicit Visit(const Json& config);
@@ -173,15 +154,15 @@ class Visit {
   std::vector<std::pair<sys::Fd, int>> back_;
 };
 
-/// Parent: writes the maps of ids of a child in a user namespace.
+/// Parent: writes the maps of ids of the child's user namespace, if it has one.
 void map_ids(const Json& config, pid_t child);
-/// Child: becomes id 0 of its user namespace, if it has one.
+/// Child: becomes id 0 there.
 void become_root(const Json& config);
-/// Child: makes the cgroup namespace, sets the host name, brings lo up and
-/// writes the settings in /proc/sys, each of which must have a namespace.
+/// Child: what is set in each of the new namespaces, and only there.
 void set_up_namespaces(const Json& config);
-/// Child: enters the root filesystem, and makes it the root of all mounts.
+/// Child: enters the root filesystem, which is a mount from then on.
 void enter_root(const Json& config, const std::string& bundle);
+/// Child: makes it the root of all mounts.
 void pivot_root();
 
 // ---- mounts.cpp ------------------------------------------------------------
@@ -191,22 +172,21 @@ struct Mount {
   std::string target;
   sys::Fd tree;
   bool is_bind = false;
-  bool is_copied_up = false;  ///< Only where there is nothing to copy.
+  bool is_copied_up = false;  ///< The files at its place would be in it.
 };
 
 /// Before pivot_root: makes the mounts that config.json lists.
 std::vector<Mount> make_mounts(const Json& config, const std::string& bundle);
-/// After pivot_root: puts one in place. No link of the image leads out.
+/// After pivot_root: puts one in its place.
 void place(const Mount& mount);
 /// Opens a place in the container, and makes what is missing on the way.
 sys::Fd open_place(const std::string& path, bool is_directory);
-/// Makes the root read-only, or shared, if config.json says so.
+/// After pivot_root: the root becomes read-only, or shared, if that is asked.
 void finish_root(const Json& config);
 
 // ---- devices.cpp -----------------------------------------------------------
 
-/// The devices that every container has, null, zero and so on, as they would
-/// stand in linux.devices.
+/// The devices of every container, as they would stand in linux.devices.
 const Json& default_devices();
 /// After pivot_root: makes the nodes and the links in /dev.
 void make_devices(const Json& config, const std::vector<Mount>& mounts);
@@ -215,13 +195,12 @@ void limit_devices(const Json& config, const std::vector<std::string>& groups);
 
 // ---- cgroups.cpp -----------------------------------------------------------
 
-/// The cgroups at linux.cgroupsPath, one directory in each hierarchy. If v2 is
-/// mounted, its directory is the last.
+/// The directories at linux.cgroupsPath, one in each hierarchy, v2 the last.
 std::vector<std::string> name_cgroups(const Json& config);
 /// The file of one of them that has this name on v1, or that on v2.
 std::string find_file(const std::vector<std::string>& groups,
                       const std::string& v1, const std::string& v2);
-/// Makes them, and those above them. Throws if one is used by others.
+/// Makes them. Throws if one is used by others.
 void make_cgroups(const std::vector<std::string>& groups);
 /// Writes the limits of linux.resources.
 void limit_resources(const Json& resources,
@@ -235,15 +214,13 @@ void remove_cgroups(const std::vector<std::string>& groups);
 
 // ---- process.cpp, filter.cpp -----------------------------------------------
 
-/// Enters the directory of `process` in config.json, sets its limits, and finds
-/// its program. Reads all else now, so that `create` tells what is asked for in
-/// vain. What this returns becomes the user with the rights that remain, and
-/// executes the program.
+/// Enters the directory of `process`, sets its limits, and finds its program.
+/// Reads all else, so that `create` tells what is not supported. The function
+/// that this returns becomes the user, and executes the program.
 std::function<void()> prepare(const Json& process, const Json& config);
 
 /// A filter for the profile in linux.seccomp.
 Program make_filter(const Json& profile);
-
-/// Runs programs of the caller, with the container's state on their standard
-/// input. One that fails is an error before the start, and later a note.
+/// Runs programs of the caller, with the state as their standard input. One
+/// that fails is an error before the start, and later a note.
 void run_hooks(const Container& container, const std::string& kind);
