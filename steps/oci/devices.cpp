@@ -95,16 +95,9 @@ struct Rule {
 // because the last rule that fits decides.
 std::vector<Rule> rules_of(const Json& config) {
   std::vector<Rule> rules;
-  for (const Json& rule : at(config, "/linux/resources/devices"))
-    rules.emplace_back(rule);
-  for (const Json& more :
-       {kRules, default_devices(), at(config, "/linux/devices")})
-    for (Json rule : more) {
-      if (rule["type"] == "p") continue;
-      if (rule["type"] == "u") rule["type"] = "c";
-      rule["allow"] = true;
-      rules.emplace_back(rule);
-    }
+  for (const Json& list :
+       {at(config, "/linux/resources/devices"), kRules, default_devices()})
+    for (const Json& rule : list) rules.emplace_back(rule);
   return rules;
 }
 
@@ -184,12 +177,12 @@ void write_rules(const std::string& allow, const std::vector<Rule>& rules) {
 
 const Json& default_devices() {
   static const Json devices = Json::parse(R"([
-    {"path": "/dev/null", "type": "c", "major": 1, "minor": 3},
-    {"path": "/dev/zero", "type": "c", "major": 1, "minor": 5},
-    {"path": "/dev/full", "type": "c", "major": 1, "minor": 7},
-    {"path": "/dev/random", "type": "c", "major": 1, "minor": 8},
-    {"path": "/dev/urandom", "type": "c", "major": 1, "minor": 9},
-    {"path": "/dev/tty", "type": "c", "major": 5, "minor": 0}])");
+    {"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "allow": true},
+    {"path": "/dev/zero", "type": "c", "major": 1, "minor": 5, "allow": true},
+    {"path": "/dev/full", "type": "c", "major": 1, "minor": 7, "allow": true},
+    {"path": "/dev/random", "type": "c", "major": 1, "minor": 8, "allow": true},
+    {"path": "/dev/urandom", "type": "c", "major": 1, "minor": 9, "allow": true},
+    {"path": "/dev/tty", "type": "c", "major": 5, "minor": 0, "allow": true}])");
   return devices;
 }
 

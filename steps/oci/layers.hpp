@@ -186,7 +186,8 @@ void finish_root(const Json& config);
 
 // ---- devices.cpp -----------------------------------------------------------
 
-/// The devices of every container, as they would stand in linux.devices.
+/// The devices of every container, as they would stand in linux.devices and in
+/// linux.resources.devices.
 const Json& default_devices();
 /// After pivot_root: makes the nodes and the links in /dev.
 void make_devices(const Json& config, const std::vector<Mount>& mounts);
