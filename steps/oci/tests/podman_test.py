@@ -70,6 +70,9 @@ class Run(Engine):
                   'not permitted', 1)
         self.says("$RUN --device /dev/zero:/dev/other $IMAGE sh -c 'head -c 9 /dev/other | wc -c'",
                   '^9$')
+        self.must('mknod $PLACE/tun c 10 200')  # A container has no such rule of its own.
+        self.says('$RUN --device $PLACE/tun:/dev/other $IMAGE cat /dev/other', 'bad state|No such',
+                  1)
         self.says("$RUN $IMAGE sh -c 'head -c 9 /dev/zero | wc -c'", '^9$')
 
     def test_namespaces_of_the_host_and_of_a_user(self):
