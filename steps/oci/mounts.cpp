@@ -101,7 +101,7 @@ sys::Fd copy_bind(const std::string& source,
   for (const auto& option : options)
     if (change_by(option) == nullptr && option.find('=') == option.npos)
       refuse_config("the mount option {} is not supported", option);
-  return sys::copy_mount(source, has(options, "rbind") ? AT_RECURSIVE : 0);
+  return sys::copy_mount(source, has(options, "rbind") ? AT_RECURSIVE : 0U);
 }
 
 // The type "cgroup" stands for the container's cgroups: one directory on v2,
