@@ -15,6 +15,31 @@ from talk import npm
 TIMEOUT_SECONDS = 120  # On a slow machine, too.
 
 
+# `words` are places on the screen. Another page looks at a picture of them.
+CONTRASTS = r'''
+const shot = await page.screenshot({ encoding: 'base64' });
+const eye = await browser.newPage();
+const seen = await eye.evaluate(async (shot, words, scale) => {
+  const image = new Image();
+  image.src = 'data:image/png;base64,' + shot;
+  await image.decode();
+  const paper = new OffscreenCanvas(image.width, image.height).getContext('2d', { willReadFrequently: true });
+  paper.drawImage(image, 0, 0);
+  const linear = part => part <= 10 ? part / 3294.6 : ((part / 255 + 0.055) / 1.055) ** 2.4;
+  return words.map(([word, ...box]) => {
+    const data = paper.getImageData(...box.map(side => Math.round(side * scale))).data, number = new Map();
+    for (let at = 0; at < data.length; at += 4) {
+      const light = 0.2126 * linear(data[at]) + 0.7152 * linear(data[at + 1]) + 0.0722 * linear(data[at + 2]) + 0.05;
+      number.set(light, (number.get(light) || 0) + 1);
+    }
+    const ground = [...number].sort((a, b) => b[1] - a[1])[0][0];
+    return [word, Math.max(...[...number.keys()].map(light => Math.max(light / ground, ground / light)))];
+  });
+}, shot, words, await page.evaluate('devicePixelRatio'));
+await eye.close();
+return seen'''
+
+
 class Failure(Exception):
     """Why the browser does not do what was asked."""
 
@@ -87,6 +112,11 @@ class Page:
         self.run(f'''const keys = {json.dumps(keys)};
                      for (const key of keys) await page.keyboard.down(key);
                      for (const key of keys.reverse()) await page.keyboard.up(key)''')
+
+    def contrasts(self, words):
+        """The words that an expression finds on the screen as [word, left, top, width, height]. With
+        each, the best contrast of its pixels to the colour that most of its place has."""
+        return self.run(f'const words = await page.evaluate({json.dumps(words)});' + CONTRASTS)
 
     def picture(self):
         return base64.b64decode(self.run('return page.screenshot({ encoding: "base64" })'))

@@ -292,9 +292,8 @@ PROBLEMS = r'''(() => {
 })()'''
 
 
-# Of each word of code on the screen: its best contrast to the colour that most of its place has.
-PIXELS = r'''
-const boxes = await page.evaluate(`(() => {
+# Each word of code on the screen, and its place.
+CODE_WORDS = '''(() => {
   const found = [], slide = Reveal.getCurrentSlide();
   for (const line of slide.querySelectorAll('.code .line')) {
     const walker = document.createTreeWalker(line, NodeFilter.SHOW_TEXT), range = document.createRange();
@@ -302,32 +301,11 @@ const boxes = await page.evaluate(`(() => {
       if (!/\\w{3}/.test(walker.currentNode.data)) continue;
       range.selectNodeContents(walker.currentNode);
       const { left, top, width, height } = range.getBoundingClientRect();
-      found.push([walker.currentNode.data, Math.round(left), Math.round(top), Math.ceil(width), Math.ceil(height)]);
+      found.push([walker.currentNode.data, left, top, width, height]);
     }
   }
   return found;
-})()`);
-const shot = await page.screenshot({ encoding: 'base64' });
-const eye = await browser.newPage();
-const seen = await eye.evaluate(async (shot, boxes) => {
-  const image = new Image();
-  image.src = 'data:image/png;base64,' + shot;
-  await image.decode();
-  const paper = new OffscreenCanvas(image.width, image.height).getContext('2d');
-  paper.drawImage(image, 0, 0);
-  const linear = part => part <= 10 ? part / 3294.6 : ((part / 255 + 0.055) / 1.055) ** 2.4;
-  return boxes.map(([text, ...box]) => {
-    const data = paper.getImageData(...box).data, number = new Map();
-    for (let at = 0; at < data.length; at += 4) {
-      const light = 0.2126 * linear(data[at]) + 0.7152 * linear(data[at + 1]) + 0.0722 * linear(data[at + 2]) + 0.05;
-      number.set(light, (number.get(light) || 0) + 1);
-    }
-    const ground = [...number].sort((a, b) => b[1] - a[1])[0][0];
-    return [text, Math.max(...[...number.keys()].map(light => Math.max(light / ground, ground / light)))];
-  });
-}, shot, boxes);
-await eye.close();
-return seen'''
+})()'''
 
 
 # Sans serif and mono; letters are spaced until mono is as wide as the widest, SF Mono.
@@ -548,7 +526,7 @@ class InTheBrowser(unittest.TestCase):
                 self.assertGreater(len(slides), 12)
                 for number in slides:
                     page.js(f'Reveal.slide({number}, 0, -1)')
-                    found = page.run(PIXELS)
+                    found = page.contrasts(CODE_WORDS)
                     self.assertGreater(len(found), 5)
                     self.assertEqual([one for one in found if one[1] < 4.5], [], f'{look}, {number + 1}')
 
