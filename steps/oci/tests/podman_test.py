@@ -93,7 +93,8 @@ class Run(Engine):
             shell.sendline(line)
             shell.expect(answer)
             shell.expect('# ')
-        shell.sendline('cat')
+        shell.sendline('echo begun; cat')
+        shell.expect('begun\r\n')  # Now the terminal has the modes for cat.
         shell.sendline('hello')
         shell.expect('hello\r\nhello')  # The second is cat's, so cat has the keys.
         shell.sendintr()
