@@ -1,10 +1,12 @@
 """Builds what a learner wrote, and what checks it."""
 
+import glob
 import os
 import re
 import subprocess
+import textwrap
 
-from learn.files import BUILD, MY, STEPS, STEP_TESTS, mine
+from learn.files import BUILD, MY, STEPS, STEP_TESTS, mine, read
 from learn.progress import remember_check
 from learn.promise import NOT_BUILT
 
@@ -29,6 +31,26 @@ def make(*words, **settings):
                           check=False, **settings)
 
 
+def header_of(name):
+    """The header that declares a name: of common/, or else of a step; None if there is none."""
+    paths = sorted(glob.glob('common/**/*.hpp', recursive=True)) + sorted(glob.glob('steps/0*/*.hpp'))
+    return next((path for path in paths if re.search(
+        rf'^(class|struct|enum class) {name}\b|^\w[\w:<>&* ]* {name}\(|'
+        rf'^inline constexpr .*\b{name} =', read(path), re.M)), None)
+
+
+def advice_on(error):
+    """What to do about an error of the compiler."""
+    name = re.search(r"'(?:sys::)?(\w+)' (was not declared|is not a member of 'sys')", error)
+    if name and header_of(name[1]):
+        return f'#include "{header_of(name[1])}" at the top declares {name[1]}.'
+    if name and 'was not declared' in error:
+        return f'Is the name spelled right? If {name[1]} is a system call, or a flag of one, its ' \
+            'man page names the header for the top.'
+    return next((words for pattern, words in ADVICE.items() if re.search(pattern, error)),
+                'Mend the line that it names.')
+
+
 def first_error(step):
     """The first error of the compiler, in lines, and what to do. Nothing if it builds."""
     made = make(f'{BUILD}/{MY}/{STEPS[step]}', 'LC_ALL=C', stderr=subprocess.PIPE,
@@ -39,10 +61,8 @@ def first_error(step):
     error = next((line for line in lines if re.search('error: |undefined reference', line)), '')
     # An error in a header begins at a line of the learner.
     place = next((line for line in lines if re.match(rf'{re.escape(mine(step))}:\d', line)), error)
-    advice = next((words for pattern, words in ADVICE.items() if re.search(pattern, error)),
-                  'Mend the line that it names.')
-    return '\n'.join([*dict.fromkeys([place, error]), '',
-                      f'{advice} Mend this error first, because others can follow from it.'])
+    return '\n'.join([*dict.fromkeys([place, error]), '', *textwrap.wrap(
+        f'{advice_on(error)} Mend this error first, because others can follow from it.', 92)])
 
 
 def build(step):

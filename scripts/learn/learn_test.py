@@ -13,14 +13,15 @@ import re
 import shutil
 import sys
 import tempfile
+import unittest.mock
 
 import pexpect
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from host import testing
-from learn import checker
-from learn.task import EVERY_STEP, task, topic_of, wanted
+from learn import checker, report
+from learn.task import EVERY_STEP, piece_at_hand, task, topic_of, wanted
 
 STEPS = {os.path.basename(path)[:2]: path
          for path in sorted(glob.glob(glob.escape(testing.TOP) + '/steps/0*'))}
@@ -232,7 +233,14 @@ int main(int argc, char** argv) {
         out = self.learn('hint 03').out
         self.assertTrue(out.startswith('It does not build, 1 of 1: '), out)
         self.assertIn(f"\n{self.mine('03')}:1:21: error: 'no_such_name' was not declared", out)
-        self.assertIn('\nIs the name spelled as in the header', out)
+        self.assertIn('\nIs the name spelled right? If no_such_name is a system call', out)
+        self.write('03', 'int main() { sys::Streams streams; }\n')
+        self.fails('check 03')
+        self.assertIn("Is the name spelled as in the header", self.learn('hint 03').out)
+        self.write('03', '#include "common/error.hpp"\nint main() { sys::Streams streams; }\n')
+        self.fails('check 03')
+        self.assertIn('\n#include "common/streams/streams.hpp" at the top declares Streams. ',
+                      self.learn('hint 03').out)
         self.write('03', 'int main() { return 1; }\n')
         out = self.fails('check 03')
         self.assertIn('- does not hold  it runs a command (root)\n', out)
@@ -353,6 +361,32 @@ class Promises(testing.OnAHost):
             with self.subTest(f'{step}: {name}'):
                 found, whose = topic_of(promise, step)
                 self.assertEqual((found.name, whose), (piece, step))
+
+    @testing.asks_no_kernel
+    def test_a_program_that_does_not_start_leads_to_the_first_piece_that_is_not_done(self):
+        first, second, third, *_ = self.pieces['05']
+        broken = {'name': 'a promise of two', 'pieces': [first, second], 'said': '', 'saw': ''}
+        for name in ('it runs a command (root)', 'it builds'):
+            does_not_start = {'name': name, 'pieces': [], 'said': '', 'saw': ''}
+            for others, piece in (([], third), ([broken], second)):
+                check = {'of': '', 'needs_root': 0, 'number': 9,
+                         'broken': [does_not_start, *others],
+                         'seen': {'one': [first], 'another': [second], 'a promise of two':
+                                  [first, second]}}
+                with self.subTest(f'{name}: {piece}'):
+                    found, whose = piece_at_hand('05', {'checks': {'05': check}, 'hints': {}})
+                    self.assertEqual((found.name, whose), (piece, '05'))
+
+    @testing.asks_no_kernel
+    def test_a_hint_fits_a_narrow_terminal_and_its_code_stays(self):
+        code = '```cpp\n' + 'a_line_of_code(); ' * 6 + '\n```'
+        for columns, lines in ((40, 3), (200, 1)):
+            with unittest.mock.patch('learn.report.is_terminal', lambda: True), \
+                    unittest.mock.patch('shutil.get_terminal_size',
+                                        lambda columns=columns: os.terminal_size((columns, 25))):
+                text = report.fitting('word ' * 19 + 'word\n\n' + code)
+            self.assertEqual(len(text.partition('\n\n')[0].splitlines()), lines)
+            self.assertTrue(text.endswith('\n\n' + code), text)
 
     @testing.asks_no_kernel
     def test_what_a_test_waits_for_is_said_in_any_case(self):

@@ -1,6 +1,7 @@
 """Prints promises, and says what to do next."""
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -13,6 +14,7 @@ COLOURS = {HOLDS: '32', BROKEN: '31;1', UNCHECKED: '33'}
 SIGNS = {HOLDS: '+', BROKEN: '-', UNCHECKED: '?'}
 INDENT = ' ' * 17
 BAR = 30  # Letters.
+WIDTH_OF_HINTS = 100  # In steps/*/task.md.
 
 
 def is_terminal():
@@ -35,6 +37,12 @@ def show_bar(count, number):
         done = min(BAR, BAR * count // max(number, 1))
         print(f'\r\033[K[{"#" * done}{"." * (BAR - done)}] {count} of {number}', end='',
               flush=True)
+
+
+def show_building():
+    """The same while the compiler works; its errors take this line."""
+    if is_terminal():
+        print('It is compiled ...', end='\r', flush=True)
 
 
 def clear_bar():
@@ -84,12 +92,22 @@ def tell(promise, in_full=True):
     sys.stdout.flush()
 
 
+def fitting(text):
+    """The paragraphs of a hint as a narrow terminal needs them. Its code stays."""
+    if not is_terminal() or shutil.get_terminal_size().columns > WIDTH_OF_HINTS:
+        return text
+    parts = re.split(r'(^```.*?^```$)', text, flags=re.M | re.S)
+    return ''.join(part if part.startswith('```') else
+                   re.sub(r'[^\n].*?(?=\n\n|\n*\Z)', lambda found: filled(found[0], '', ''), part,
+                          flags=re.S) for part in parts)
+
+
 def tell_hint(hint, step, key=''):
     """`key` is what to press or to type for another."""
     if hint is None:
         print(f'Nothing was found wrong at the last check: make solution-{step} compares.')
         return
-    print(f'{hint.piece}, {hint.number} of {hint.of}: {hint.kind}\n\n{hint.text}\n')
+    print(f'{hint.piece}, {hint.number} of {hint.of}: {hint.kind}\n\n{fitting(hint.text)}\n')
     print(f'Another: {key or f"make hint-{step}"}' if hint.number < hint.of else
           'That was the last for this. When it is in, check again.')
 

@@ -164,9 +164,14 @@ def piece_at_hand(step, memory):
     check = memory['checks'].get(step)
     if check is None:
         return topics[0], step
-    broken = {one['name'] for one in check['broken']}
-    done = {topic.name for name, needed in check['seen'].items() if name not in broken
-            for topic in pieces_of(name, needed, topics)[-1:]}
+
+    def made_by(promises):
+        """The pieces that make these promises hold."""
+        return {topic.name for name, needed in promises
+                for topic in pieces_of(name, needed, topics)[-1:]}
+
+    done = made_by(check['seen'].items()) - made_by(
+        (one['name'], one['pieces']) for one in check['broken'])
     first_open = next(((topic, step) for topic in topics if topic.name not in done), None)
     if check['broken']:
         found = topic_of(check['broken'][0], step)

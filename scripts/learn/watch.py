@@ -72,7 +72,8 @@ def check_piece(step, piece, jobs):
     report.clear_bar()
     if found and found[-1].verdict == BROKEN:
         report.tell(found[-1])
-        print(f'\nPiece: {piece}')
+        hand, whose = task.piece_at_hand(step, progress.recall())  # The key h helps with it.
+        print(f'\nPiece: {hand.name}{"" if whose == step else f", of step {whose}"}')
         return False
     unchecked = sum(promise.verdict not in (HOLDS, BROKEN) for promise in found)
     print(f'+ {piece}: {len(found) - unchecked} hold' +
@@ -92,9 +93,11 @@ def check_on(step, jobs, check_all):
     if report.is_terminal():
         print('\033[H\033[2J', end='')
     print(f'{STEPS[step]}, as {mine(step)} has it\n', flush=True)
+    report.show_building()
     if not build(step):
         print('\nIt does not build.')
         return False
+    report.clear_bar()
     if all(check_piece(step, piece, jobs) for piece in from_hand(step)):
         check_all()
     return True

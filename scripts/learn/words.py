@@ -63,18 +63,20 @@ def what_ran(ran, step):
 NOT_FOUND = '18446744073709551615'  # What std::string has for the place of a text it does not hold.
 
 
-def compared(values, ran):
+def compared(values, ran, expression=''):
     """Two values that a test compared. Of the first we know what it is if the last program that ran
     ended with it, or printed it."""
+    text = re.search(r'find\("((?:[^"\\]|\\.)*)"\)', expression)
+    text = ': ' + plain(text[1].replace('\\"', '"')) if text else '.'
     for sign, ought in OUGHT.items():
         found, between, wanted = values.partition(sign)
         if not between or sign in wanted:
             continue
         found, wanted = found.strip(), wanted.strip()
         if found == NOT_FOUND:
-            return ['The text that was expected was not there.']
+            return ['The text that was expected was not there' + text]
         if wanted == NOT_FOUND:
-            return ['A text was found that must not be there.']
+            return ['A text was found that must not be there' + text]
         if found == wanted or {found, wanted} & {'true', 'false'}:
             break
         last = ran[-1] if ran else {'status': '', 'out': '', 'err': ''}
@@ -85,7 +87,7 @@ def compared(values, ran):
             return [f'Expected text: {ought}']
         if ran and found == last['out'].strip():
             return [f'Expected output: {ought}']
-        if ran and found == last['err'].strip():
+        if found and found == last['err'].strip():
             return [f'Expected on standard error: {ought}']
         return [f'Found: {plain(found) or "no text"}', f'Expected: {ought}']
     return []
@@ -112,7 +114,7 @@ def failure_in_words(failure, step, may_fail=False):
     elif values.startswith('exception: '):
         found = ['The test cannot read what it sees: it expects another text there.']
     else:
-        found = compared(values, ran)
+        found = compared(values, ran, failure.get('expression', ''))
     return [*first, *what_ran(ran, step), *found]
 
 

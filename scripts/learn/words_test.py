@@ -43,6 +43,17 @@ class Words(testing.OnAHost):
                     'The text that was expected was not there.'}.items():
             self.assertEqual('\n'.join(words.compared(values, ran)), expected, values)
         self.assertEqual(words.how_it_ended(139), 'status 139 (SIGSEGV)')
+        ran[0]['err'] = ''  # No text on standard error is no reason to expect one there.
+        self.assertEqual(words.compared(' == x', ran), ['Found: no text', 'Expected: x'])
+
+    @testing.asks_no_kernel
+    def test_a_text_that_was_expected_is_told(self):
+        npos = '18446744073709551615'
+        self.assertEqual(
+            words.compared(f'{npos} != {npos}', [], 'result.err.find("\\"a\\"; hint: ") != npos'),
+            ['The text that was expected was not there: "a"; hint:'])
+        self.assertEqual(words.compared(f'7 == {npos}', [], 'out.find("boxN") == npos'),
+                         ['A text was found that must not be there: boxN'])
 
     @testing.asks_no_kernel
     def test_a_program_that_failed_is_told_first_and_in_place_of_what_it_does_not_show(self):
