@@ -79,6 +79,8 @@ def compared(values, ran, expression=''):
             return ['A text was found that must not be there' + text]
         if found == wanted or {found, wanted} & {'true', 'false'}:
             break
+        if 'err).size()' in expression:
+            return [f'Lines on standard error: {found}', f'Expected: {ought.format(wanted)}']
         last = ran[-1] if ran else {'status': '', 'out': '', 'err': ''}
         ought = ought.format(plain(wanted) or 'no text')
         if found == str(last['status']):

@@ -46,6 +46,10 @@ class Words(testing.OnAHost):
         ran[0]['err'] = ''  # No text on standard error is no reason to expect one there.
         self.assertEqual(words.compared(' == x', ran), ['Found: no text', 'Expected: x'])
 
+        self.assertEqual(words.compared('0 == 1', [dict(ran[0], status=0)],
+                                        'host::lines(result.err).size() == 1'),
+                         ['Lines on standard error: 0', 'Expected: 1'])
+
     @testing.asks_no_kernel
     def test_a_text_that_was_expected_is_told(self):
         npos = '18446744073709551615'
