@@ -112,10 +112,13 @@ PROMISE_AS_USER(
                     "sh -c 'echo ready; read wait' 2>/dev/null"};
   CHECK(box.hear() == "ready");
   const auto proc = "/proc/" + std::to_string(box.child());
-  CHECK(host::contents(proc + "/setgroups") == "deny\n");
   const auto map = host::contents(proc + "/uid_map");
   CHECK_MESSAGE(map.ends_with("          1\n"),
-                "the map is not one of a single id: " << map);
+                "the file uid_map of the command does not map one id, but "
+                    << (map.empty() ? "is empty" : map));
+  const auto setgroups = host::contents(proc + "/setgroups");
+  CHECK_MESSAGE(setgroups == "deny\n",
+                "the file setgroups of the command contains " << setgroups);
   box.finish();
 }
 
