@@ -22,6 +22,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from host import testing
 from learn import checker, report
 from learn.task import EVERY_STEP, piece_at_hand, task, topic_of, wanted
+from learn.throwaway import Root
 
 STEPS = {os.path.basename(path)[:2]: path
          for path in sorted(glob.glob(glob.escape(testing.TOP) + '/steps/0*'))}
@@ -376,6 +377,17 @@ class Promises(testing.OnAHost):
                 with self.subTest(f'{name}: {piece}'):
                     found, whose = piece_at_hand('05', {'checks': {'05': check}, 'hints': {}})
                     self.assertEqual((found.name, whose), (piece, '05'))
+
+    @testing.asks_no_kernel
+    def test_sudo_that_refuses_is_asked_once(self):
+        refuses = unittest.mock.Mock(return_value=unittest.mock.Mock(returncode=1))
+        with unittest.mock.patch.multiple(Root, command=None, is_known=False), \
+                unittest.mock.patch('shutil.which', lambda name: name), \
+                unittest.mock.patch('sys.stdin.isatty', lambda: True), \
+                unittest.mock.patch('subprocess.run', refuses):
+            self.assertEqual([Root.find() for _ in range(3)], [False] * 3)
+        self.assertEqual([call.args[0] for call in refuses.call_args_list],
+                         [['sudo', '-n', 'true'], ['sudo', '-v']])
 
     @testing.asks_no_kernel
     def test_a_hint_fits_a_narrow_terminal_and_its_code_stays(self):

@@ -111,7 +111,7 @@ def watch(step, jobs, check_all):
             if key == '':
                 seen = saved(step)
                 builds = check_on(step, jobs, check_all)
-                print(f'\n{KEYS}   (at each save of {mine(step)} it checks again)', flush=True)
+                print(f'\n{KEYS}\n(at each save of {mine(step)} it checks again)', flush=True)
             elif key == 'a' and not builds:
                 print('\nIt does not build: the compiler says why, above.')
             elif key == 'h':

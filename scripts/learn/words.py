@@ -104,12 +104,13 @@ def failure_in_words(failure, step, may_fail=False):
     """What a check of a test saw, as steps/tests/reporter.cpp tells it. The words of a capture are
     C++, as in "net := veth". If the program failed and not `may_fail`, that comes first."""
     told = [text for text in failure.get('told', []) if ' := ' not in text]
-    values, ran, first = failure.get('values', ''), failure.get('ran', []), []
+    values, ran, first, error = failure.get('values', ''), failure.get('ran', []), [], ''
     last = next((one for one in reversed(ran) if STEPS[step] in one['line']), None)
     if last and last['status'] == FAILED and not may_fail:
         lines = [line for line in last['err'].splitlines() if line.startswith(STEPS[step] + ':')]
+        error = plain(lines[-1]) if lines else ''
         first = ['The program itself failed, with status 125' +
-                 (f': {plain(lines[-1])}' if lines else ', and said nothing.')]
+                 (f': {error}' if error else ', and said nothing.')]
         told.pop() if told else None  # It is about a command that has not run.
     if told:
         found = [plain(capital(text)) for text in told]
@@ -117,7 +118,8 @@ def failure_in_words(failure, step, may_fail=False):
         found = ['The test cannot read what it sees: it expects another text there.']
     else:
         found = compared(values, ran, failure.get('expression', ''))
-    return [*first, *what_ran(ran, step), *found]
+    return [*first, *(line for line in what_ran(ran, step)
+                      if not error or line != f'On standard error: {error}'), *found]
 
 
 # How an attack ended that should have ended otherwise.

@@ -68,6 +68,7 @@ class Words(testing.OnAHost):
         told = words.failure_in_words(failure, '06')
         self.assertEqual((told[0], told[-1]), (
             f'The program itself failed, with status 125: {error}', 'The host has a route'))
+        self.assertEqual(sum(error in line for line in told), 1)  # Once is enough.
         told = words.failure_in_words(failure, '06', may_fail=True)
         self.assertEqual((told[0], told[-1]), (
             'We ran: 06-netns-veth R true', 'It can reach another one'))
