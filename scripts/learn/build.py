@@ -13,7 +13,8 @@ from learn.promise import NOT_BUILT
 # What the compiler says, and what to do then.
 ADVICE = {
     'was not declared|has not been declared|is not a member|has no member named':
-        'Is the name spelled as in the header, and does the header stand at the top?',
+        'Is the name spelled as in the header, and does the header stand at the top? The man page '
+        'of a system call, and common/*.hpp, say which header has a name.',
     'expected .* (before|at)': 'A character is missing there, or at the end of the line before.',
     'consteval|constexpr|constant expression':
         'Count the {} in the format, and the values behind it: there is one value for each {}.',
@@ -31,22 +32,14 @@ def make(*words, **settings):
                           check=False, **settings)
 
 
-def header_of(name):
-    """The header that declares a name: of common/, or else of a step; None if there is none."""
-    paths = sorted(glob.glob('common/**/*.hpp', recursive=True)) + sorted(glob.glob('steps/0*/*.hpp'))
-    return next((path for path in paths if re.search(
-        rf'^(class|struct|enum class) {name}\b|^\w[\w:<>&* ]* {name}\(|'
-        rf'^inline constexpr .*\b{name} =', read(path), re.M)), None)
-
-
 def advice_on(error):
-    """What to do about an error of the compiler."""
+    """What to do about an error of the compiler. A header of common/ or of a step may help."""
     name = re.search(r"'(?:sys::)?(\w+)' (was not declared|is not a member of 'sys')", error)
-    if name and header_of(name[1]):
-        return f'#include "{header_of(name[1])}" at the top declares {name[1]}.'
-    if name and 'was not declared' in error:
-        return f'Is the name spelled right? If {name[1]} is a system call, or a flag of one, its ' \
-            'man page names the header for the top.'
+    for path in (sorted(glob.glob('common/**/*.hpp', recursive=True)) +
+                 sorted(glob.glob('steps/0*/*.hpp'))) if name else []:
+        if re.search(rf'^(class|struct|enum class) {name[1]}\b|^\w[\w:<>&* ]* {name[1]}\(|'
+                     rf'^inline constexpr .*\b{name[1]} =', read(path), re.M):
+            return f'#include "{path}" at the top declares {name[1]}.'
     return next((words for pattern, words in ADVICE.items() if re.search(pattern, error)),
                 'Mend the line that it names.')
 

@@ -7,7 +7,9 @@ sums all.
 """
 
 import collections
+import contextlib
 import glob
+import io
 import os
 import re
 import shutil
@@ -21,7 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from host import testing
 from learn import checker, report
-from learn.task import EVERY_STEP, piece_at_hand, task, topic_of, wanted
+from learn.task import EVERY_STEP, Hint, piece_at_hand, task, topic_of, wanted
 from learn.throwaway import Root
 
 STEPS = {os.path.basename(path)[:2]: path
@@ -234,7 +236,7 @@ int main(int argc, char** argv) {
         out = self.learn('hint 03').out
         self.assertTrue(out.startswith('It does not build, 1 of 1: '), out)
         self.assertIn(f"\n{self.mine('03')}:1:21: error: 'no_such_name' was not declared", out)
-        self.assertIn('\nIs the name spelled right? If no_such_name is a system call', out)
+        self.assertIn('\nIs the name spelled as in the header', out)
         self.write('03', 'int main() { sys::Streams streams; }\n')
         self.fails('check 03')
         self.assertIn("Is the name spelled as in the header", self.learn('hint 03').out)
@@ -392,13 +394,16 @@ class Promises(testing.OnAHost):
     @testing.asks_no_kernel
     def test_a_hint_fits_a_narrow_terminal_and_its_code_stays(self):
         code = '```cpp\n' + 'a_line_of_code(); ' * 6 + '\n```'
+        hint = Hint('The piece', 4, 4, 'the line', 'word ' * 19 + 'word\n\n' + code)
         for columns, lines in ((40, 3), (200, 1)):
             with unittest.mock.patch('learn.report.is_terminal', lambda: True), \
                     unittest.mock.patch('shutil.get_terminal_size',
-                                        lambda columns=columns: os.terminal_size((columns, 25))):
-                text = report.fitting('word ' * 19 + 'word\n\n' + code)
-            self.assertEqual(len(text.partition('\n\n')[0].splitlines()), lines)
-            self.assertTrue(text.endswith('\n\n' + code), text)
+                                        lambda columns=columns: os.terminal_size((columns, 25))), \
+                    contextlib.redirect_stdout(io.StringIO()) as out:
+                report.tell_hint(hint, '05')
+            _, text, told, _ = out.getvalue().split('\n\n', 3)
+            self.assertEqual(len(text.splitlines()), lines)
+            self.assertEqual(told, code)
 
     @testing.asks_no_kernel
     def test_what_a_test_waits_for_is_said_in_any_case(self):

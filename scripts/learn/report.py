@@ -1,7 +1,6 @@
 """Prints promises, and says what to do next."""
 
 import os
-import re
 import shutil
 import sys
 import textwrap
@@ -14,7 +13,6 @@ COLOURS = {HOLDS: '32', BROKEN: '31;1', UNCHECKED: '33'}
 SIGNS = {HOLDS: '+', BROKEN: '-', UNCHECKED: '?'}
 INDENT = ' ' * 17
 BAR = 30  # Letters.
-WIDTH_OF_HINTS = 100  # In steps/*/task.md.
 
 
 def is_terminal():
@@ -92,22 +90,15 @@ def tell(promise, in_full=True):
     sys.stdout.flush()
 
 
-def fitting(text):
-    """The paragraphs of a hint as a narrow terminal needs them. Its code stays."""
-    if not is_terminal() or shutil.get_terminal_size().columns > WIDTH_OF_HINTS:
-        return text
-    parts = re.split(r'(^```.*?^```$)', text, flags=re.M | re.S)
-    return ''.join(part if part.startswith('```') else
-                   re.sub(r'[^\n].*?(?=\n\n|\n*\Z)', lambda found: filled(found[0], '', ''), part,
-                          flags=re.S) for part in parts)
-
-
 def tell_hint(hint, step, key=''):
     """`key` is what to press or to type for another."""
     if hint is None:
         print(f'Nothing was found wrong at the last check: make solution-{step} compares.')
         return
-    print(f'{hint.piece}, {hint.number} of {hint.of}: {hint.kind}\n\n{fitting(hint.text)}\n')
+    parts = hint.text.split('```')  # A narrow terminal breaks lines, but not those of code.
+    parts[::2] = ['\n'.join(filled(line, other='') for line in part.split('\n'))
+                  for part in parts[::2]]
+    print(f'{hint.piece}, {hint.number} of {hint.of}: {hint.kind}\n\n{"```".join(parts)}\n')
     print(f'Another: {key or f"make hint-{step}"}' if hint.number < hint.of else
           'That was the last for this. When it is in, check again.')
 

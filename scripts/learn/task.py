@@ -165,14 +165,11 @@ def piece_at_hand(step, memory):
     if check is None:
         return topics[0], step
 
-    def made_by(promises):
-        """The pieces that make these promises hold."""
-        return {topic.name for name, needed in promises
-                for topic in pieces_of(name, needed, topics)[-1:]}
-
-    done = made_by(check['seen'].items()) - made_by(
-        (one['name'], one['pieces']) for one in check['broken'])
-    first_open = next(((topic, step) for topic in topics if topic.name not in done), None)
+    broken = {one['name']: one['pieces'] for one in check['broken']}
+    seen, wrong = ({topic.name for name, needed in some.items()
+                    for topic in pieces_of(name, needed, topics)[-1:]}
+                   for some in (check['seen'], broken))
+    first_open = next(((topic, step) for topic in topics if topic.name not in seen - wrong), None)
     if check['broken']:
         found = topic_of(check['broken'][0], step)
         return first_open if first_open and found[0] is EVERY_STEP else found
