@@ -100,7 +100,7 @@ def tell_hint(hint, step, key=''):
                   for part in parts[::2]]
     print(f'{hint.piece}, {hint.number} of {hint.of}: {hint.kind}\n\n{"```".join(parts)}\n')
     print(f'Another: {key or f"make hint-{step}"}' if hint.number < hint.of else
-          'That was the last for this. When it is in, check again.')
+          'That was the last hint for this piece. Write it, and check again.')
 
 
 def next_step(step):

@@ -13,7 +13,7 @@ from learn.files import STEPS, mine
 from learn.promise import BROKEN, HOLDS
 
 LOOK = 0.2  # Seconds between two looks at the file.
-KEYS = 'h: the next hint   a: all promises   q: leave'
+KEYS = 'h: the next hint   a: the whole step   q: leave'
 
 
 @contextlib.contextmanager
