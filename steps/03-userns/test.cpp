@@ -5,6 +5,7 @@
 #include "steps/tests/host.hpp"
 
 #include <cstdint>
+#include <filesystem>
 
 using host::Caller, host::Fails, host::Kept, host::Pieces, host::must,
     host::shell, host::step;
@@ -100,6 +101,25 @@ PROMISE_AS_ROOT("a map that cannot be written stops the program", Kept{"03-08"},
   CHECK(result.status == 125);
   CHECK(result.out.empty());
   CHECK(host::lines(result.err).size() == 1);
+}
+
+// strace(1) delays the maps, so that a child that does not wait comes first.
+PROMISE_IF(!host::kIsSanitized && std::filesystem::exists("/usr/bin/strace"),
+           "the command starts when the id maps are written (user)",
+           Kept{"03-06"}, Pieces{"The maps"},
+           Fails{"We delay the writes of the program and expect the command to "
+                 "have capabilities nevertheless, because execvp(3) without an "
+                 "id map drops them, and the child has to wait for the map."}) {
+  host::Running box{
+      "strace -D -qq -o /dev/null -e trace=write,writev "
+      "-e inject=write,writev:delay_enter=100000 " +
+      step(Caller::kUser, "03-userns") +
+      "sh -c 'echo ready; read wait' 2>/dev/null"};
+  CHECK(box.hear() == "ready");
+  CHECK_MESSAGE(field(box.child(), "CapEff:\t") != "0000000000000000",
+                "the command has no capabilities: it has not waited for the "
+                "id maps");
+  box.finish();
 }
 
 PROMISE_AS_USER(
