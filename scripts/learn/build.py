@@ -1,17 +1,20 @@
 """Builds what a learner wrote, and what checks it."""
 
+import glob
 import os
 import re
 import subprocess
+import textwrap
 
-from learn.files import BUILD, MY, STEPS, STEP_TESTS, mine
+from learn.files import BUILD, MY, STEPS, STEP_TESTS, mine, read
 from learn.progress import remember_check
 from learn.promise import NOT_BUILT
 
 # What the compiler says, and what to do then.
 ADVICE = {
     'was not declared|has not been declared|is not a member|has no member named':
-        'Is the name spelled as in the header, and does the header stand at the top?',
+        'Is the name spelled as in the header, and does the header stand at the top? The man page '
+        'of a system call, and common/*.hpp, say which header has a name.',
     'expected .* (before|at)': 'A character is missing there, or at the end of the line before.',
     'consteval|constexpr|constant expression':
         'Count the {} in the format, and the values behind it: there is one value for each {}.',
@@ -29,6 +32,18 @@ def make(*words, **settings):
                           check=False, **settings)
 
 
+def advice_on(error):
+    """What to do about an error of the compiler. A header of common/ or of a step may help."""
+    name = re.search(r"'(?:sys::)?(\w+)' (was not declared|is not a member of 'sys')", error)
+    for path in (sorted(glob.glob('common/**/*.hpp', recursive=True)) +
+                 sorted(glob.glob('steps/0*/*.hpp'))) if name else []:
+        if re.search(rf'^(class|struct|enum class) {name[1]}\b|^\w[\w:<>&* ]* {name[1]}\(|'
+                     rf'^inline constexpr .*\b{name[1]} =', read(path), re.M):
+            return f'#include "{path}" at the top declares {name[1]}.'
+    return next((words for pattern, words in ADVICE.items() if re.search(pattern, error)),
+                'Mend the line that it names.')
+
+
 def first_error(step):
     """The first error of the compiler, in lines, and what to do. Nothing if it builds."""
     made = make(f'{BUILD}/{MY}/{STEPS[step]}', 'LC_ALL=C', stderr=subprocess.PIPE,
@@ -39,10 +54,8 @@ def first_error(step):
     error = next((line for line in lines if re.search('error: |undefined reference', line)), '')
     # An error in a header begins at a line of the learner.
     place = next((line for line in lines if re.match(rf'{re.escape(mine(step))}:\d', line)), error)
-    advice = next((words for pattern, words in ADVICE.items() if re.search(pattern, error)),
-                  'Mend the line that it names.')
-    return '\n'.join([*dict.fromkeys([place, error]), '',
-                      f'{advice} Mend this error first, because others can follow from it.'])
+    return '\n'.join([*dict.fromkeys([place, error]), '', *textwrap.wrap(
+        f'{advice_on(error)} Mend this error first, because others can follow from it.', 92)])
 
 
 def build(step):

@@ -112,8 +112,9 @@ def runs_at_all(step, who):
     lines = outcome.out.splitlines()
 
     name = f'{RUNS} ({who})'
-    fails = f'We run a shell that prints "{word}" in the container and expect this word and ' \
-            'status 0, because before that no other promise can be checked.'
+    fails = f'As {"root" if who == "root" else "an ordinary user"}, we run a shell that prints ' \
+            f'"{word}" in the container and expect this word and status 0, because before that ' \
+            'no other promise can be checked.'
     if outcome.status is None:
         yield Promise(name, BROKEN, [no_end(outcome, FIRST_TIMEOUT_SECONDS)], said, [], fails)
     elif lines[:1] != [word] or outcome.status > 1:

@@ -7,20 +7,24 @@ sums all.
 """
 
 import collections
+import contextlib
 import glob
+import io
 import os
 import re
 import shutil
 import sys
 import tempfile
+import unittest.mock
 
 import pexpect
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from host import testing
-from learn import checker
-from learn.task import EVERY_STEP, task, topic_of, wanted
+from learn import checker, report
+from learn.task import EVERY_STEP, Hint, piece_at_hand, task, topic_of, wanted
+from learn.throwaway import Root
 
 STEPS = {os.path.basename(path)[:2]: path
          for path in sorted(glob.glob(glob.escape(testing.TOP) + '/steps/0*'))}
@@ -233,6 +237,13 @@ int main(int argc, char** argv) {
         self.assertTrue(out.startswith('It does not build, 1 of 1: '), out)
         self.assertIn(f"\n{self.mine('03')}:1:21: error: 'no_such_name' was not declared", out)
         self.assertIn('\nIs the name spelled as in the header', out)
+        self.write('03', 'int main() { sys::Streams streams; }\n')
+        self.fails('check 03')
+        self.assertIn("Is the name spelled as in the header", self.learn('hint 03').out)
+        self.write('03', '#include "common/error.hpp"\nint main() { sys::Streams streams; }\n')
+        self.fails('check 03')
+        self.assertIn('\n#include "common/streams/streams.hpp" at the top declares Streams. ',
+                      self.learn('hint 03').out)
         self.write('03', 'int main() { return 1; }\n')
         out = self.fails('check 03')
         self.assertIn('- does not hold  it runs a command (root)\n', out)
@@ -353,6 +364,46 @@ class Promises(testing.OnAHost):
             with self.subTest(f'{step}: {name}'):
                 found, whose = topic_of(promise, step)
                 self.assertEqual((found.name, whose), (piece, step))
+
+    @testing.asks_no_kernel
+    def test_a_program_that_does_not_start_leads_to_the_first_piece_that_is_not_done(self):
+        first, second, third, *_ = self.pieces['05']
+        broken = {'name': 'a promise of two', 'pieces': [first, second], 'said': '', 'saw': ''}
+        for name in ('it runs a command (root)', 'it builds'):
+            does_not_start = {'name': name, 'pieces': [], 'said': '', 'saw': ''}
+            for others, piece in (([], third), ([broken], second)):
+                check = {'of': '', 'needs_root': 0, 'number': 9,
+                         'broken': [does_not_start, *others],
+                         'seen': {'one': [first], 'another': [second], 'a promise of two':
+                                  [first, second]}}
+                with self.subTest(f'{name}: {piece}'):
+                    found, whose = piece_at_hand('05', {'checks': {'05': check}, 'hints': {}})
+                    self.assertEqual((found.name, whose), (piece, '05'))
+
+    @testing.asks_no_kernel
+    def test_sudo_that_refuses_is_asked_once(self):
+        refuses = unittest.mock.Mock(return_value=unittest.mock.Mock(returncode=1))
+        with unittest.mock.patch.multiple(Root, command=None, is_known=False), \
+                unittest.mock.patch('shutil.which', lambda name: name), \
+                unittest.mock.patch('sys.stdin.isatty', lambda: True), \
+                unittest.mock.patch('subprocess.run', refuses):
+            self.assertEqual([Root.find() for _ in range(3)], [False] * 3)
+        self.assertEqual([call.args[0] for call in refuses.call_args_list],
+                         [['sudo', '-n', 'true'], ['sudo', '-v']])
+
+    @testing.asks_no_kernel
+    def test_a_hint_fits_a_narrow_terminal_and_its_code_stays(self):
+        code = '```cpp\n' + 'a_line_of_code(); ' * 6 + '\n```'
+        hint = Hint('The piece', 4, 4, 'the line', 'word ' * 19 + 'word\n\n' + code)
+        for columns, lines in ((40, 3), (200, 1)):
+            with unittest.mock.patch('learn.report.is_terminal', lambda: True), \
+                    unittest.mock.patch('shutil.get_terminal_size',
+                                        lambda columns=columns: os.terminal_size((columns, 25))), \
+                    contextlib.redirect_stdout(io.StringIO()) as out:
+                report.tell_hint(hint, '05')
+            _, text, told, _ = out.getvalue().split('\n\n', 3)
+            self.assertEqual(len(text.splitlines()), lines)
+            self.assertEqual(told, code)
 
     @testing.asks_no_kernel
     def test_what_a_test_waits_for_is_said_in_any_case(self):

@@ -37,6 +37,12 @@ def show_bar(count, number):
               flush=True)
 
 
+def show_building():
+    """The same while the compiler works; its errors take this line."""
+    if is_terminal():
+        print('It is compiled ...', end='\r', flush=True)
+
+
 def clear_bar():
     if is_terminal():
         print('\r\033[K', end='', flush=True)
@@ -89,9 +95,12 @@ def tell_hint(hint, step, key=''):
     if hint is None:
         print(f'Nothing was found wrong at the last check: make solution-{step} compares.')
         return
-    print(f'{hint.piece}, {hint.number} of {hint.of}: {hint.kind}\n\n{hint.text}\n')
+    parts = hint.text.split('```')  # A narrow terminal breaks lines, but not those of code.
+    parts[::2] = ['\n'.join(filled(line, other='') for line in part.split('\n'))
+                  for part in parts[::2]]
+    print(f'{hint.piece}, {hint.number} of {hint.of}: {hint.kind}\n\n{"```".join(parts)}\n')
     print(f'Another: {key or f"make hint-{step}"}' if hint.number < hint.of else
-          'That was the last for this. When it is in, check again.')
+          'That was the last hint for this piece. Write it, and check again.')
 
 
 def next_step(step):

@@ -164,10 +164,12 @@ def piece_at_hand(step, memory):
     check = memory['checks'].get(step)
     if check is None:
         return topics[0], step
-    broken = {one['name'] for one in check['broken']}
-    done = {topic.name for name, needed in check['seen'].items() if name not in broken
-            for topic in pieces_of(name, needed, topics)[-1:]}
-    first_open = next(((topic, step) for topic in topics if topic.name not in done), None)
+
+    broken = {one['name']: one['pieces'] for one in check['broken']}
+    seen, wrong = ({topic.name for name, needed in some.items()
+                    for topic in pieces_of(name, needed, topics)[-1:]}
+                   for some in (check['seen'], broken))
+    first_open = next(((topic, step) for topic in topics if topic.name not in seen - wrong), None)
     if check['broken']:
         found = topic_of(check['broken'][0], step)
         return first_open if first_open and found[0] is EVERY_STEP else found

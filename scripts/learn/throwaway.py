@@ -25,15 +25,17 @@ GIVE_UP = threading.Event()  # Whoever waits for a program, ends it.
 class Root:
     """How to run something as root."""
     command = [] if os.geteuid() == 0 else None
+    is_known = False  # sudo(8) asks for a password, and prints a refusal: once is enough.
 
     @classmethod
     def find(cls):
-        if cls.command is None and shutil.which('sudo') and (
+        if cls.command is None and not cls.is_known and shutil.which('sudo') and (
                 subprocess.run(['sudo', '-n', 'true'], stderr=subprocess.DEVNULL,
                                check=False).returncode == 0 or
                 (sys.stdin.isatty() and
                  subprocess.run(['sudo', '-v'], check=False).returncode == 0)):
             cls.command = ['sudo']
+        cls.is_known = True
         return cls.command is not None
 
 

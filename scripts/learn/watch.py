@@ -13,7 +13,7 @@ from learn.files import STEPS, mine
 from learn.promise import BROKEN, HOLDS
 
 LOOK = 0.2  # Seconds between two looks at the file.
-KEYS = 'h: the next hint   a: all promises   q: leave'
+KEYS = 'h: the next hint   a: the whole step   q: leave'
 
 
 @contextlib.contextmanager
@@ -72,7 +72,8 @@ def check_piece(step, piece, jobs):
     report.clear_bar()
     if found and found[-1].verdict == BROKEN:
         report.tell(found[-1])
-        print(f'\nPiece: {piece}')
+        hand, whose = task.piece_at_hand(step, progress.recall())  # The key h helps with it.
+        print(f'\nPiece: {hand.name}{"" if whose == step else f", of step {whose}"}')
         return False
     unchecked = sum(promise.verdict not in (HOLDS, BROKEN) for promise in found)
     print(f'+ {piece}: {len(found) - unchecked} hold' +
@@ -92,9 +93,11 @@ def check_on(step, jobs, check_all):
     if report.is_terminal():
         print('\033[H\033[2J', end='')
     print(f'{STEPS[step]}, as {mine(step)} has it\n', flush=True)
+    report.show_building()
     if not build(step):
         print('\nIt does not build.')
         return False
+    report.clear_bar()
     if all(check_piece(step, piece, jobs) for piece in from_hand(step)):
         check_all()
     return True
@@ -108,7 +111,7 @@ def watch(step, jobs, check_all):
             if key == '':
                 seen = saved(step)
                 builds = check_on(step, jobs, check_all)
-                print(f'\n{KEYS}   (at each save of {mine(step)} it checks again)', flush=True)
+                print(f'\n{KEYS}\n(at each save of {mine(step)} it checks again)', flush=True)
             elif key == 'a' and not builds:
                 print('\nIt does not build: the compiler says why, above.')
             elif key == 'h':

@@ -63,20 +63,24 @@ def what_ran(ran, step):
 NOT_FOUND = '18446744073709551615'  # What std::string has for the place of a text it does not hold.
 
 
-def compared(values, ran):
+def compared(values, ran, expression=''):
     """Two values that a test compared. Of the first we know what it is if the last program that ran
     ended with it, or printed it."""
+    text = re.search(r'find\("((?:[^"\\]|\\.)*)"\)', expression)
+    text = ': ' + plain(text[1].replace('\\"', '"')) if text else '.'
     for sign, ought in OUGHT.items():
         found, between, wanted = values.partition(sign)
         if not between or sign in wanted:
             continue
         found, wanted = found.strip(), wanted.strip()
         if found == NOT_FOUND:
-            return ['The text that was expected was not there.']
+            return ['The text that was expected was not there' + text]
         if wanted == NOT_FOUND:
-            return ['A text was found that must not be there.']
+            return ['A text was found that must not be there' + text]
         if found == wanted or {found, wanted} & {'true', 'false'}:
             break
+        if 'err).size()' in expression:
+            return [f'Lines on standard error: {found}', f'Expected: {ought.format(wanted)}']
         last = ran[-1] if ran else {'status': '', 'out': '', 'err': ''}
         ought = ought.format(plain(wanted) or 'no text')
         if found == str(last['status']):
@@ -85,7 +89,7 @@ def compared(values, ran):
             return [f'Expected text: {ought}']
         if ran and found == last['out'].strip():
             return [f'Expected output: {ought}']
-        if ran and found == last['err'].strip():
+        if found and found == last['err'].strip():
             return [f'Expected on standard error: {ought}']
         return [f'Found: {plain(found) or "no text"}', f'Expected: {ought}']
     return []
@@ -100,20 +104,22 @@ def failure_in_words(failure, step, may_fail=False):
     """What a check of a test saw, as steps/tests/reporter.cpp tells it. The words of a capture are
     C++, as in "net := veth". If the program failed and not `may_fail`, that comes first."""
     told = [text for text in failure.get('told', []) if ' := ' not in text]
-    values, ran, first = failure.get('values', ''), failure.get('ran', []), []
+    values, ran, first, error = failure.get('values', ''), failure.get('ran', []), [], ''
     last = next((one for one in reversed(ran) if STEPS[step] in one['line']), None)
     if last and last['status'] == FAILED and not may_fail:
         lines = [line for line in last['err'].splitlines() if line.startswith(STEPS[step] + ':')]
+        error = plain(lines[-1]) if lines else ''
         first = ['The program itself failed, with status 125' +
-                 (f': {plain(lines[-1])}' if lines else ', and said nothing.')]
+                 (f': {error}' if error else ', and said nothing.')]
         told.pop() if told else None  # It is about a command that has not run.
     if told:
         found = [plain(capital(text)) for text in told]
     elif values.startswith('exception: '):
         found = ['The test cannot read what it sees: it expects another text there.']
     else:
-        found = compared(values, ran)
-    return [*first, *what_ran(ran, step), *found]
+        found = compared(values, ran, failure.get('expression', ''))
+    return [*first, *(line for line in what_ran(ran, step)
+                      if not error or line != f'On standard error: {error}'), *found]
 
 
 # How an attack ended that should have ended otherwise.

@@ -43,6 +43,21 @@ class Words(testing.OnAHost):
                     'The text that was expected was not there.'}.items():
             self.assertEqual('\n'.join(words.compared(values, ran)), expected, values)
         self.assertEqual(words.how_it_ended(139), 'status 139 (SIGSEGV)')
+        ran[0]['err'] = ''  # No text on standard error is no reason to expect one there.
+        self.assertEqual(words.compared(' == x', ran), ['Found: no text', 'Expected: x'])
+
+        self.assertEqual(words.compared('0 == 1', [dict(ran[0], status=0)],
+                                        'host::lines(result.err).size() == 1'),
+                         ['Lines on standard error: 0', 'Expected: 1'])
+
+    @testing.asks_no_kernel
+    def test_a_text_that_was_expected_is_told(self):
+        npos = '18446744073709551615'
+        self.assertEqual(
+            words.compared(f'{npos} != {npos}', [], 'result.err.find("\\"a\\"; hint: ") != npos'),
+            ['The text that was expected was not there: "a"; hint:'])
+        self.assertEqual(words.compared(f'7 == {npos}', [], 'out.find("boxN") == npos'),
+                         ['A text was found that must not be there: boxN'])
 
     @testing.asks_no_kernel
     def test_a_program_that_failed_is_told_first_and_in_place_of_what_it_does_not_show(self):
@@ -53,6 +68,7 @@ class Words(testing.OnAHost):
         told = words.failure_in_words(failure, '06')
         self.assertEqual((told[0], told[-1]), (
             f'The program itself failed, with status 125: {error}', 'The host has a route'))
+        self.assertEqual(sum(error in line for line in told), 1)  # Once is enough.
         told = words.failure_in_words(failure, '06', may_fail=True)
         self.assertEqual((told[0], told[-1]), (
             'We ran: 06-netns-veth R true', 'It can reach another one'))

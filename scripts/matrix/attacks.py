@@ -57,7 +57,7 @@ def kill(host):
 
 
 def lacks_disk(_who, _step):
-    return None if DISK is not None else 'no loop device to be had here'
+    return None if DISK is not None else 'there is no free loop device here'
 
 
 @attack('03', lacks_disk)

@@ -5,6 +5,7 @@
 #include "steps/tests/host.hpp"
 
 #include <cstdint>
+#include <filesystem>
 
 using host::Caller, host::Fails, host::Kept, host::Pieces, host::must,
     host::shell, host::step;
@@ -102,6 +103,25 @@ PROMISE_AS_ROOT("a map that cannot be written stops the program", Kept{"03-08"},
   CHECK(host::lines(result.err).size() == 1);
 }
 
+// strace(1) delays the maps, so that a child that does not wait comes first.
+PROMISE_IF(!host::kIsSanitized && std::filesystem::exists("/usr/bin/strace"),
+           "the command starts when the id maps are written (user)",
+           Kept{"03-06"}, Pieces{"The maps"},
+           Fails{"We delay the writes of the program and expect the command to "
+                 "have capabilities nevertheless, because execvp(3) without an "
+                 "id map drops them, and the child has to wait for the map."}) {
+  host::Running box{
+      "strace -D -qq -o /dev/null -e trace=write,writev "
+      "-e inject=write,writev:delay_enter=100000 " +
+      step(Caller::kUser, "03-userns") +
+      "sh -c 'echo ready; read wait' 2>/dev/null"};
+  CHECK(box.hear() == "ready");
+  CHECK_MESSAGE(field(box.child(), "CapEff:\t") != "0000000000000000",
+                "the command has no capabilities: it has not waited for the "
+                "id maps");
+  box.finish();
+}
+
 PROMISE_AS_USER(
     "an ordinary user maps one id, and has given up setgroups",
     Kept{"03-06 08"}, Pieces{"The maps"},
@@ -112,10 +132,13 @@ PROMISE_AS_USER(
                     "sh -c 'echo ready; read wait' 2>/dev/null"};
   CHECK(box.hear() == "ready");
   const auto proc = "/proc/" + std::to_string(box.child());
-  CHECK(host::contents(proc + "/setgroups") == "deny\n");
   const auto map = host::contents(proc + "/uid_map");
   CHECK_MESSAGE(map.ends_with("          1\n"),
-                "the map is not one of a single id: " << map);
+                "the file uid_map of the command does not map one id, but "
+                    << (map.empty() ? "is empty" : map));
+  const auto setgroups = host::contents(proc + "/setgroups");
+  CHECK_MESSAGE(setgroups == "deny\n",
+                "the file setgroups of the command contains " << setgroups);
   box.finish();
 }
 

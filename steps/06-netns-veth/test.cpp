@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <sstream>
 
 using host::Caller, host::Fails, host::Kept, host::Pieces, host::must,
     host::shell, host::step;
@@ -95,13 +96,19 @@ class Neighbour {
 // The echo requests, TCP segments and UDP datagrams that came into the network
 // of a process: "1 0 2".
 std::string arrived(pid_t pid) {
-  return first_line(
-      shell("nsenter --net -t " + std::to_string(pid) +
-            " busybox awk '$2 ~ /[0-9]/ && /^Icmp:/ { icmp = $2 } "
-            "$2 ~ /[0-9]/ && /^Tcp:/ { tcp = $11 } "
-            "$2 ~ /[0-9]/ && /^Udp:/ { udp = $2 + $3 } "
-            "END { print icmp, tcp, udp }' /proc/net/snmp")
-          .out);
+  std::map<std::string, std::vector<long>> counts;  // Of each protocol.
+  for (const auto& line : host::lines(
+           host::contents("/proc/" + std::to_string(pid) + "/net/snmp"))) {
+    std::istringstream words{line};
+    std::string protocol;
+    words >> protocol;
+    for (long count = 0; words >> count;) counts[protocol].push_back(count);
+  }
+  const auto of = [&](const char* protocol, std::size_t number) {
+    return testing::nth(counts[protocol], number);
+  };
+  return std::to_string(of("Icmp:", 0)) + " " + std::to_string(of("Tcp:", 9)) +
+         " " + std::to_string(of("Udp:", 0) + of("Udp:", 1));
 }
 
 // Tries to reach an address in three ways; `as` is the sender of the first.
@@ -137,10 +144,14 @@ PROMISE_AS_ROOT(
                     ask(kGateway, 5) +
                     " && echo answer || echo none; read wait'"};
   const auto address = box.hear();
-  CHECK_MESSAGE(address.starts_with("10.199."),
-                "the container has no address of 10.199.0.0/18");
-  CHECK(box.hear() == "answer");
-  CHECK(shell("busybox ping -qc1 -W5 " + address).status == 0);
+  REQUIRE_MESSAGE(address.starts_with("10.199."),
+                  "eth0 of the container has no address of 10.199.0.0/18");
+  const auto of_host = shell("ip -4 -o addr show | grep -o ' box.*'").out;
+  REQUIRE_MESSAGE(of_host != "", "the host's end, boxN, has no address");
+  CHECK_MESSAGE(box.hear() == "answer",
+                "the host's end does not answer. The host has" << of_host);
+  CHECK_MESSAGE(shell("busybox ping -qc1 -W5 " + address).status == 0,
+                "the container does not answer. The host has" << of_host);
   box.finish();
 }
 
@@ -325,8 +336,8 @@ PROMISE_AS_ROOT(
         "eth0\nlo\n");
   must("ip link delete a-bridge");
   const auto lacks = host::lacks(
-      shell(step(Caller::kRoot, kStep) + "cat /proc/self/mounts").out, "/sys",
-      "sysfs ro nosuid nodev noexec");
+      shell(step(Caller::kRoot, kStep) + "grep ' /sys ' /proc/self/mounts").out,
+      "/sys", "sysfs ro nosuid nodev noexec");
   CHECK_MESSAGE(lacks == "", lacks);
 }
 
@@ -373,8 +384,9 @@ PROMISE_AS_ROOT("a block that the host has a route to is left alone",
   expect("172.16.0.0/12", "192.168.");
   must("ip route add unreachable 192.168.192.0/18");
   const auto result = shell(step(Caller::kRoot, kStep) + "echo ran");
-  CHECK(result.status == 125);
-  CHECK(result.out.empty());
+  CHECK_MESSAGE((result.status == 125 && result.out.empty()),
+                "the host has a route to each of the three blocks, so the "
+                "program has to end with status 125, without the command");
   CHECK(host::lines(result.err).size() == 1);
   CHECK(shell(step(Caller::kRoot, kStep, "--net none") + "echo ran").out ==
         "ran\n");
@@ -475,13 +487,32 @@ PROMISE_AS_ROOT(
   const Neighbour neighbour;
   for (const std::string net : {"10.0.0.0/8", "172.16.0.0/12"})
     must(neighbour.runs("ip route del " + net));
-  const std::string rules = "nft list ruleset | grep -c masquerade";
+  const std::string rules =
+      "{ nft list ruleset; iptables-save; } 2>&1 | grep -ciE "
+      "\"masquerade|snat\"";
   const auto asks = [](int seconds) {
     return " sh -c '" + ask("198.51.100.2", seconds) + "'";
   };
   CHECK(shell(step(Caller::kRoot, kStep, "--net veth") + asks(2)).status == 1);
-  CHECK(shell(step(Caller::kRoot, kStep, "--net nat") + asks(10)).status == 0);
-  CHECK(shell(rules).out == "0\n");
+  {
+    host::Running box{step(Caller::kRoot, kStep, "--net nat") +
+                      "sh -c 'ip route | grep -c ^default; read go; " +
+                      ask("198.51.100.2", 10) +
+                      " && echo answer || echo none; read wait'"};
+    REQUIRE_MESSAGE(box.hear() == "1", "the container has no default route");
+    REQUIRE_MESSAGE(shell(rules).out != "0\n",
+                    "while the container runs, no rule of the host replaces "
+                    "its address: is there still a sys::Nat?");
+    REQUIRE_MESSAGE(
+        shell("cat /proc/sys/net/ipv4/conf/box*/forwarding").out == "1\n",
+        "forwarding of boxN is 0, so the host forwards nothing. sys::Nat "
+        "writes 1 to it: what writes 0 after that?");
+    box.say("go on");
+    CHECK_MESSAGE(box.hear() == "answer", "the neighbour does not answer");
+    box.finish();
+  }
+  CHECK_MESSAGE(shell(rules).out == "0\n",
+                "a rule of the host is left afterwards");
   Forwarding::set("0");
   const auto result = shell(step(Caller::kRoot, kStep, "--net nat") + asks(2));
   CHECK(result.status == 125);
@@ -505,8 +536,12 @@ PROMISE_AS_ROOT(
   struct Box {
     explicit Box(const std::string& net)
         : program{step(Caller::kRoot, kStep, "--net " + net) + "sh -c '" +
-                  kAddress + "; read wait'"} {
-      REQUIRE(address != "none");
+                  kAddress +
+                  "; cat /proc/sys/net/ipv4/conf/eth0/rp_filter; read wait'"} {
+      REQUIRE_MESSAGE(address != "none", "eth0 has no address");
+      const auto rp_filter = program.hear();
+      REQUIRE_MESSAGE(rp_filter == "1",
+                      "rp_filter of eth0 is not 1, but " << rp_filter);
     }
     // An address so far from its own one.
     [[nodiscard]] std::string beside(int distance) const {
