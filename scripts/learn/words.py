@@ -63,7 +63,7 @@ def what_ran(ran, step):
 NOT_FOUND = '18446744073709551615'  # What std::string has for the place of a text it does not hold.
 
 
-def compared(values, ran):
+def compared(values, ran, expression=''):
     """Two values that a test compared. Of the first we know what it is if the last program that ran
     ended with it, or printed it."""
     for sign, ought in OUGHT.items():
@@ -79,6 +79,8 @@ def compared(values, ran):
             break
         last = ran[-1] if ran else {'status': '', 'out': '', 'err': ''}
         ought = ought.format(plain(wanted) or 'no text')
+        if re.search(r'lines\(.*err\)\.size\(\)', expression):
+            return [f'Lines on standard error: {plain(found)}', f'Expected: {ought}']
         if found == str(last['status']):
             return [f'Expected: status {ought}']
         if ran and found == last['out'].strip() == last['err'].strip():
@@ -112,7 +114,7 @@ def failure_in_words(failure, step, may_fail=False):
     elif values.startswith('exception: '):
         found = ['The test cannot read what it sees: it expects another text there.']
     else:
-        found = compared(values, ran)
+        found = compared(values, ran, failure.get('expression', ''))
     return [*first, *what_ran(ran, step), *found]
 
 
