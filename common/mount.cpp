@@ -47,8 +47,7 @@ void mount(const char* source, const std::string& target, const char* type,
                                                    {MS_PRIVATE, "MS_PRIVATE"},
                                                    {MS_SLAVE, "MS_SLAVE"},
                                                    {MS_RDONLY, "MS_RDONLY"}});
-  if (type == nullptr && (flags & MS_BIND) != 0)
-    what += sys::format(" {}", source);
+  if (type == nullptr && source != nullptr) what += sys::format(" {}", source);
   check(::mount(source, target.c_str(), type, flags, data), "mount(2) {} on {}",
         what, shown(target));
 }

@@ -45,6 +45,10 @@ TEST_CASE("a mount that fails says what was to be mounted where") {
   const auto change = error_of(
       [] { sys::mount(nullptr, "/no/such", nullptr, MS_PRIVATE, nullptr); });
   CHECK(change.attempt().text == "mount(2) MS_PRIVATE on /no/such");
+  const auto again = error_of([] {
+    sys::mount(nullptr, "/no/such", nullptr, MS_REMOUNT | MS_BIND, nullptr);
+  });
+  CHECK(again.attempt().text == "mount(2) MS_REMOUNT|MS_BIND on /no/such");
 }
 
 TEST_CASE("copy_mount and set_mount_attributes name the path they cannot") {

@@ -79,10 +79,10 @@ def compared(values, ran, expression=''):
             return ['A text was found that must not be there' + text]
         if found == wanted or {found, wanted} & {'true', 'false'}:
             break
-        if 'err).size()' in expression:
-            return [f'Lines on standard error: {found}', f'Expected: {ought.format(wanted)}']
         last = ran[-1] if ran else {'status': '', 'out': '', 'err': ''}
         ought = ought.format(plain(wanted) or 'no text')
+        if re.search(r'lines\(.*err\)\.size\(\)', expression):
+            return [f'Lines on standard error: {plain(found)}', f'Expected: {ought}']
         if found == str(last['status']):
             return [f'Expected: status {ought}']
         if ran and found == last['out'].strip() == last['err'].strip():

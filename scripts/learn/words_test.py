@@ -42,6 +42,8 @@ class Words(testing.OnAHost):
                 '18446744073709551615 != 18446744073709551615':
                     'The text that was expected was not there.'}.items():
             self.assertEqual('\n'.join(words.compared(values, ran)), expected, values)
+        self.assertEqual(words.compared('139 == 1', ran, 'host::lines(result.err).size() == 1'),
+                         ['Lines on standard error: 139', 'Expected: 1'])
         self.assertEqual(words.how_it_ended(139), 'status 139 (SIGSEGV)')
         ran[0]['err'] = ''  # No text on standard error is no reason to expect one there.
         self.assertEqual(words.compared(' == x', ran), ['Found: no text', 'Expected: x'])

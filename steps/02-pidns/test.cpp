@@ -35,7 +35,8 @@ PROMISE_AS_ROOT(
   CHECK_MESSAGE(
       status.find("NSpid:\t" + std::to_string(box.child()) + "\t1\n") !=
           std::string::npos,
-      "the command is not PID 1 of a PID namespace right below the host's");
+      "the child of the program is not PID 1 of a new PID namespace, as the "
+      "command must be");
   box.finish();
 }
 
@@ -142,7 +143,7 @@ TEST_AS_ROOT("still open: the host's mount table shows its /proc meanwhile") {
 
 PROMISE_AS_ROOT(
     "its /proc is gone afterwards, and no other mount is", Kept{"02-04"},
-    Pieces{"A /proc for these numbers"},
+    Pieces{"A /proc for these numbers", "A separate user namespace"},
     Fails{"The host has a mount below the rootfs and looks into the "
           "container's /proc, and the container puts a link in the place of "
           "proc. We expect only the container's mount to be gone afterwards, "
@@ -157,7 +158,14 @@ PROMISE_AS_ROOT(
   CHECK(shell(run + "true").status == 0);
   CHECK_MESSAGE(shell("mountpoint -q " + proc).status == 0,
                 "a mount that was there before is gone");
-  must("umount " + proc);
+  shell("umount " + proc);
+
+  CHECK(shell("cd " + tree + "/..; " +
+              host::step_in("rootfs", Caller::kRoot, "02-pidns") + "true")
+            .status == 0);
+  CHECK_MESSAGE(shell("mountpoint -q " + proc).status != 0,
+                "the container's /proc stays if ROOTFS is a relative path");
+  shell("umount " + proc);
 
   host::Running box{run + "sh -c 'echo ready; read wait'"};
   CHECK(box.hear() == "ready");

@@ -2,7 +2,8 @@
 
 #include "steps/tests/host.hpp"
 
-using host::Fails, host::Kept, host::Pieces, host::shell, host::step;
+using host::Caller, host::Fails, host::Kept, host::Pieces, host::shell,
+    host::step;
 
 TEST_SUITE_BEGIN("04-uts");
 
@@ -45,6 +46,18 @@ PROMISE_AS_BOTH("a name that is none is refused in one line", Kept{"04"},
     CHECK(result.status == 125);
     CHECK(host::lines(result.err).size() == 1);
   }
+}
+
+PROMISE_IF(host::can_trace(), "it does not run with another name (root)",
+           Kept{"04-08"}, Pieces{"Set the name"},
+           Fails{"The kernel refuses to set the NAME of --hostname, and we "
+                 "expect status 125 and no command, because you asked for this "
+                 "name."}) {
+  const auto result =
+      shell("strace -f -qq -o /dev/null -e inject=sethostname:error=EPERM " +
+            step(Caller::kRoot, "04-uts", "--hostname other") + "echo ran");
+  CHECK(result.status == 125);
+  CHECK(result.out == "");
 }
 
 TEST_SUITE_END();

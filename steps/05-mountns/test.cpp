@@ -3,6 +3,7 @@
 #include "steps/tests/host.hpp"
 #include "steps/tests/mounts.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -220,6 +221,10 @@ PROMISE_AS_BOTH(
               "sh -c 'ls /dev/pts; ls /dev/shm; exec 3<>/dev/ptmx; "
               "ls /dev/pts'")
             .out == "ptmx\n0\nptmx\n");
+  CHECK_MESSAGE(
+      shell(step(caller, kStep) + "stat -L -c %a /dev/ptmx").out == "666\n",
+      "only root in the container can open /dev/ptmx, because the devpts was "
+      "not mounted with ptmxmode=0666");
   for (const std::string name : {"fd", "stdin", "stdout", "stderr"})
     CHECK_MESSAGE(
         shell(step(caller, kStep) + "test -L /dev/" + name).status == 0,
@@ -254,6 +259,47 @@ PROMISE_AS_BOTH("--read-only forbids writing, but to /tmp and /dev/shm",
   CHECK(result.out ==
         "/tmp/x\n/dev/shm/x\n/dev/null\n/proc/self/oom_score_adj\n/dev/pts\n");
   CHECK(result.err.find("Read-only file system") != std::string::npos);
+}
+
+PROMISE_AS_BOTH("--read-only takes no other flag off a mount",
+                Kept{"05-08", "05-06 08"}, Pieces{"--bind and --read-only"},
+                Fails{"We read the flags of / and /dev with --read-only and "
+                      "expect nodev, nosuid and noexec as without it, because "
+                      "mount(2) with MS_REMOUNT replaces all flags."}) {
+  const auto table =
+      shell(step(caller, kStep, "--read-only") + "cat /proc/self/mounts").out;
+  for (const auto& [point, what] : std::map<std::string, std::string>{
+           {"/", "overlay ro nodev"}, {"/dev", "tmpfs ro nosuid noexec"}}) {
+    const auto lacks = host::lacks(table, point, what);
+    CHECK_MESSAGE(lacks == "", lacks);
+  }
+}
+
+// Its own way round a mount that is refused must not be one to the host.
+PROMISE_IF(host::can_trace(),
+           "a mount that is refused has no silent substitute (root)",
+           Kept{"05"}, Pieces{"/proc and /dev", "The old root"},
+           Fails{"The kernel refuses one mount after the other, and we expect "
+                 "no command, or at least a message, because the command must "
+                 "not run without a wall."}) {
+  const auto log = host::scratch("refused") + "/log";
+  for (const std::string call : {"mount", "pivot_root", "umount2"})
+    for (int n = 1; n < 40; ++n) {
+      const auto when = std::to_string(n);
+      const auto result =
+          shell("strace -f -qq -o '" + log + "' -e trace=" + call +
+                " -e inject=" + call + ":error=EPERM:when=" + when + " " +
+                step(Caller::kRoot, kStep) + "echo ran");
+      const auto calls = host::lines(host::contents(log));
+      const auto refused =
+          std::find_if(calls.begin(), calls.end(), [](const auto& line) {
+            return line.find("(INJECTED)") != std::string::npos;
+          });
+      if (refused == calls.end()) break;
+      CHECK_MESSAGE(
+          (result.out == "" || result.err != ""),
+          "the command ran all the same, and no message says so: " << *refused);
+    }
 }
 
 PROMISE_AS_BOTH("--bind shows a directory of the host's, :ro only shows it",
@@ -405,7 +451,7 @@ PROMISE_AS_BOTH(
       {"/", "overlay rw nodev"},
       {"/proc", "proc rw nosuid nodev noexec"},
       {"/dev", "tmpfs rw nosuid noexec"},
-      {"/dev/pts", "devpts rw nosuid noexec mode=620 ptmxmode=666"},
+      {"/dev/pts", "devpts rw nosuid noexec mode=620"},
       {"/dev/shm", "tmpfs rw nosuid nodev"},
       {"/tmp", "tmpfs rw nosuid nodev"}};
   for (const auto& [point, what] : wanted) {
@@ -455,7 +501,8 @@ PROMISE_AS_BOTH(
   CHECK(result.status == 7);
   for (const std::string name : {"/in", "/out", "/err"}) {
     CHECK_MESSAGE(host::contents(directory + name).starts_with("kept\n"),
-                  "the container has overwritten the file of the host");
+                  "the container has overwritten " << name.substr(1)
+                                                   << ", a file of the host");
     CHECK(shell("stat -c %a " + directory + name).out == "666\n");
   }
 }

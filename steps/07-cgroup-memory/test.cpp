@@ -168,10 +168,8 @@ PROMISE_AS_ROOT(
 }
 
 // strace(1) tells the order of the calls.
-PROMISE_IF(::geteuid() == 0 && !host::kIsSanitized &&
-               std::filesystem::exists("/usr/bin/strace"),
-           "the limit is there before the child (root)", Kept{"07-08"},
-           Pieces{"The limit"},
+PROMISE_IF(host::can_trace(), "the limit is there before the child (root)",
+           Kept{"07-08"}, Pieces{"The limit"},
            Fails{"We list the program's calls and expect that it writes the "
                  "limit before it creates a process, because what the child "
                  "uses before the limit is there is not limited."}) {
@@ -229,14 +227,14 @@ PROMISE_WITHOUT_CGROUP("a limit that cannot be set stops the program",
   const auto result = shell(step(Caller::kUser, kStep) + "echo ran");
   CHECK(result.status == 125);
   CHECK(result.out.empty());
-  CHECK(result.err.find("EACCES); hint: ") != std::string::npos);
+  CHECK_MESSAGE(result.err.find("EACCES); hint: ") != std::string::npos,
+                "the program does not end with an error that has a hint");
   CHECK(shell(step(Caller::kUser, kStep, "--memory none") + "echo ran").out ==
         "ran\n");
 }
 
 // strace(1) makes the file of the limit one that cannot be opened or written.
-PROMISE_IF(::geteuid() == 0 && !host::kIsSanitized &&
-               std::filesystem::exists("/usr/bin/strace"),
+PROMISE_IF(host::can_trace(),
            "a limit that the kernel refuses stops the program (root)",
            Kept{"07-08"}, Pieces{"The group", "The limit"},
            Fails{"The kernel refuses the limit and we expect status 125, one "
@@ -251,6 +249,26 @@ PROMISE_IF(::geteuid() == 0 && !host::kIsSanitized &&
   CHECK(result.status == 125);
   CHECK(result.out.empty());
   CHECK(host::lines(result.err).size() == 1);
+}
+
+PROMISE_AS_ROOT("a cgroup that was there before is left alone", Kept{"07-08"},
+                Pieces{"The group"},
+                Fails{"There is a cgroup box-PID already, and we expect it to "
+                      "stay, and no command in it, because it can belong to "
+                      "another container."}) {
+  const auto parent = testing::first(sys::find_cgroup_parents({"memory"}));
+  const auto group = parent.directory + "/box-$$";
+  const auto result =
+      shell("mkdir " + group + "; echo " + group + " >&2; exec " +
+            step(Caller::kRoot, kStep) + "cat /proc/self/cgroup");
+  const auto directory = testing::first(host::lines(result.err));
+  CHECK_MESSAGE(std::filesystem::exists(directory),
+                "the cgroup that was there before is gone");
+  CHECK_MESSAGE(
+      result.out.find(std::filesystem::path{directory}.filename().string() +
+                      "\n") == std::string::npos,
+      "the command is in the cgroup that was there before");
+  shell("rmdir " + directory);
 }
 
 PROMISE_AS_ROOT("an ordinary user's limit holds in a delegated cgroup",

@@ -83,6 +83,25 @@ PROMISE_AS_BOTH("a command that signal N ends gives 128+N",
             .status == 137);
 }
 
+PROMISE_AS_BOTH("the program itself writes nothing to the rootfs",
+                Kept{"01-04", "03-04"}, Pieces{"Another root directory"},
+                Fails{"We compare all files of the rootfs before and after a "
+                      "command that does nothing, and expect no change, "
+                      "because a link in an image can lead to the host."}) {
+  const auto files = [&] {
+    const auto found = shell("find '" + host::rootfs(caller) +
+                             "' -printf '/%P: %M %U %G %s %C@\\n'");
+    host::ran().pop_back();  // Nobody reads so long a list.
+    return host::lines(found.out);
+  };
+  for_each(caller, [&](const Program& program) {
+    const auto before = files();
+    (void)shell(step(caller, program.name, program.options) + "true");
+    const auto changes = host::changed(before, files());
+    CHECK_MESSAGE(changes == "", "the rootfs is not as before: " << changes);
+  });
+}
+
 // A directory of the host's that is open is a way back to it: see chroot(2).
 PROMISE_AS_BOTH(
     "the command gets no open file but the caller's", Kept{"01-08", "03-08"},

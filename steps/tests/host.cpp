@@ -385,6 +385,10 @@ std::vector<std::string> lines(const std::string& text) {
   return result;
 }
 
+bool can_trace() {
+  return ::geteuid() == 0 && !kIsSanitized && fs::exists("/usr/bin/strace");
+}
+
 bool has_delegated_cgroup() {
   if (::geteuid() == 0) return false;
   try {
@@ -562,6 +566,7 @@ std::string changed_mounts(const std::vector<std::string>& before) {
 
 // NOLINTNEXTLINE(bugprone-exception-escape)
 Unharmed::~Unharmed() {
+  if (has_failed()) ran().clear();  // The harm is not of what ran last.
   const auto same = [](const std::string& what, const std::string& changes) {
     CHECK_MESSAGE(changes == "", what << ": " << changes);
   };

@@ -132,6 +132,9 @@ std::string contents(const std::string& path);
 /// The cgroups of the containers that these tests started.
 std::vector<std::string> our_cgroups();
 
+/// Whether strace(1) can make the calls of a step fail, or late.
+bool can_trace();
+
 /// Whether we are an ordinary user to whom a cgroup was delegated.
 bool has_delegated_cgroup();
 
