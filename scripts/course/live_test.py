@@ -25,7 +25,6 @@ import pexpect
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from ci import summed
-from course import book_test
 from talk import browser, deck
 from texts import sources
 
@@ -34,8 +33,7 @@ SECONDS = 120  # For what must happen, on a slow machine too.
 # Of RFC 6455: kinds of messages, and why a connection is closed.
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 NORMAL, PROTOCOL, POLICY, TOO_BIG = 1000, 1002, 1008, 1009
-UNREADABLE = book_test.UNREADABLE.replace('.xterm, ', '').replace(
-    'document.body', "document.querySelector('.live > :not([hidden]) .xterm-rows')")
+ROWS = "document.querySelector('.live > :not([hidden]) .xterm-rows')"
 SERVE = [deck.TOP + '/scripts/serve', '--slides']
 
 
@@ -462,7 +460,7 @@ class Life(Served):
             drive(' ', ' 9 of ')
             page.until(f'{text}.includes("box#")')
             for _ in range(2):
-                page.until(f'!{UNREADABLE}.length')  # A row is drawn in the next frame.
+                self.assertTrue(until(lambda: page.can_be_read(ROWS, 4)))  # A row is drawn in the next frame.
                 page.press('Shift', 'Escape')
                 page.press('t')
                 page.press('d')

@@ -15,8 +15,31 @@ from talk import npm
 TIMEOUT_SECONDS = 120  # On a slow machine, too.
 
 
-# `words` are places on the screen. Another page looks at a picture of them.
-CONTRASTS = r'''
+# Finds each word on the screen below ROOT. What is on top of a word hides it. What answers to a
+# scroll has answered two frames later. Then another page looks at a picture of the words.
+WORDS = r'''
+const words = await page.evaluate(async () => {
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const found = [], walker = document.createTreeWalker(ROOT, NodeFilter.SHOW_TEXT), range = document.createRange();
+  const isSeen = (node, x, y) => {  // A terminal has a layer for the mouse on top.
+    const top = document.elementFromPoint(x, y);
+    return node.contains(top) || top?.closest('.xterm')?.contains(node);
+  };
+  while (walker.nextNode()) {
+    const text = walker.currentNode, node = text.parentElement;
+    if (!node.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true }) ||
+        node.closest('script, style, option, #player')) continue;
+    for (const word of text.data.matchAll(/\S{3,}/g)) {
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      const { left, top, right, bottom, width, height } = range.getBoundingClientRect();
+      if (width >= 3 && top >= 0 && bottom <= innerHeight &&
+          isSeen(node, left + 1, (top + bottom) / 2) && isSeen(node, right - 1, (top + bottom) / 2))
+        found.push([`${node.tagName} ${word[0]}`, left, top, width, height]);
+    }
+  }
+  return found;
+});
 const shot = await page.screenshot({ encoding: 'base64' });
 const eye = await browser.newPage();
 const seen = await eye.evaluate(async (shot, words, scale) => {
@@ -113,10 +136,15 @@ class Page:
                      for (const key of keys) await page.keyboard.down(key);
                      for (const key of keys.reverse()) await page.keyboard.up(key)''')
 
-    def contrasts(self, words):
-        """The words that an expression finds on the screen as [word, left, top, width, height]. With
-        each, the best contrast of its pixels to the colour that most of its place has."""
-        return self.run(f'const words = await page.evaluate({json.dumps(words)});' + CONTRASTS)
+    def words(self, root='document.body'):
+        """Each word that is seen below an element, with the best contrast of its pixels to the colour
+        that most of its place has."""
+        return self.run(WORDS.replace('ROOT', root))
+
+    def can_be_read(self, root='document.body', fewest=20):
+        """Whether so many words are seen, each with the contrast that WCAG 2 asks for."""
+        contrasts = [contrast for _, contrast in self.words(root)]
+        return len(contrasts) >= fewest and min(contrasts) >= 4.5
 
     def picture(self):
         return base64.b64decode(self.run('return page.screenshot({ encoding: "base64" })'))

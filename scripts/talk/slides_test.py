@@ -292,22 +292,6 @@ PROBLEMS = r'''(() => {
 })()'''
 
 
-# Each word of code on the screen, and its place.
-CODE_WORDS = '''(() => {
-  const found = [], slide = Reveal.getCurrentSlide();
-  for (const line of slide.querySelectorAll('.code .line')) {
-    const walker = document.createTreeWalker(line, NodeFilter.SHOW_TEXT), range = document.createRange();
-    while (walker.nextNode()) {
-      if (!/\\w{3}/.test(walker.currentNode.data)) continue;
-      range.selectNodeContents(walker.currentNode);
-      const { left, top, width, height } = range.getBoundingClientRect();
-      found.push([walker.currentNode.data, left, top, width, height]);
-    }
-  }
-  return found;
-})()'''
-
-
 # Sans serif and mono; letters are spaced until mono is as wide as the widest, SF Mono.
 FONTS = (('DejaVu Sans', 'DejaVu Sans Mono'), ('Helvetica, Arial', 'Noto Sans Mono'))
 MEASURE = """(() => {
@@ -526,7 +510,7 @@ class InTheBrowser(unittest.TestCase):
                 self.assertGreater(len(slides), 12)
                 for number in slides:
                     page.js(f'Reveal.slide({number}, 0, -1)')
-                    found = page.contrasts(CODE_WORDS)
+                    found = page.words('Reveal.getCurrentSlide().querySelector(".code")')
                     self.assertGreater(len(found), 5)
                     self.assertEqual([one for one in found if one[1] < 4.5], [], f'{look}, {number + 1}')
 
