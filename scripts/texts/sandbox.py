@@ -312,5 +312,6 @@ def watched(script):
         for place in sorted(set(find_cgroups()) - look.before['a cgroup'], reverse=True):
             with contextlib.suppress(OSError):  # The next run of the text would find it.
                 os.rmdir(place)
-        found += [f'leaves a trace: {trace}' for trace in left]
+        found += [f'leaves a trace: {trace}' for trace in left[:20]]
+        found += [f'leaves {len(left) - 20} more traces'] if len(left) > 20 else []
         found += [f'takes away: {trace}' for trace in gone]

@@ -17,6 +17,7 @@ ESCAPES = re.compile(r'\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07|\r')
 PROMPT = re.compile(r'(host[#$]|(box# )*box#|>) ?$')
 BOX_PROMPT = re.compile(r'(?:^|\n)(?:box# )*box# ?$')
 SILENCE = 0.06  # Seconds.
+LONGEST = 120 if 'LAB' in os.environ else 30  # Of silences in all, while a command runs.
 MUCH = 1 << 20  # A program that prints more does not end.
 DECODING = {'encoding': 'utf-8', 'codec_errors': 'replace'}
 
@@ -76,7 +77,7 @@ class Shell:
             self.type('\x1b[1;1R')
         return text
 
-    def wait(self, seconds=30):
+    def wait(self, seconds=LONGEST):
         """The text up to the next prompt of the host or of a container."""
         text, silences = '', 0
         # A clock does not help, because no program prints while the machine is paused.
