@@ -172,6 +172,7 @@ class Both:
                              self.works(name), told.out)
         self.assertEqual(told.status, 0 if all(are_ready) else 1)
 
+    @testing.asks_no_kernel
     def test_a_word_that_it_does_not_know_is_an_error(self):
         told = self.told(after='--colour')
         self.assertEqual((told.status, told.out), (2, ''))
@@ -185,6 +186,7 @@ class Both:
         self.assertIn('08: missing: compiler no-such-g++ -std=c++20', told.out)
         self.assertRegex(told.out.splitlines()[-1], ' install | -S | add ')
 
+    @testing.asks_no_kernel
     def test_too_few_descriptors_are_named_as_the_cause(self):
         for most in (12, 20, 63):
             with self.subTest(most):
@@ -196,6 +198,7 @@ class Both:
         soft = self.told('ulimit -S -n 12; ')
         self.assertTrue(soft.out.endswith('\n    ulimit -n 1024\n'), soft.out)
 
+    @testing.asks_no_kernel
     def test_a_descriptor_that_is_closed_changes_no_verdict(self):
         whole = self.told()
         for closed in ('2>&-', '<&-', '<&- 2>&-'):
@@ -266,6 +269,7 @@ echo unshare from util-linux 2.38 || { echo no >&2; exit 1; }
         self.assertIn('unshare(1): unshare --user --map-root-user fails: no\n', told.out)
         self.assertNotIn('unshare(1)', self.told().out)
 
+    @testing.asks_no_kernel
     def test_a_step_that_is_ended_is_not_ready_whatever_it_has_noted_before(self):
         # A machine that is slow, or short of memory, ends a step at any moment: also after it has
         # said what its container has not.
@@ -462,6 +466,7 @@ class AsRoot(Both, Doctor):
         self.assertTrue(told.out.endswith(': no space is left in /media/below\n'
                                           '    du -xah /media | sort -h | tail\n'), told)
 
+    @testing.asks_no_kernel
     def test_for_a_build_on_a_full_disk_the_hint_is_another_disk(self):
         tree = self.copy_of_all()
         run = f'cd {tree} && ' + self.pretend(
@@ -475,6 +480,7 @@ class AsRoot(Both, Doctor):
         self.must(f'mount --bind {tree} /var/tmp')
         self.assertIn(why + '    du -xah /', self.shell(run).out)
 
+    @testing.asks_no_kernel
     def test_if_no_file_can_be_written_the_cause_and_the_remedy_are_named(self):
         def is_told(before, why, mend):
             with self.subTest(why):
@@ -641,6 +647,7 @@ exec "$@"
         told = self.shell(f'cd {home}/x && HOME={home} {self.who}sh scripts/doctor')
         self.assertIn(f"chown -R {testing.USER}:{testing.USER} '{home}/x'\n", told.out)
 
+    @testing.asks_no_kernel
     def test_an_ordinary_user_cannot_lift_a_hard_limit_on_files(self):
         # It ends with the shell.
         told = self.told('ulimit -f 0; ')
