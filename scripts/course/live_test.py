@@ -460,7 +460,7 @@ class Life(Served):
             drive(' ', ' 9 of ')
             page.until(f'{text}.includes("box#")')
             for _ in range(2):
-                self.assertTrue(until(lambda: page.can_be_read(ROWS, 4)))  # A row is drawn in the next frame.
+                self.assertTrue(until(lambda: not page.unreadable(ROWS, 4)))  # A row is drawn in the next frame.
                 page.press('Shift', 'Escape')
                 page.press('t')
                 page.press('d')

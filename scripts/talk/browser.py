@@ -13,6 +13,7 @@ import time
 from talk import npm
 
 TIMEOUT_SECONDS = 120  # On a slow machine, too.
+LEAST_CONTRAST = 4.5  # Of WCAG 2, for text.
 
 
 # Finds each word on the screen below ROOT. What is on top of a word hides it. What answers to a
@@ -32,16 +33,17 @@ const words = await page.evaluate(async () => {
     for (const word of text.data.matchAll(/\S{3,}/g)) {
       range.setStart(text, word.index);
       range.setEnd(text, word.index + word[0].length);
-      const { left, top, right, bottom, width, height } = range.getBoundingClientRect();
+      const { left, top, bottom, width, height } = range.getBoundingClientRect();
       if (width >= 3 && top >= 0 && bottom <= innerHeight &&
-          isSeen(node, left + 1, (top + bottom) / 2) && isSeen(node, right - 1, (top + bottom) / 2))
+          isSeen(node, left + width / 4, (top + bottom) / 2) && isSeen(node, left + width * 3 / 4, (top + bottom) / 2))
         found.push([`${node.tagName} ${word[0]}`, left, top, width, height]);
     }
   }
   return found;
 });
 const shot = await page.screenshot({ encoding: 'base64' });
-const eye = await browser.newPage();
+globalThis.eye ||= await browser.newPage();
+await eye.bringToFront();
 const seen = await eye.evaluate(async (shot, words, scale) => {
   const image = new Image();
   image.src = 'data:image/png;base64,' + shot;
@@ -59,7 +61,7 @@ const seen = await eye.evaluate(async (shot, words, scale) => {
     return [word, Math.max(...[...number.keys()].map(light => Math.max(light / ground, ground / light)))];
   });
 }, shot, words, await page.evaluate('devicePixelRatio'));
-await eye.close();
+await page.bringToFront();  // In the back, it draws nothing.
 return seen'''
 
 
@@ -136,15 +138,12 @@ class Page:
                      for (const key of keys) await page.keyboard.down(key);
                      for (const key of keys.reverse()) await page.keyboard.up(key)''')
 
-    def words(self, root='document.body'):
-        """Each word that is seen below an element, with the best contrast of its pixels to the colour
-        that most of its place has."""
-        return self.run(WORDS.replace('ROOT', root))
-
-    def can_be_read(self, root='document.body', fewest=20):
-        """Whether so many words are seen, each with the contrast that WCAG 2 asks for."""
-        contrasts = [contrast for _, contrast in self.words(root)]
-        return len(contrasts) >= fewest and min(contrasts) >= 4.5
+    def unreadable(self, root='document.body', fewest=20):
+        """The words seen below an element that cannot be read, each with its contrast: the best of its
+        pixels to the colour that most of its place has. Also if fewer words are seen than expected."""
+        words = self.run(WORDS.replace('ROOT', root))
+        few = [f'only {len(words)} words are seen'] if len(words) < fewest else []
+        return few + [f'{word} {contrast:.1f}' for word, contrast in words if contrast < LEAST_CONTRAST]
 
     def picture(self):
         return base64.b64decode(self.run('return page.screenshot({ encoding: "base64" })'))

@@ -57,7 +57,8 @@ void Container::make(Json config, const std::string& bundle) {
     refuse_config("without ociVersion 1 or a new mount namespace");
   fs::create_directories(fs::path{directory_}.parent_path());
   sys::check(::mkdir(directory_.c_str(), 0700), "mkdir(2) {}", directory_);
-  const auto path = get(config, "/linux/cgroupsPath", id_);
+  auto path = get<std::string>(config, "/linux/cgroupsPath", "");
+  if (path.empty()) path = id_;
   config["linux"]["cgroupsPath"] = path.starts_with('/') ? path : "/" + path;
   saved_ = {{"bundle", bundle}, {"config", config}};
   sys::check(::mkfifo(start_fifo().c_str(), 0600), "mkfifo(3) {}",

@@ -193,11 +193,11 @@ void place(const Mount& mount) {
 
 void finish_root(const Json& config) {
   const sys::Fd root = open_file("/", O_PATH);
-  const auto word =
-      get<std::string>(config, "/linux/rootfsPropagation", "slave");
+  if (get(config, "/root/readonly", false)) obey(root, {"ro"});
+  const auto word = get<std::string>(config, "/linux/rootfsPropagation", "");
+  if (word.empty()) return;
   const auto* const change = change_by(word);
   if (change == nullptr || change->propagation == 0)
     refuse_config("the rootfsPropagation {} is not supported", word);
   obey(root, {word});
-  if (get(config, "/root/readonly", false)) obey(root, {"ro"});
 }

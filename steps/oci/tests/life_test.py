@@ -60,6 +60,13 @@ class Life(OnABundle):
             self.assertRegex(text, 'ended with status (1|142)$')
             self.assertIsNone(self.status())
 
+    def test_an_empty_text_asks_for_nothing(self):
+        for key in ('/hostname', '/linux/cgroupsPath', '/linux/rootfsPropagation',
+                    '/linux/mountLabel', '/process/user/username'):
+            with self.subTest(key):
+                self.assertEqual(self.create({key: '', '/process/args': ['true']}), (0, ''))
+                self.oci('delete --force it')
+
     def test_what_fails_leaves_nothing(self):
         for changes in ({'/process/args': ['nonesuch']}, {'/process/cwd': '/nonesuch'},
                         {'/mounts+': {'destination': '/x', 'type': 'nonesuch'}},
