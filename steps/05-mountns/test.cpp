@@ -1,7 +1,10 @@
 // Step 05 promises a mount table of its own, and an image that nobody changes.
 
+#include "common/fd.hpp"
 #include "steps/tests/host.hpp"
 #include "steps/tests/mounts.hpp"
+
+#include <fcntl.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -217,6 +220,8 @@ PROMISE_AS_BOTH(
       "stat -c '%n %t:%T' /dev/null /dev/zero /dev/full /dev/random "
       "/dev/urandom /dev/tty";
   CHECK(shell(step(caller, kStep) + numbers).out == shell(numbers).out);
+  // The host has a terminal meanwhile, which the container must not see.
+  const sys::Fd terminal{::open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)};
   CHECK(shell(step(caller, kStep) +
               "sh -c 'ls /dev/pts; ls /dev/shm; exec 3<>/dev/ptmx; "
               "ls /dev/pts'")
