@@ -58,10 +58,10 @@ $(BUILD)/hog: steps/08-all/tests/hog.cpp
 $(PROBES) $(BUILD)/hog: | $(BUILD)/compile
 	$(CXX) $(BASE) $(WARNINGS) -O1 -static -s -o $@ $<
 $(BUILD)/common.a: $(call objects,$(COMMON)) ; rm -f $@ && $(AR) rcs $@ $^
-# Compiling a test takes longer than running it, and a learner waits at each save. So -O0, and the
-# large headers are compiled before. The tests of the checker choose other flags for my/.
+# Not optimized, and with the large headers compiled before: tests, and what a learner waits for.
 AT_O0    := $(call objects,$(PROMISES) $(TESTS) steps/tests/host.cpp)
-$(AT_O0) $(BUILD)/$(MY)/%.o: CXXFLAGS := $(or $(MY_FLAGS),-O0) -include $(BUILD)/heavy.hpp
+$(AT_O0): CXXFLAGS := -O0 -include $(BUILD)/heavy.hpp
+$(BUILD)/$(MY)/%.o: CXXFLAGS := $(or $(MY_FLAGS),-O0) -include $(BUILD)/heavy.hpp
 $(AT_O0) $(NUMBERS:%=$(BUILD)/$(MY)/%.o): $(BUILD)/heavy.hpp.gch
 # Two checks can do this at the same time, and mv(1) replaces the file at once.
 $(BUILD)/heavy.hpp.gch: steps/tests/heavy.hpp $(BUILD)/compile
