@@ -86,8 +86,7 @@ class Pane(shells.Shell):
     """A shell in a pane of tmux: typed to through tmux, and heard through a pipe."""
 
     def __init__(self, name, scratch, sign, meanwhile, above=None):
-        # Its shell starts when the pipe is there, so that the first prompt is heard, and when the
-        # pane has its size, or bash would print the prompt again.
+        # Its shell starts when the pipe is there, so that the first prompt is heard.
         self.name, self.meanwhile, self.began = name, meanwhile, None
         self.inside, self.lost, self.key = False, False, KEY
         wait = f'tmux wait-for {name}; while :; do "$@"; done'
@@ -105,8 +104,20 @@ class Pane(shells.Shell):
         tmux('pipe-pane', '-t', self.pane, f'exec cat >{pipe}')
 
     def start(self):
+        self.wait_for_size()
         tmux('wait-for', '-S', self.name)
         self.wait()
+
+    def wait_for_size(self):
+        """tmux gives a terminal the size of its pane a moment later, and bash would then print its
+        prompt a second time."""
+        *size, path = tmux('display-message', '-p', '-t', self.pane,
+                           '#{pane_width} #{pane_height} #{pane_tty}').split()
+        terminal = os.open(path, os.O_RDONLY | os.O_NOCTTY)
+        end = time.monotonic() + TIMEOUT_SECONDS
+        while os.get_terminal_size(terminal) != tuple(map(int, size)) and time.monotonic() < end:
+            time.sleep(0.01)
+        os.close(terminal)
 
     def is_there(self):
         return self.pane in tmux('list-panes', '-s', '-t', 'demo', '-F', '#{pane_id}').split()
