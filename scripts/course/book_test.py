@@ -35,11 +35,11 @@ UNREADABLE = '''(() => {
     }
     const [dark, bright] = [light(parts(style.color)), light(ground)].sort((a, b) => a - b);
     const ratio = (bright + 0.05) / (dark + 0.05);
-    if (ratio < 4.5)
+    if (ratio < LEAST)
       found.add(`${node.tagName} ${ratio.toFixed(1)}: ${node.textContent.slice(0, 30)}`);
   }
   return [...found];
-})()'''
+})()'''.replace('LEAST', str(browser.LEAST_CONTRAST))
 WINDOW = 3600  # Pixels. What lies between two windows is seen in both.
 # What stands out of the page, and no part of it that scrolls by itself.
 SIDEWAYS = 'document.documentElement.scrollWidth - innerWidth'

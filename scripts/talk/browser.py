@@ -35,7 +35,7 @@ const words = await page.evaluate(async () => {
       range.setEnd(text, word.index + word[0].length);
       const { left, top, bottom, width, height } = range.getBoundingClientRect();
       if (width >= 3 && top >= 0 && bottom <= innerHeight &&
-          isSeen(node, left + width / 4, (top + bottom) / 2) && isSeen(node, left + width * 3 / 4, (top + bottom) / 2))
+          [1, 3].every(part => isSeen(node, left + width * part / 4, (top + bottom) / 2)))
         found.push([`${node.tagName} ${word[0]}`, left, top, width, height]);
     }
   }

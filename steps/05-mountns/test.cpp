@@ -222,6 +222,7 @@ PROMISE_AS_BOTH(
   CHECK(shell(step(caller, kStep) + numbers).out == shell(numbers).out);
   // The host has a terminal meanwhile, which the container must not see.
   const sys::Fd terminal{::open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)};
+  REQUIRE(terminal.get() != -1);
   CHECK(shell(step(caller, kStep) +
               "sh -c 'ls /dev/pts; ls /dev/shm; exec 3<>/dev/ptmx; "
               "ls /dev/pts'")
